@@ -1,0 +1,37 @@
+# Every target is a short line over commands that README.md and docs/install.md give to type by hand.
+STACK  ?= onedl
+PYTHON ?= python3
+VENV   := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup check test demo clean
+
+setup: $(STAMP)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+demo: $(STAMP)
+	$(BIN)/python tools/demo.py
+
+clean:
+	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+
+ifeq ($(STACK),openmmlab)
+$(STAMP): setup.cfg constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt torch "setuptools<81" wheel ninja psutil
+	$(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
+	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev]"
+	touch $@
+else
+$(STAMP): setup.cfg constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev]"
+	touch $@
+endif

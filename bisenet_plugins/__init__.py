@@ -1,0 +1,13 @@
+"""Bilateral segmentation networks as parts for MMSegmentation; importing it registers every part.
+
+Every registered class is an attribute of this package, so that ``type='bisenet_plugins.X'`` finds it without
+``custom_imports``.
+"""
+
+from .datasets import *  # noqa: F403
+from .datasets import __all__ as _datasets
+from .models import *  # noqa: F403
+from .models import __all__ as _models
+from .version import __version__
+
+__all__ = ['__version__', *_datasets, *_models]

@@ -1,0 +1,1 @@
+"""Names of other projects' weights, and how they map to ours."""

@@ -1,0 +1,5 @@
+"""Datasets."""
+
+from .camvid import CamVidDataset
+
+__all__ = ['CamVidDataset']

@@ -1,0 +1,292 @@
+"""Look through a dataset as a config names it, and say what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import mmcv
+import numpy as np
+from mmengine import fileio
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from mmseg.utils import register_all_modules
+from PIL import Image
+
+SPLITS = ('train', 'val', 'test')
+EXAMPLES = 5
+
+# What can be found: the heading, and the mend in one sentence.
+FINDINGS = {
+    'not listed': ('dataset cannot be listed',
+                   'Correct data_root, data_prefix and ann_file in the config, or prepare the data first.'),
+    'empty': ('dataset has no images', 'Correct data_root, data_prefix and img_suffix so that they match the files.'),
+    'classes': ('dataset names no classes', 'Give the dataset metainfo=dict(classes=(...)), one name for each id.'),
+    'no label': ('image without a label',
+                 'Add the label file, correct seg_map_suffix, or take the image out of the folder.'),
+    'missing image': ('image file is missing', 'Restore the file or take its name out of the list.'),
+    'unreadable image': ('image cannot be read', 'Copy or download the file again, or take it out.'),
+    'unreadable label': ('label cannot be read', 'Copy or export the file again, or take it out.'),
+    'channels': ('label has several channels',
+                 'Write one id for each pixel; a colour-coded label must be turned into ids first.'),
+    'size': ('image and label differ in size', 'Export the label at the size of the image (resize it with nearest).'),
+    'range': ('ids out of range',
+              'Set num_classes and metainfo to the ids in use, or map foreign ids to 255 with a label_map.'),
+    'ignored': ('nothing is labelled', 'Label the image or take it out: it teaches nothing.'),
+    'binary': ('binary mask 0/255',
+               'Divide the masks by 255: 255 is the ignored id, so the foreground would never be learned.'),
+    'broken': ('sample cannot be made', 'Mend the pipeline or the sample; the message names the cause.'),
+    'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.'),
+}
+NOTES = ('absent',)  # worth knowing, but nothing is wrong
+
+
+@dataclass
+class ClassCount:
+    """How often a class occurs: its pixels, their share of all labelled pixels in percent, and its images."""
+
+    id: int
+    name: str
+    pixels: int = 0
+    percent: float = 0.0
+    images: int = 0
+
+
+@dataclass
+class Finding:
+    """One kind of thing found: how often, on which samples first, and its mend."""
+
+    kind: str
+    title: str
+    mend: str
+    is_error: bool
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DatasetReport:
+    """What the check saw.
+
+    Args:
+        dataset: Name of the dataset's class.
+        split: ``train``, ``val`` or ``test``.
+        images: Samples in the dataset.
+        checked: Samples looked at.
+        ignored_pixels: Pixels that are not labelled.
+        ignored_percent: Their share of all pixels.
+        classes: One count for each class.
+        findings: What was found, errors first.
+    """
+
+    dataset: str
+    split: str
+    images: int = 0
+    checked: int = 0
+    ignored_pixels: int = 0
+    ignored_percent: float = 0.0
+    classes: list[ClassCount] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(finding.is_error for finding in self.findings)
+
+    def add(self, kind: str, example: str) -> None:
+        """Count a finding; the first few examples of a kind are kept."""
+        finding = next((found for found in self.findings if found.kind == kind), None)
+        if finding is None:
+            finding = Finding(kind, *FINDINGS[kind], is_error=kind not in NOTES)
+            self.findings.append(finding)
+        finding.count += 1
+        if len(finding.examples) < EXAMPLES:
+            finding.examples.append(example)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON."""
+        return {'ok': self.ok, **asdict(self)}
+
+    def to_text(self) -> str:
+        """Return the report as a table of the classes and a list of the findings."""
+        width = max([len(count.name) for count in self.classes] + [5])
+        lines = [f'{self.dataset}, {self.split}: {self.checked} of {self.images} samples checked', '',
+                 f'{"id":>3}  {"class":<{width}}  {"pixels":>13}  {"percent":>7}  {"images":>7}']
+        lines += [f'{count.id:>3}  {count.name:<{width}}  {count.pixels:>13}  {count.percent:>7.2f}  {count.images:>7}'
+                  for count in self.classes]
+        lines += ['', f'{self.ignored_percent:.2f} % of the pixels are not labelled']
+        for found in self.findings:
+            lines += ['', f'{"WRONG" if found.is_error else "note"}: {found.title} ({found.count})']
+            lines += [f'  {example}' for example in found.examples]
+            lines += ['  ...'] if found.count > len(found.examples) else []
+            lines.append(f'  Mend: {found.mend}')
+        return '\n'.join([*lines, '', 'Nothing is wrong.' if self.ok else 'Something is wrong.'])
+
+
+class Unusable(Exception):
+    """A sample that cannot be counted: the kind of finding and what to say of it."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """Yield the datasets within wrappers such as ``RepeatDataset`` and ``ConcatDataset``."""
+    if hasattr(dataset, 'datasets'):
+        for inner in dataset.datasets:
+            yield from leaves(inner)
+    elif hasattr(dataset, 'dataset'):
+        yield from leaves(dataset.dataset)
+    else:
+        yield dataset
+
+
+def read_file(path: str, backend_args: dict | None, decode: Callable[[bytes], Any], what: str) -> np.ndarray:
+    """Read and decode an image or a label; a file that is not there and one that is broken are told apart."""
+    try:
+        content = fileio.get(path, backend_args=backend_args)
+    except FileNotFoundError as error:
+        raise Unusable('missing image' if what == 'image' else 'no label', str(path)) from error
+    except OSError as error:
+        raise Unusable(f'unreadable {what}', f'{path}: {error}') from error
+    try:
+        decoded = decode(content)
+        if decoded is None:
+            raise ValueError('not an image')
+        return np.asarray(decoded)
+    except Exception as error:  # decoders raise what they like on broken content
+        raise Unusable(f'unreadable {what}', f'{path}: {error}') from error
+
+
+def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndarray, bool]:
+    """Read one sample raw: its name, the size of the image, the label, and whether its ids are as on disk."""
+    info = dataset.get_data_info(index)
+    name = str(info.get('img_path', f'sample {index}'))
+    if 'img' in info and 'gt_seg_map' in info:
+        return name, info['img'].shape[:2], info['gt_seg_map'], False
+    backend_args = getattr(dataset, 'backend_args', None)
+    if 'img_path' in info and fileio.exists(name, backend_args=backend_args) or info.get('seg_map_path'):
+        image = read_file(name, backend_args, mmcv.imfrombytes, 'image')
+        if not info.get('seg_map_path'):
+            raise Unusable('no label', name)
+        label = read_file(info['seg_map_path'], backend_args, lambda data: Image.open(io.BytesIO(data)), 'label')
+        return name, image.shape[:2], label, True
+    try:
+        sample = dataset[index]
+        label = sample['data_samples'].gt_sem_seg.data.squeeze(0).cpu().numpy()
+        return name, tuple(sample['inputs'].shape[-2:]), label, False
+    except Exception as error:  # whatever a foreign pipeline raises
+        raise Unusable('broken', f'{name}: {type(error).__name__}: {error}') from error
+
+
+def ids_in_training(label: np.ndarray, dataset: Any) -> np.ndarray:
+    """Map ids on disk to those in training, as mmseg's ``LoadAnnotations`` does."""
+    ids = label.astype(np.int64)
+    if getattr(dataset, 'reduce_zero_label', False):
+        ids = np.where((ids == 0) | (ids == 255), 255, ids - 1)
+    mapped = ids.copy()
+    for old, new in (getattr(dataset, 'label_map', None) or {}).items():
+        mapped[ids == old] = new
+    return mapped
+
+
+def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None) -> None:
+    """Look through the samples of one dataset and add what is seen to a report.
+
+    Args:
+        dataset: A mmseg dataset.
+        report: Gets the counts and the findings.
+        limit: Most samples to look at; None for all.
+    """
+    names = list(dataset.metainfo.get('classes') or ())
+    if not report.classes:
+        report.classes = [ClassCount(index, str(name)) for index, name in enumerate(names)]
+    ignore = getattr(dataset, 'ignore_index', 255)
+    report.images += len(dataset)
+    two_valued, readable, binary = 0, 0, []
+    if not names:
+        report.add('classes', report.dataset)
+    for index in range(len(dataset) if limit is None else min(limit, len(dataset))):
+        report.checked += 1
+        try:
+            name, size, label, on_disk = read_sample(dataset, index)
+            if label.ndim != 2:
+                raise Unusable('channels', f'{name}: label of shape {label.shape}')
+        except Unusable as unusable:
+            report.add(unusable.kind, str(unusable))
+            continue
+        readable += 1
+        if label.shape != tuple(size):
+            report.add('size', f'{name}: image {tuple(size)}, label {label.shape} (height, width)')
+        values, counts = np.unique(ids_in_training(label, dataset) if on_disk else label, return_counts=True)
+        raw = set(np.unique(label).tolist()) if on_disk else set()
+        two_valued += bool(raw) and raw <= {0, 255}
+        binary += [name] if raw == {0, 255} else []
+        foreign = []
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            if value == ignore:
+                report.ignored_pixels += count
+            elif 0 <= value < len(report.classes):
+                report.classes[value].pixels += count
+                report.classes[value].images += 1
+            else:
+                foreign.append(value)
+        if foreign and names:
+            report.add('range', f'{name}: ids {foreign[:8]} with {len(names)} classes (0 to {len(names) - 1})')
+        if values.tolist() == [ignore]:
+            report.add('ignored', name)
+    if 2 * two_valued >= readable:  # a single picture of one class and void is no binary dataset
+        for name in binary:
+            report.add('binary', name)
+
+
+def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -> DatasetReport:
+    """Check a split of the dataset that a config names.
+
+    Args:
+        cfg: A mmseg config with ``{split}_dataloader``.
+        split: ``train``, ``val`` or ``test``.
+        limit: Most samples to look at; None for all.
+
+    Returns:
+        The report.
+
+    Raises:
+        ValueError: If ``split`` is none of the three, ``limit`` is below 1, or the config has no such dataloader.
+    """
+    if split not in SPLITS:
+        raise ValueError(f'split is {split!r}, wants one of {", ".join(SPLITS)}.')
+    if limit is not None and limit < 1:
+        raise ValueError(f'limit is {limit}, wants at least 1 sample or None.')
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader or 'dataset' not in loader:
+        raise ValueError(f'cfg has no {split}_dataloader with a dataset, wants one to check that split.')
+    register_all_modules(init_default_scope=False)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    kind = loader['dataset']['type']
+    report = DatasetReport(kind if isinstance(kind, str) else kind.__name__, split)
+    try:
+        datasets = list(leaves(DATASETS.build(loader['dataset'])))
+    except (OSError, AssertionError, ValueError) as error:
+        # A dataset of no samples cannot be serialised, which reads as a concatenation of nothing.
+        empty = isinstance(error, ValueError) and 'concatenate' in str(error)
+        if isinstance(error, ValueError) and not empty:
+            raise
+        report.add('empty' if empty else 'not listed', str(error))
+        return report
+    for dataset in datasets:
+        dataset.full_init()
+        check_samples(dataset, report, limit)
+    labelled = sum(count.pixels for count in report.classes)
+    for count in report.classes:
+        count.percent = 100 * count.pixels / labelled if labelled else 0.0
+        if not count.pixels:
+            report.add('absent', f'{count.id} {count.name}')
+    total = labelled + report.ignored_pixels
+    report.ignored_percent = 100 * report.ignored_pixels / total if total else 0.0
+    report.findings.sort(key=lambda finding: not finding.is_error)
+    return report

@@ -1,0 +1,261 @@
+"""INT8 after training: nncf for OpenVINO, QDQ nodes for ONNX Runtime and TensorRT, and which layers stay as they were."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import DeployError, require
+from .metrics import MeanIoU, mask_of
+from .sessions import OnnxRuntimeSession, OpenVINOSession, Session
+
+__all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
+
+QUANTIZED_ONNX_OPS = ('Conv', 'Add', 'Mul', 'Concat', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Relu')
+SEARCH_MODES = ('auto', 'off')
+
+
+@dataclass
+class Calibration:
+    """Images for quantisation, in the layout that the graph takes.
+
+    Args:
+        inputs: Batches that ranges are measured on.
+        num_classes: Classes of the model.
+        checks: Batches that the loss is measured on; the calibration batches when empty.
+        labels: True class maps of ``checks``; without them the class maps before quantisation are taken for true.
+        limit: Points of mIoU that may be lost.
+        search: ``auto`` keeps sensitive layers in higher precision until the limit holds; ``off`` quantises all.
+        max_kept: Largest share of the layer groups that may stay in higher precision.
+        align_corners: How scores are resized.
+        threads: Threads on the CPU; 0 leaves it to the runtimes.
+        report: Filled in: mIoU before and after, the groups kept, and each group's sensitivity where measured.
+
+    Raises:
+        ValueError: If there are no inputs, ``labels`` and ``checks`` differ in number, or ``search`` is unknown.
+    """
+
+    inputs: list[np.ndarray]
+    num_classes: int
+    checks: list[np.ndarray] = field(default_factory=list)
+    labels: list[np.ndarray] = field(default_factory=list)
+    limit: float = 0.5
+    search: str = 'auto'
+    max_kept: float = 0.34
+    align_corners: bool = False
+    threads: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ValueError('calibration has no images; it needs one or more')
+        if self.labels and len(self.labels) != len(self.checks):
+            raise ValueError(f'there are {len(self.checks)} checks and {len(self.labels)} labels; give one each')
+        if self.search not in SEARCH_MODES:
+            raise ValueError(f'search is {self.search!r}; it must be one of {SEARCH_MODES}')
+        self.checks = self.checks or self.inputs
+
+    def targets(self, before: Session) -> list[np.ndarray]:
+        """Give the class maps that count as true.
+
+        Args:
+            before: The model before quantisation.
+        """
+        if self.labels:
+            return self.labels
+        return [mask_of(output[:1], _size(output, batch), self.align_corners)
+                for batch in self.checks for output in [before(batch)]]
+
+    def miou(self, session: Session, targets: Sequence[np.ndarray]) -> float:
+        """Measure a model.
+
+        Args:
+            session: The model.
+            targets: True class maps.
+        """
+        metric = MeanIoU(self.num_classes)
+        for batch, target in zip(self.checks, targets, strict=True):
+            metric.add(mask_of(session(batch)[:1], target.shape, self.align_corners), target)  # type: ignore[arg-type]
+        return metric.value
+
+
+def _size(output: np.ndarray, batch: np.ndarray) -> tuple[int, int]:
+    if output.dtype.kind != 'f':
+        return output.shape[-2], output.shape[-1]
+    return (batch.shape[1], batch.shape[2]) if batch.dtype == np.uint8 else (batch.shape[2], batch.shape[3])
+
+
+def layer_groups(names: Sequence[str], depth: int = 3) -> dict[str, list[str]]:
+    """Group layers by the module they come from.
+
+    Args:
+        names: Node names as the exporter gave them, such as ``/backbone/detail_branch/0/conv/Conv``.
+        depth: Components of the path that make a group.
+
+    Example:
+        >>> layer_groups(['/a/b/c/d/Conv', '/a/b/c/e/Conv', '/f/Conv'])
+        {'/a/b/c': ['/a/b/c/d/Conv', '/a/b/c/e/Conv'], '/f': ['/f/Conv']}
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        parts = name.strip('/').split('/')
+        groups.setdefault('/' + '/'.join(parts[:-1][:depth] or parts), []).append(name)
+    return groups
+
+
+def search_layers(
+        quantise: Callable[[Sequence[str]], Any],
+        open_model: Callable[[Any], Session],
+        before: Session,
+        groups: Sequence[str],
+        calibration: Calibration) -> Any:
+    """Quantise, and where too much is lost keep the most sensitive groups in higher precision.
+
+    Everything is quantised first. If that loses more than the limit, each group is left out once and the mIoU that
+    comes back is its sensitivity; then groups are kept, the most sensitive first, until the limit holds.
+
+    Args:
+        quantise: Makes a model with the given groups left out.
+        open_model: Loads what ``quantise`` made.
+        before: The model before quantisation.
+        groups: Names of the layer groups.
+        calibration: Images, labels, limit; its ``report`` is filled in.
+
+    Returns:
+        The best model found.
+    """
+    targets = calibration.targets(before)
+    reference = calibration.miou(before, targets)
+
+    def measure(kept: Sequence[str]) -> tuple[float, Any]:
+        model = quantise(kept)
+        return reference - calibration.miou(open_model(model), targets), model
+
+    kept: list[str] = []
+    all_quantised, best = measure(kept)
+    drop = all_quantised
+    sensitivity: dict[str, float] = {}
+    if calibration.search == 'auto' and drop > calibration.limit:
+        sensitivity = {group: all_quantised - measure([group])[0] for group in groups}
+        ranked = sorted(groups, key=lambda group: -sensitivity[group])
+        for group in ranked[:max(1, int(len(ranked) * calibration.max_kept))]:
+            kept_drop, model = measure([*kept, group])
+            if kept_drop < drop:
+                kept, drop, best = [*kept, group], kept_drop, model
+            if drop <= calibration.limit:
+                break
+    calibration.report.update(
+        images=len(calibration.inputs), judged_on='labels' if calibration.labels else 'the model before INT8',
+        miou_before=round(reference, 3), miou_after=round(reference - drop, 3), drop=round(drop, 3),
+        drop_all_quantised=round(all_quantised, 3), kept_in_higher_precision=kept,
+        sensitivity={group: round(value, 3) for group, value in sensitivity.items()})
+    return best
+
+
+def quantize_openvino(model: Any, calibration: Calibration) -> Any:
+    """Quantise an OpenVINO model with nncf.
+
+    Args:
+        model: ``openvino.Model`` in single precision.
+        calibration: Images; its report is filled in.
+
+    Returns:
+        The quantised ``openvino.Model``.
+
+    Raises:
+        MissingBackendError: If nncf is missing.
+    """
+    require('openvino', 'nncf')
+    import nncf
+    nncf.set_log_level(40)
+    names = [op.get_friendly_name() for op in model.get_ordered_ops()
+             if op.get_type_name() in ('Convolution', 'GroupConvolution')]
+    groups = layer_groups([name.removesuffix('/WithoutBiases') for name in names])
+
+    def quantise(kept: Sequence[str]) -> Any:
+        scope = nncf.IgnoredScope(patterns=[f'{re.escape(group)}(/.*)?' for group in kept], validate=False)
+        with _quiet():
+            return nncf.quantize(model, nncf.Dataset(calibration.inputs), subset_size=len(calibration.inputs),
+                                 preset=nncf.QuantizationPreset.MIXED, ignored_scope=scope)
+
+    def open_model(candidate: Any) -> Session:
+        return OpenVINOSession.from_model(candidate, calibration.threads)
+
+    return search_layers(quantise, open_model, open_model(model), list(groups), calibration)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars out of the log."""
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric: bool = False) -> None:
+    """Quantise an ONNX file: QuantizeLinear and DequantizeLinear around what runs in INT8.
+
+    Args:
+        path: ONNX file in single precision.
+        save_path: File to write.
+        calibration: Images; its report is filled in.
+        symmetric: Zero points are zero and biases stay in single precision, as TensorRT needs it.
+
+    Raises:
+        MissingBackendError: If onnxruntime is missing.
+        DeployError: If the graph has no convolution.
+    """
+    require('onnx', 'onnxruntime')
+    import onnx
+    from onnxruntime.quantization import (CalibrationDataReader, QuantFormat, QuantType, quantize_static)
+    graph = onnx.load(path).graph
+    convs = [i for i, node in enumerate(graph.node) if node.op_type == 'Conv']
+    if not convs:
+        raise DeployError(f'{path} holds no convolution; there is nothing to quantise')
+    # resizing and argmax behind the last convolution, and normalisation before the first, stay as they are
+    inside = [node for node in graph.node[convs[0]:convs[-1] + 1] if node.op_type in QUANTIZED_ONNX_OPS]
+    by_group = layer_groups([node.name for node in inside])
+    ops = {node.name: node.op_type for node in inside}
+    groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
+    input_name = graph.input[0].name
+
+    class Reader(CalibrationDataReader):
+        """Feed the calibration batches one by one."""
+
+        def __init__(self) -> None:
+            self._left = iter(calibration.inputs)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            """Give the next batch, None at the end."""
+            batch = next(self._left, None)
+            return None if batch is None else {input_name: batch}
+
+    with tempfile.TemporaryDirectory() as folder:
+        cache = os.path.join(folder, 'ranges')
+        options: dict[str, Any] = {'QuantizeBias': not symmetric, 'ActivationSymmetric': symmetric}
+        arguments: dict[str, Any] = {}
+        if 'calibration_cache_path' in inspect.signature(quantize_static).parameters:
+            arguments['calibration_cache_path'] = cache
+
+        def quantise(kept: Sequence[str]) -> str:
+            left_out = {name for group in kept for name in by_group[group]}
+            target = os.path.join(folder, f'{len(os.listdir(folder))}.onnx')
+            quantize_static(
+                path, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, weight_type=QuantType.QInt8,
+                activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, extra_options=options,
+                nodes_to_quantize=[name for name in ops if name not in left_out], **arguments)
+            return target
+
+        def open_model(candidate: str) -> Session:
+            return OnnxRuntimeSession(candidate, calibration.threads)
+
+        best = search_layers(quantise, open_model, open_model(path), groups, calibration)
+        shutil.copyfile(best, save_path)

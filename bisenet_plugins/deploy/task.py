@@ -1,0 +1,86 @@
+"""mmdeploy's segmentation task, for test pipelines without a resizing step and for today's mmengine."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from mmdeploy.codebase.mmseg.deploy.segmentation import MMSEG_TASK, Segmentation
+from mmdeploy.utils import Task, get_codebase_config, get_input_shape
+from mmengine import Config
+
+__all__ = ['BilateralSegmentation', 'prepare_model_config']
+
+
+def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None) -> Config:
+    """Copy a model's config and fill in what mmdeploy expects of it.
+
+    Args:
+        model_cfg: mmseg config.
+        size: Width and height of a static artefact; a test pipeline without a resizing step gets one.
+
+    Returns:
+        The copy.
+    """
+    cfg = deepcopy(model_cfg)
+    if 'data_preprocessor' not in cfg:
+        cfg.data_preprocessor = deepcopy(cfg.model.get('data_preprocessor') or {})
+    steps = [step for step in cfg.get('test_pipeline', []) if step['type'] != 'LoadAnnotations']
+    if not steps:
+        steps = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    if size is not None and not any(step['type'] == 'Resize' for step in steps):
+        steps.insert(1, dict(type='Resize', scale=tuple(size), keep_ratio=False))
+    cfg.test_pipeline = steps
+    return cfg
+
+
+@MMSEG_TASK.register_module(Task.SEGMENTATION.value, force=True)
+class BilateralSegmentation(Segmentation):
+    """Deploy a segmentor whose test pipeline may run at the image's own size.
+
+    mmdeploy's own task resizes with the test pipeline's ``Resize`` and fails where there is none.
+
+    Args:
+        model_cfg: mmseg config.
+        deploy_cfg: Deploy config.
+        device: Device of the PyTorch model.
+    """
+
+    def __init__(self, model_cfg: Config, deploy_cfg: Config, device: str) -> None:
+        size = get_input_shape(deploy_cfg)
+        super().__init__(prepare_model_config(model_cfg, tuple(size) if size else None), deploy_cfg, device)
+
+    def get_preprocess(self, *args: Any, **kwargs: Any) -> list[dict]:
+        """Give the SDK's steps before the network.
+
+        Args:
+            *args: Not looked at.
+            **kwargs: Not looked at.
+        """
+        steps: list[dict] = [dict(type='LoadImageFromFile')]
+        size = get_input_shape(self.deploy_cfg)
+        resize = next((step for step in self.model_cfg.test_pipeline if step['type'] == 'Resize'), None)
+        if size:
+            steps.append(dict(type='Resize', size=list(size), keep_ratio=False))
+        elif resize is not None:
+            steps.append(dict(type='Resize', size=list(resize['scale']), keep_ratio=resize.get('keep_ratio', False)))
+        pre = self.model_cfg.data_preprocessor
+        steps.append(dict(type='Normalize', mean=list(pre['mean']), std=list(pre['std']),
+                          to_rgb=bool(pre.get('bgr_to_rgb', False))))
+        steps.append(dict(type='ImageToTensor', keys=['img']))
+        keys = ['img_shape', 'pad_shape', 'ori_shape', 'img_norm_cfg', 'scale_factor']
+        steps.append(dict(type='Collect', keys=['img'], meta_keys=keys))
+        return steps
+
+    def get_postprocess(self, *args: Any, **kwargs: Any) -> dict:
+        """Give the SDK's step behind the network.
+
+        Args:
+            *args: Not looked at.
+            **kwargs: Not looked at.
+        """
+        head = self.model_cfg.model.decode_head
+        with_argmax = get_codebase_config(self.deploy_cfg).get('with_argmax', True)
+        params = dict(num_classes=head['num_classes'], align_corners=head.get('align_corners', False),
+                      with_argmax=with_argmax)
+        return dict(type='ResizeMask', params=params)

@@ -1,0 +1,119 @@
+"""Build TensorRT engines the way TensorRT 10, 11 and TensorRT-RTX want it: explicit batch, types from the graph."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .errors import DeployError, NoGpuError, UnsupportedOperatorError, require
+from .graph import module_of
+from .sessions import has_gpu, runtime_module
+
+__all__ = ['build_engine', 'check_backend']
+
+WORKSPACE_BYTES = 1 << 30
+
+
+def check_backend(backend: str) -> None:
+    """Refuse at once what this machine cannot build.
+
+    Args:
+        backend: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``tensorrt-rtx``.
+
+    Raises:
+        ValueError: If the backend is unknown.
+        NoGpuError: If TensorRT is asked for and there is no GPU.
+        MissingBackendError: If a package is missing.
+    """
+    module = runtime_module(backend)
+    if backend == 'tensorrt' and not has_gpu():
+        raise NoGpuError(
+            'backend tensorrt builds and tunes its engine on the NVIDIA GPU that will run it, and none is usable '
+            'here; take --backend tensorrt-rtx, which builds ahead of time without a GPU, or --backend onnxruntime '
+            'and give the ONNX file to trtexec on the target')
+    require('mmdeploy', 'onnx', module)
+
+
+def _parse(trt: Any, parser: Any, path: str) -> None:
+    with open(path, 'rb') as file:
+        parsed = parser.parse(file.read())
+    if parsed:
+        return
+    lines = []
+    for i in range(parser.num_errors):
+        error = parser.get_error(i)
+        name = error.node_name() if callable(getattr(error, 'node_name', None)) else ''
+        operator = error.node_operator() if callable(getattr(error, 'node_operator', None)) else ''
+        lines.append(f'node {name or error.node()} ({operator}) of module {module_of(name)}: {error.desc()}')
+    raise UnsupportedOperatorError(f'{trt.__name__} {trt.__version__} does not take {os.path.basename(path)}: '
+                                   + '; '.join(lines))
+
+
+def build_engine(
+        onnx_path: str,
+        engine_path: str,
+        backend: str = 'tensorrt-rtx',
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        compute_capabilities: Sequence[str] = (),
+        workspace_bytes: int = 0) -> None:
+    """Parse an ONNX file and write an engine.
+
+    Args:
+        onnx_path: Graph whose own types (single, half, QDQ) are the engine's.
+        engine_path: File to write.
+        backend: ``tensorrt`` or ``tensorrt-rtx``.
+        shapes: ``min_shape``, ``opt_shape`` and ``max_shape`` of the input; needed where the graph is dynamic.
+        compute_capabilities: GPUs that a TensorRT-RTX engine is for, such as ``('8.6', '8.9')``; empty leaves it to
+            the builder.
+        workspace_bytes: Most scratch memory; 0 for 1 GiB.
+
+    Raises:
+        ValueError: If a compute capability is unknown to the package.
+        UnsupportedOperatorError: If the parser refuses a node.
+        DeployError: If shapes of a dynamic graph are missing, or the build fails.
+    """
+    module = runtime_module(backend)
+    require(module)
+    if backend == 'tensorrt':
+        check_backend(backend)
+    trt = importlib.import_module(module)
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    creation = trt.NetworkDefinitionCreationFlag
+    # explicit batch is the only kind since TensorRT 10; strong typing became the default, and the flag went, later
+    flags = 1 << int(creation.STRONGLY_TYPED) if hasattr(creation, 'STRONGLY_TYPED') else 0
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, logger)
+    _parse(trt, parser, onnx_path)
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes or WORKSPACE_BYTES)
+    entry = network.get_input(0)
+    if -1 in tuple(entry.shape):
+        if not shapes:
+            raise DeployError(f'the graph is dynamic and no shapes are given for input {entry.name}; set '
+                              'backend_config.model_inputs[0].input_shapes')
+        profile = builder.create_optimization_profile()
+        profile.set_shape(entry.name, *(tuple(shapes[key]) for key in ('min_shape', 'opt_shape', 'max_shape')))
+        config.add_optimization_profile(profile)
+    if compute_capabilities:
+        _set_capabilities(trt, config, compute_capabilities)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise DeployError(f'{module} {trt.__version__} could not build an engine from {os.path.basename(onnx_path)}')
+    with open(engine_path, 'wb') as file:
+        file.write(engine)
+
+
+def _set_capabilities(trt: Any, config: Any, wanted: Sequence[str]) -> None:
+    known = getattr(trt, 'ComputeCapability', None)
+    if known is None:
+        raise ValueError(f'compute_capabilities is {tuple(wanted)}; {trt.__name__} builds for the GPU it runs on')
+    config.num_compute_capabilities = len(wanted)
+    for i, capability in enumerate(wanted):
+        name = 'SM' + capability.replace('.', '')
+        if not hasattr(known, name):
+            choices = sorted(name for name in dir(known) if name.startswith('SM'))
+            raise ValueError(f'compute capability is {capability!r}; {trt.__name__} {trt.__version__} knows {choices}')
+        config.set_compute_capability(getattr(known, name), i)

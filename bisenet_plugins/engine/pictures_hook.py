@@ -1,0 +1,171 @@
+"""Predictions as pictures: a fixed few beside the log while training, all of them when testing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+from ..files import write_atomically
+from ..inference import visualize
+
+__all__ = ['PicturesHook', 'WritePredictionsHook']
+
+_TITLES = ('image', 'truth', 'prediction')
+
+
+@HOOKS.register_module()
+class PicturesHook(Hook):
+    """Write ``pictures.png``, image | truth | prediction of a few samples, beside the log after each validation.
+
+    Everything comes from the batch and the model's answer, so that datasets without a file on disk have pictures too.
+
+    Args:
+        num_pictures: Rows of the grid; the samples stand evenly spaced in the validation set and stay the same.
+        cell_width: Width of one picture in pixels.
+        filename: Name of the picture.
+
+    Raises:
+        ValueError: If ``num_pictures`` is below one.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, num_pictures: int = 4, cell_width: int = 320, filename: str = 'pictures.png') -> None:
+        if num_pictures < 1:
+            raise ValueError(f'num_pictures is {num_pictures}, one or more is wanted')
+        self.num_pictures = num_pictures
+        self.cell_width = cell_width
+        self.filename = filename
+        self._chosen: set[int] = set()
+        self._rows: list[list[np.ndarray]] = []
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Choose the batches to show."""
+        self._rows = []
+        batches = len(runner.val_dataloader)
+        self._chosen = {int(place) for place in np.linspace(0, batches - 1, self.num_pictures)}
+
+    def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Keep the first sample of a chosen batch."""
+        if is_main_process() and batch_idx in self._chosen and data_batch is not None and outputs:
+            palette = palette_of(runner.val_dataloader.dataset)
+            self._rows.append(sample_row(data_batch['inputs'][0], outputs[0], palette))
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Write the grid."""
+        if self._rows:
+            grid = visualize.picture_grid(self._rows, _TITLES, self.cell_width)
+            visualize.write_picture(Path(runner.log_dir) / self.filename, grid)
+            self._rows = []
+
+
+@HOOKS.register_module()
+class WritePredictionsHook(Hook):
+    """Write, or show in a window, each prediction of a test.
+
+    Args:
+        ids_dir: Folder for class maps as grey PNGs whose values are the ids; None writes none.
+        show_dir: Folder for pictures image | truth | prediction; None writes none.
+        show: Open a window for each picture.
+        wait_time: Seconds that a window stays; 0 waits for a key.
+        cell_width: Width of one picture in pixels; 0 keeps the image's own.
+
+    Raises:
+        ValueError: If ``wait_time`` is negative.
+
+    Note:
+        Files are named after the images; samples without a file are numbered. Ids of datasets with
+        ``reduce_zero_label`` are written as the dataset counts them, from 1.
+    """
+
+    priority = 'LOW'
+
+    def __init__(
+        self,
+        ids_dir: str | None = None,
+        show_dir: str | None = None,
+        show: bool = False,
+        wait_time: float = 2.0,
+        cell_width: int = 0,
+    ) -> None:
+        if wait_time < 0:
+            raise ValueError(f'wait_time is {wait_time}, zero or more seconds are wanted')
+        self.ids_dir = Path(ids_dir) if ids_dir is not None else None
+        self.show_dir = Path(show_dir) if show_dir is not None else None
+        self.show = show
+        self.wait_time = wait_time
+        self.cell_width = cell_width
+        self._count = 0
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """Count samples anew."""
+        self._count = 0
+
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Write what the options ask for."""
+        palette = palette_of(runner.test_dataloader.dataset)
+        # Test-time augmentation hands over a list of batches, one a variant; the first is the plainest.
+        inputs = data_batch['inputs']
+        inputs = [variants[0] if isinstance(variants, (list, tuple)) else variants for variants in inputs]
+        for image, sample in zip(inputs, outputs or [], strict=False):
+            name = self._name(runner, sample)
+            if self.ids_dir is not None:
+                mask = prediction_of(sample)
+                mask = mask + 1 if sample.get('reduce_zero_label', False) else mask
+                write_atomically(self.ids_dir / f'{name}.png', visualize.encode_ids(mask))
+            if self.show_dir is None and not self.show:
+                continue
+            row = sample_row(image, sample, palette)
+            picture = visualize.picture_grid([row], _TITLES, self.cell_width or row[0].shape[1])
+            if self.show_dir is not None:
+                visualize.write_picture(self.show_dir / f'{name}.png', picture)
+            if self.show:
+                cv2.imshow('prediction', picture)
+                cv2.waitKey(round(self.wait_time * 1000))
+
+    def _name(self, runner: Any, sample: Any) -> str:
+        """Name a sample after its image, or number it."""
+        number = self._count * runner.world_size + runner.rank
+        self._count += 1
+        path = sample.get('img_path', None)
+        return Path(path).stem if path else f'sample_{number:05d}'
+
+
+def palette_of(dataset: Any) -> np.ndarray:
+    """Return the colours of a dataset's classes as ``(256, 3)`` RGB."""
+    meta = getattr(dataset, 'metainfo', None) or {}
+    classes = meta.get('classes') or ()
+    return visualize.as_palette(meta.get('palette') or None, len(classes) or 256)
+
+
+def prediction_of(sample: Any) -> np.ndarray:
+    """Return a data sample's predicted class map, ``(H, W)`` uint8."""
+    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+
+
+def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray]:
+    """Make the pictures image, truth and prediction of one sample, all at the prediction's size.
+
+    Args:
+        inputs: ``(C, H, W)`` raw network input.
+        sample: Data sample with ``pred_sem_seg`` and, if there is a truth, ``gt_sem_seg``.
+        palette: ``(256, 3)`` RGB.
+
+    Returns:
+        Three BGR pictures; a missing truth is grey.
+    """
+    mask = prediction_of(sample)
+    size = (mask.shape[1], mask.shape[0])
+    image = cv2.resize(visualize.displayable(inputs), size, interpolation=cv2.INTER_LINEAR)
+    if 'gt_sem_seg' in sample:
+        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+        truth = visualize.colourize(cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST), palette)
+    else:
+        truth = np.full_like(image, 128)
+    return [image, truth, visualize.colourize(mask, palette)]

@@ -1,0 +1,270 @@
+"""Randomness as a function of the seed and the place in the run, so that a resumed run equals an uninterrupted one.
+
+Three registered parts work together: the sampler says at which place of the data stream an index stands, the transform
+seeds each sample's augmentations from that place, and the hook seeds what the model draws (dropout) from the iteration.
+Nothing depends on how long a worker process has lived, nor on how many workers there are.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.dist import get_dist_info, get_world_size, sync_random_seed
+from mmengine.dist.dist import all_reduce_params
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmseg.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
+from torch import nn
+from torch.utils.data import Sampler
+
+__all__ = ['PlacedIndex', 'ReproducibleTrainingHook', 'ResumableSampler', 'SeedSample', 'sync_buffers']
+
+
+class PlacedIndex(int):
+    """An index into a dataset that remembers its place in the stream of all samples.
+
+    It is an ``int`` in every other way. The place survives ``+``, ``-`` and ``%``, by which datasets that join or
+    repeat others find the index inside one of them.
+
+    Args:
+        value: The index.
+        place: How many samples, over all processes, came before this one since the start of training.
+        seed: The seed of the run.
+
+    Example:
+        >>> index = PlacedIndex(7, place=41, seed=0) % 5
+        >>> int(index), index.place
+        (2, 41)
+    """
+
+    place: int
+    seed: int
+
+    def __new__(cls, value: int, place: int = 0, seed: int = 0) -> PlacedIndex:
+        """Make the integer and attach the place."""
+        index = super().__new__(cls, value)
+        index.place = place
+        index.seed = seed
+        return index
+
+    def __add__(self, other: int) -> PlacedIndex:
+        """Add, keeping the place."""
+        return PlacedIndex(int(self) + int(other), self.place, self.seed)
+
+    def __sub__(self, other: int) -> PlacedIndex:
+        """Subtract, keeping the place."""
+        return PlacedIndex(int(self) - int(other), self.place, self.seed)
+
+    def __mod__(self, other: int) -> PlacedIndex:
+        """Take the remainder, keeping the place."""
+        return PlacedIndex(int(self) % int(other), self.place, self.seed)
+
+
+@DATA_SAMPLERS.register_module()
+class ResumableSampler(Sampler):
+    """Endless stream of indices for iteration-based training that can start at any place.
+
+    It stands in ``train_dataloader.sampler`` where mmengine's ``InfiniteSampler`` would; every pass over the dataset has
+    its own order, drawn from the seed and the number of the pass.
+
+    Args:
+        dataset: The dataset; only its length is used.
+        shuffle: Draw a new order for each pass. Without it the order is that of the dataset.
+        seed: The seed of the run, equal in all processes. None draws one and shares it.
+
+    Raises:
+        ValueError: If the dataset is empty.
+
+    Note:
+        An epoch-based loop would never end with it.
+
+    Example:
+        >>> sampler = ResumableSampler(range(4), shuffle=True, seed=0)
+        >>> stream = iter(sampler)
+        >>> first = [int(next(stream)) for _ in range(8)]
+        >>> sampler.skip(5)
+        >>> [int(index) for index, _ in zip(sampler, range(3))] == first[5:]
+        True
+    """
+
+    def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
+        self.rank, self.world_size = get_dist_info()
+        self.size = len(dataset)
+        if self.size == 0:
+            raise ValueError('ResumableSampler got an empty dataset, at least one sample is wanted')
+        self.shuffle = shuffle
+        self.seed = sync_random_seed() if seed is None else seed
+        self.start = 0
+
+    def skip(self, num_samples: int) -> None:
+        """Start later: the next pass through the sampler begins after so many samples of this process.
+
+        Args:
+            num_samples: Samples that this process has used since training began.
+
+        Raises:
+            ValueError: If ``num_samples`` is negative.
+        """
+        if num_samples < 0:
+            raise ValueError(f'num_samples is {num_samples}, zero or more is wanted')
+        self.start = num_samples
+
+    def __iter__(self) -> Iterator[PlacedIndex]:
+        """Yield indices from the starting place on, for ever."""
+        place = self.start * self.world_size + self.rank
+        drawn = -1
+        order: list[int] = []
+        while True:
+            number, offset = divmod(place, self.size)
+            if number != drawn:
+                drawn, order = number, self._order(number)
+            yield PlacedIndex(order[offset], place, self.seed)
+            place += self.world_size
+
+    def _order(self, number: int) -> list[int]:
+        """Return the order of one pass over the dataset."""
+        if not self.shuffle:
+            return list(range(self.size))
+        generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
+        return [int(index) for index in generator.permutation(self.size)]
+
+    def __len__(self) -> int:
+        """Return the number of samples in one pass."""
+        return self.size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Accept mmengine's call at the start of an epoch; the stream does not depend on it."""
+
+
+@TRANSFORMS.register_module()
+class SeedSample(BaseTransform):
+    """Seed Python's, numpy's and torch's generators from the place of the sample in the run.
+
+    It stands first in the training pipeline, before anything random.
+
+    Raises:
+        RuntimeError: If the index has no place because the sampler is not a ``ResumableSampler``.
+
+    Note:
+        When a dataset draws another sample itself (a broken image, a mosaic of several), that one continues the random
+        numbers of the first.
+
+    Example:
+        >>> results = SeedSample()({'sample_idx': PlacedIndex(3, place=12, seed=0)})
+        >>> once = random.random()
+        >>> results = SeedSample()({'sample_idx': PlacedIndex(3, place=12, seed=0)})
+        >>> once == random.random()
+        True
+    """
+
+    def __init__(self) -> None:
+        self._seeded = False
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Seed the generators and hand the sample on unchanged."""
+        index = results.get('sample_idx')
+        if isinstance(index, PlacedIndex):
+            seed_everything(index.seed, index.place, cuda=False)
+            self._seeded = True
+        elif not self._seeded:
+            raise RuntimeError(
+                f'SeedSample got the index {index!r} without a place in the run; '
+                "train_dataloader.sampler must be dict(type='ResumableSampler')"
+            )
+        return results
+
+    def __repr__(self) -> str:
+        """Return the name."""
+        return f'{type(self).__name__}()'
+
+
+def seed_everything(*key: int, cuda: bool) -> None:
+    """Seed all generators from a few whole numbers.
+
+    Args:
+        key: Numbers that together name the place in the run.
+        cuda: Seed the accelerators too; of no use in a worker that only loads data.
+    """
+    first, second = (int(word) for word in np.random.SeedSequence(key).generate_state(2))
+    random.seed(first)
+    np.random.seed(second)
+    if cuda:
+        torch.manual_seed(first)
+    else:
+        torch.default_generator.manual_seed(first)
+
+
+@HOOKS.register_module()
+class ReproducibleTrainingHook(Hook):
+    """Make every iteration's random numbers depend on the seed, the iteration and the process alone.
+
+    It also lets a resumed run skip used data at once on mmengine versions that would load and drop it, and averages the
+    running statistics of normalisation layers over the processes before each validation, so that all processes
+    evaluate, and the checkpoint holds, the same network.
+
+    Note:
+        Needs ``randomness=dict(seed=...)`` for the same run twice; with no seed one is drawn and kept in the checkpoint.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner: Any) -> None:
+        """Skip the data that was used before a resumed run was stopped."""
+        loop = runner.train_loop
+        iterator = getattr(loop, 'dataloader_iterator', None)
+        sampler = getattr(loop.dataloader, 'sampler', None)
+        if not isinstance(sampler, ResumableSampler):
+            runner.logger.warning(
+                f'train_dataloader.sampler is {type(sampler).__name__}: a resumed run will see other random numbers than '
+                'an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them'
+            )
+            return
+        if iterator is None or hasattr(iterator, 'skip_iter') or runner.iter == 0:
+            return
+        if loop.dataloader.batch_size:
+            sampler.skip(runner.iter * loop.dataloader.batch_size)
+            loop.dataloader_iterator = _AlreadySkipped(type(iterator)(loop.dataloader), runner.iter)
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Seed what the model draws in this iteration."""
+        seed_everything(runner.seed, runner.iter, runner.rank, cuda=True)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Evaluate the same network in all processes."""
+        sync_buffers(runner.model)
+
+
+class _AlreadySkipped:
+    """Answer the first so many requests with nothing: the sampler has skipped those batches."""
+
+    def __init__(self, iterator: Iterator[Any], pending: int) -> None:
+        self.iterator = iterator
+        self.pending = pending
+
+    def __iter__(self) -> _AlreadySkipped:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Any:
+        """Return nothing while batches are pending, then real ones."""
+        if self.pending > 0:
+            self.pending -= 1
+            return None
+        return next(self.iterator)
+
+
+def sync_buffers(model: nn.Module) -> None:
+    """Average the floating-point buffers (running means and variances) over all processes.
+
+    Args:
+        model: The network, wrapped for distribution or not.
+    """
+    if get_world_size() == 1:
+        return
+    inner = model.module if is_model_wrapper(model) else model
+    all_reduce_params([buffer for buffer in inner.buffers() if buffer.is_floating_point()], op='mean')

@@ -1,0 +1,227 @@
+"""Segment whole lists of sources and write what comes out, without stopping at a bad one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..files import write_atomically
+from . import visualize
+from .sources import Frame, Source, UnreadableError, open_source
+
+__all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
+
+KINDS = ('overlay', 'palette', 'ids')
+"""What can be written of a prediction: it laid over the picture, its colours as an indexed PNG, its ids as a grey PNG."""
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Args:
+        done: Sources segmented.
+        skipped: Sources whose results were there already.
+        failed: What could not be read or written, each as a sentence.
+        frames: Pictures segmented, frames of videos included.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    frames: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+class Listener:
+    """Hear how a run goes on; this one does nothing."""
+
+    def started(self, source: Source) -> None:
+        """A source is opened."""
+
+    def advanced(self, source: Source, number: int, length: int | None) -> None:
+        """A picture is done; ``number`` counts from 0, ``length`` is None where it is not known."""
+
+    def ended(self, source: Source, failure: str | None) -> None:
+        """A source is done, skipped, or failed for the reason given."""
+
+
+def predict_sources(
+    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    sources: Sequence[Source],
+    out_dir: str | os.PathLike[str],
+    palette: np.ndarray,
+    save: Sequence[str] = ('overlay',),
+    opacity: float = 0.5,
+    batch_size: int = 1,
+    skip_existing: bool = False,
+    max_frames: int | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Segment all sources and write the results to ``out_dir/KIND/NAME``.
+
+    Args:
+        predictor: Turns a list of BGR pictures into a list of uint8 class maps.
+        sources: As from :func:`bisenet_plugins.inference.sources.find_sources`.
+        out_dir: Folder for results; an image's overlay is a JPEG, a video's an MP4, everything else PNGs.
+        palette: ``(256, 3)`` RGB colours of the classes.
+        save: Any of ``overlay``, ``palette`` and ``ids``.
+        opacity: Weight of the class colours in an overlay.
+        batch_size: Frames of a video or camera segmented together.
+        skip_existing: Leave out sources whose results are all there, so that a stopped run can go on.
+        max_frames: Frames taken from each video or camera; None takes all.
+        listener: Told how the run goes on, for a progress bar.
+
+    Returns:
+        Counts, and a sentence for each source that failed; the others are segmented all the same.
+
+    Raises:
+        ValueError: If ``save`` names something else, ``batch_size`` is below one or ``opacity`` not within 0 and 1.
+
+    Note:
+        A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
+        in good order, and goes through otherwise.
+    """
+    if not save or set(save) - set(KINDS):
+        raise ValueError(f'save is {list(save)}, some of {list(KINDS)} are wanted')
+    if batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}, one or more is wanted')
+    if not 0.0 <= opacity <= 1.0:
+        raise ValueError(f'opacity is {opacity}, a number from 0 to 1 is wanted')
+    summary = Summary()
+    listener = listener or Listener()
+    inputs = {source.path.resolve() for source in sources if source.kind in ('image', 'video')}
+    for source in sources:
+        listener.started(source)
+        failure = None
+        writer = _Writer(Path(out_dir), source, tuple(dict.fromkeys(save)), palette, opacity)
+        clash = next((target for target in writer.targets if target.resolve() in inputs), None)
+        try:
+            if clash is not None:
+                raise UnreadableError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
+            if skip_existing and all(target.exists() for target in writer.targets):
+                summary.skipped += 1
+            else:
+                with open_source(source) as frames, writer:
+                    writer.fps = frames.fps
+                    length = frames.length if max_frames is None else min(frames.length or max_frames, max_frames)
+                    for batch in _batches(frames, batch_size, max_frames):
+                        masks = predictor([frame.image for frame in batch])
+                        for frame, mask in zip(batch, masks, strict=True):
+                            writer.write(frame, mask)
+                            summary.frames += 1
+                            listener.advanced(source, frame.number, length)
+                summary.done += 1
+        except UnreadableError as error:
+            failure = str(error)
+        except OSError as error:
+            failure = f'{source}: {error}'
+        if failure is not None:
+            summary.failed.append(failure)
+        listener.ended(source, failure)
+    return summary
+
+
+def _batches(frames: open_source, size: int, most: int | None) -> Iterator[list[Frame]]:
+    """Gather frames; Ctrl-C at a camera is the end of its stream."""
+    batch: list[Frame] = []
+    try:
+        for frame in frames:
+            batch.append(frame)
+            last = most is not None and frame.number + 1 >= most
+            if len(batch) == size or last:
+                yield batch
+                batch = []
+            if last:
+                break
+    except KeyboardInterrupt:
+        if frames.source.kind != 'camera':
+            raise
+    if batch:
+        yield batch
+
+
+class _Writer:
+    """Write the results of one source; a video's file gets its name when it is whole."""
+
+    def __init__(
+        self, out_dir: Path, source: Source, save: tuple[str, ...], palette: np.ndarray, opacity: float
+    ) -> None:
+        self.source = source
+        self.palette = palette
+        self.opacity = opacity
+        self.fps = 25.0
+        self.moving = source.kind in ('video', 'camera')
+        suffixes = {'overlay': '.mp4' if self.moving else '.jpg', 'palette': '.png', 'ids': '.png'}
+        if self.moving:  # maps of frames go to a folder; compressed video would change the ids
+            suffixes.update(palette='', ids='')
+        self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
+        self.video: cv2.VideoWriter | None = None
+        self.partial: Path | None = None
+
+    @property
+    def targets(self) -> list[Path]:
+        """Return what is there when the source is done."""
+        return list(self.places.values())
+
+    def __enter__(self) -> _Writer:
+        """Start."""
+        return self
+
+    def write(self, frame: Frame, mask: np.ndarray) -> None:
+        """Write the results of one picture."""
+        for kind, place in self.places.items():
+            if kind == 'overlay':
+                painted = visualize.overlay(frame.image, mask, self.palette, self.opacity)
+                if self.moving:
+                    self._append(place, painted)
+                else:
+                    write_atomically(place, visualize.encode_image(painted, place.suffix))
+                continue
+            content = visualize.encode_palette(mask, self.palette) if kind == 'palette' else visualize.encode_ids(mask)
+            folder = place.with_name(f'{place.name}.partial')
+            write_atomically(folder / f'{frame.number:06d}.png' if self.moving else place, content)
+
+    def _append(self, place: Path, painted: np.ndarray) -> None:
+        """Append a frame to the video."""
+        if self.video is None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self.partial = place.with_name(f'.{place.stem}.{os.getpid()}.partial.mp4')
+            size = (painted.shape[1], painted.shape[0])
+            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, size)
+            if not self.video.isOpened():
+                raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
+        self.video.write(painted)
+
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        """Give finished files their names, or leave nothing behind."""
+        if self.video is not None:
+            self.video.release()
+        if self.partial is not None:
+            if kind is None:
+                os.replace(self.partial, self.places['overlay'])
+            else:
+                self.partial.unlink(missing_ok=True)
+        if self.moving and kind is None:
+            for name in ('palette', 'ids'):
+                place = self.places.get(name)
+                folder = place.with_name(f'{place.name}.partial') if place is not None else None
+                if place is None or folder is None or not folder.is_dir():
+                    continue
+                if place.is_dir():
+                    _replace_folder(folder, place)
+                else:
+                    os.replace(folder, place)
+
+
+def _replace_folder(new: Path, old: Path) -> None:
+    """Put a folder of frames in the place of an older one."""
+    for file in old.glob('*.png'):
+        file.unlink()
+    for file in new.glob('*.png'):
+        os.replace(file, old / file.name)
+    new.rmdir()

@@ -1,0 +1,185 @@
+"""A trained network as a function from a picture to its class map.
+
+Letters: N batch, C channels, K classes, H and W the sides of a picture in pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from mmseg.utils import register_all_modules
+from torch import nn
+
+from ..engine.checkpoint import load_checkpoint
+from .visualize import as_palette
+
+__all__ = ['Predictor', 'image_pipeline']
+
+_NOT_FOR_PICTURES = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
+
+
+def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
+    """Take out of a test pipeline what reads files: the image is in memory, and there are no labels.
+
+    Args:
+        pipeline: Config dicts of transforms.
+
+    Example:
+        >>> image_pipeline([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 32)), dict(type='PackSegInputs')])
+        [{'type': 'Resize', 'scale': (64, 32)}, {'type': 'PackSegInputs'}]
+    """
+    kept = []
+    for step in pipeline:
+        kind = step['type']
+        name = kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+        if name not in _NOT_FOR_PICTURES:
+            kept.append(step)
+    return kept
+
+
+def _without_downloads(node: Any) -> None:
+    """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
+    if isinstance(node, dict):
+        initial = node.get('init_cfg')
+        if isinstance(initial, dict) and initial.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        if 'pretrained' in node:
+            node['pretrained'] = None
+        for value in node.values():
+            _without_downloads(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _without_downloads(value)
+
+
+class Predictor:
+    """Segment pictures with a trained network.
+
+    Args:
+        config: Config of the network, as a file or as mmengine's object.
+        checkpoint: Weights, read with ``weights_only=True``; None leaves the random ones of a fresh network.
+        device: Where the network runs, such as ``cpu`` or ``cuda:0``.
+
+    Shape:
+        - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such pictures, of any sizes.
+        - Output: ``(H, W)`` uint8 class map of the picture's own size; or a list of them.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is not there.
+        RefusedCheckpointError: If the checkpoint needs pickle.
+        ValueError: If the checkpoint's weights are not those of the config's network.
+        ValueError: If the network has more than 256 classes.
+        TypeError: If a picture is not an ``(H, W, C)`` uint8 array.
+
+    Note:
+        Classes and palette come from the checkpoint, else from the config's test dataset, else they are numbered.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str] | Config,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device = 'cpu',
+    ) -> None:
+        if not isinstance(config, Config):
+            if not Path(config).is_file():
+                raise FileNotFoundError(f'there is no config at {config}')
+            config = Config.fromfile(config)
+        self.cfg = copy.deepcopy(config)
+        self.device = torch.device(device)
+        register_all_modules(init_default_scope=False)
+        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
+        _without_downloads(self.cfg.model)
+        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+        num_classes = int(self.model.num_classes)
+        if num_classes > 256:
+            raise ValueError(f'the network has {num_classes} classes, a uint8 class map holds at most 256')
+        loaded = {} if checkpoint is None else load_checkpoint(checkpoint)
+        if checkpoint is not None:
+            self._load(loaded, Path(checkpoint))
+        self.classes, colours = self._meta(loaded.get('meta'), num_classes)
+        self.palette = as_palette(colours, num_classes)
+        self.pipeline = Compose(image_pipeline(self._test_pipeline()))
+        self.model.to(self.device).eval()
+
+    def _load(self, loaded: dict[str, Any], path: Path) -> None:
+        """Put the checkpoint's weights into the network; auxiliary heads may be missing, nothing else."""
+        state = loaded.get('state_dict', loaded)
+        state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
+        wanted = self.model.state_dict()
+        wrong = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
+        needed = (name for name in wanted if not name.startswith('auxiliary_head') and 'num_batches_tracked' not in name)
+        missing = [name for name in needed if name not in state]
+        if wrong or missing:
+            first = (wrong or missing)[0]
+            raise ValueError(
+                f"{path} does not fit the config's network: {len(missing)} weights are missing and {len(wrong)} have "
+                f'another shape, the first is {first}'
+            )
+        surplus = self.model.load_state_dict(state, strict=False).unexpected_keys
+        surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
+        if surplus:
+            print_log(f'{len(surplus)} weights of {path} are not used, the first is {surplus[0]}', logger='current')
+
+    def _meta(self, meta: dict[str, Any] | None, num_classes: int) -> tuple[tuple[str, ...], Any]:
+        """Find the names and colours of the classes."""
+        found = (meta or {}).get('dataset_meta') or {}
+        if not found.get('classes'):
+            dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
+            kind = dataset.get('type')
+            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+            found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
+        names = tuple(found.get('classes') or ())
+        if len(names) != num_classes:
+            return tuple(f'class {number}' for number in range(num_classes)), None
+        return names, found.get('palette') or None
+
+    def _test_pipeline(self) -> list[Any]:
+        """Find the test pipeline, through datasets that wrap another one."""
+        dataset = (self.cfg.get('test_dataloader') or {}).get('dataset') or {}
+        while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
+            dataset = dataset['dataset']
+        pipeline = dataset.get('pipeline') or self.cfg.get('test_pipeline')
+        return list(pipeline) if pipeline else [dict(type='PackSegInputs')]
+
+    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> Any:
+        """Segment one picture or several."""
+        if isinstance(images, np.ndarray):
+            return self._segment([images])[0]
+        return self._segment(list(images))
+
+    @torch.inference_mode()
+    def _segment(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        """Segment pictures, those of equal network size in one batch."""
+        samples = []
+        for image in images:
+            if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+                got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+                raise TypeError(f'a picture is {got}, a uint8 array (H, W, C) is wanted')
+            sides = image.shape[:2]
+            samples.append(self.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)))
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for number, sample in enumerate(samples):
+            groups.setdefault(tuple(sample['inputs'].shape), []).append(number)
+        masks: list[np.ndarray] = [np.empty(0, np.uint8)] * len(images)
+        for numbers in groups.values():
+            batch = dict(
+                inputs=[samples[number]['inputs'] for number in numbers],
+                data_samples=[samples[number]['data_samples'] for number in numbers],
+            )
+            for number, result in zip(numbers, self.model.test_step(batch), strict=True):
+                masks[number] = result.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
+        return masks

@@ -1,0 +1,204 @@
+"""Where pictures come from: files, folders, patterns, videos and cameras, all read the same way."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+__all__ = ['Frame', 'Source', 'UnreadableError', 'find_sources', 'open_source']
+
+IMAGE_SUFFIXES = frozenset('.bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
+VIDEO_SUFFIXES = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
+
+
+class UnreadableError(RuntimeError):
+    """A source that is missing, damaged or of no known kind."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One picture, video or camera.
+
+    Args:
+        kind: ``image``, ``video``, ``camera``, or ``missing`` for an input that matched nothing.
+        name: Relative path without suffix under which results are written.
+        path: The file; empty for a camera.
+        index: Number of the camera.
+    """
+
+    kind: str
+    name: str
+    path: Path = field(default_factory=Path)
+    index: int = -1
+
+    def __str__(self) -> str:
+        """Name the source as the user gave it."""
+        return f'camera {self.index}' if self.kind == 'camera' else str(self.path)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 BGR.
+        number: Place in a video or a camera's stream; 0 for an image.
+    """
+
+    image: np.ndarray
+    number: int = 0
+
+
+def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterable[Path] = ()) -> list[Source]:
+    """List what a command line's inputs mean.
+
+    Args:
+        inputs: Image and video files, folders, patterns with ``*``, ``?`` or ``[...]``, and camera numbers.
+        recursive: Look into folders of folders; ``**`` in a pattern does so in any case.
+        exclude: Folders whose files are left out, such as the one that results go to.
+
+    Returns:
+        Sources in the order given, files of a folder sorted; each once, each with a name of its own.
+
+    Note:
+        An input that matches nothing becomes a source of kind ``missing``, so that it is counted, not forgotten.
+
+    Example:
+        >>> [(source.kind, source.name) for source in find_sources(['0', 'no/such.png'])]
+        [('camera', 'camera_0'), ('missing', 'such')]
+    """
+    shut = [Path(folder).resolve() for folder in exclude]
+    listed: list[Source] = []
+    for text in inputs:
+        path = Path(text)
+        if text.isdigit() and not path.exists():
+            listed.append(Source('camera', f'camera_{int(text)}', index=int(text)))
+        elif path.is_dir():
+            walk = path.rglob('*') if recursive else path.glob('*')
+            known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+            files = sorted(file for file in walk if file.is_file() and file.suffix.lower() in known)
+            files = [file for file in files if not any(folder in file.resolve().parents for folder in shut)]
+            listed += [_file(file, file.relative_to(path)) for file in files]
+            if not files:
+                listed.append(Source('missing', path.name, path))
+        elif path.is_file():
+            listed.append(_file(path, Path(path.name)))
+        else:
+            matches = sorted(Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match))
+            listed += [_file(match, Path(match.name)) for match in matches]
+            if not matches:
+                listed.append(Source('missing', path.stem or 'input', path))
+    return _with_own_names(listed)
+
+
+def _file(path: Path, relative: Path) -> Source:
+    """Make a source of a file; what has no known suffix is tried as an image."""
+    kind = 'video' if path.suffix.lower() in VIDEO_SUFFIXES else 'image'
+    return Source(kind, relative.with_suffix('').as_posix(), path)
+
+
+def _with_own_names(listed: list[Source]) -> list[Source]:
+    """Drop repeated files, and tell equal names apart by their suffix or a number."""
+    once: dict[tuple[str, str], Source] = {}
+    for source in listed:
+        once.setdefault((source.kind, str(source.path.resolve()) if source.index < 0 else str(source.index)), source)
+    counts: dict[str, int] = {}
+    for source in once.values():
+        counts[source.name] = counts.get(source.name, 0) + 1
+    taken: set[str] = set()
+    result = []
+    for source in once.values():
+        name = source.name
+        if counts[name] > 1 and source.path.suffix:
+            name = f'{name}_{source.path.suffix[1:]}'
+        base, number = name, 2
+        while name in taken:
+            name, number = f'{base}_{number}', number + 1
+        taken.add(name)
+        result.append(Source(source.kind, name, source.path, source.index))
+    return result
+
+
+class open_source:
+    """Read the frames of a source one after the other.
+
+    Args:
+        source: As from :func:`find_sources`.
+
+    Attributes:
+        length: Number of frames, None where it is not known.
+        fps: Frames a second, 0 for images.
+
+    Raises:
+        UnreadableError: When entered or read, if the source is missing or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'grey.png'
+        >>> _ = cv2.imwrite(str(path), np.zeros((4, 6, 3), np.uint8))
+        >>> with open_source(find_sources([str(path)])[0]) as frames:
+        ...     [(frame.number, frame.image.shape) for frame in frames]
+        [(0, (4, 6, 3))]
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.length: int | None = 1 if source.kind == 'image' else None
+        self.fps = 0.0
+        self._capture: cv2.VideoCapture | None = None
+
+    def __enter__(self) -> open_source:
+        """Open the file or the camera."""
+        if self.source.kind == 'missing':
+            raise UnreadableError(f'{self.source}: nothing there that can be read')
+        if self.source.kind in ('video', 'camera'):
+            target = self.source.index if self.source.kind == 'camera' else str(self.source.path)
+            self._capture = cv2.VideoCapture(target)
+            if not self._capture.isOpened():
+                raise UnreadableError(f'{self.source}: cannot be opened as a {self.source.kind}')
+            count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+            self.length = count if self.source.kind == 'video' and count > 0 else None
+            self.fps = float(self._capture.get(cv2.CAP_PROP_FPS)) or 25.0
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close it."""
+        if self._capture is not None:
+            self._capture.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        if self._capture is None:
+            yield Frame(read_image(self.source.path))
+            return
+        number = 0
+        while True:
+            read, image = self._capture.read()
+            if not read:
+                break
+            yield Frame(image, number)
+            number += 1
+        if number == 0:
+            raise UnreadableError(f'{self.source}: holds no frame that can be read')
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture as BGR, turned upright as its EXIF entry says.
+
+    Raises:
+        UnreadableError: If the file is missing, empty, cut short or no picture.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except (OSError, cv2.error) as error:
+        raise UnreadableError(f'{path}: {error}') from error
+    if image is None:
+        raise UnreadableError(f'{path}: is no picture that can be decoded')
+    return image

@@ -1,0 +1,86 @@
+"""Bilateral guided aggregation of BiSeNet V2."""
+
+from __future__ import annotations
+
+import torch
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from ..layers import resize_to
+
+
+@MODELS.register_module()
+class BilateralGuidedAggregation(BaseModule):
+    """Let each branch gate the other, at both scales, and add the two products.
+
+    The default aggregation of :class:`BGAHead`.
+
+    Args:
+        in_channels: Channels of the detail map and of the semantic map.
+        channels: Channels of the output; ``None`` takes the detail map's.
+        out_act: Whether an activation follows the last convolution; the paper's figure has none, the published
+            checkpoints have one.
+        pointwise_bias: Whether the two 1x1 convolutions carry a bias, as in the published checkpoints of mmseg.
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every layer.
+        act_cfg: Activation after the last convolution, with ``out_act``.
+        align_corners: How the maps are resized.
+        init_cfg: Initialisation, as in mmengine.
+
+    Shape:
+        - Input: detail ``(N, C0, h, w)`` and semantic ``(N, C1, h', w')``, ``h' <= h``; a quarter of the size in V2.
+        - Output: ``(N, channels, h, w)``.
+
+    Raises:
+        ValueError: If ``in_channels`` has not two entries.
+
+    Source:
+        BiSeNet V2, Section "Bilateral Guided Aggregation", Figure 6.
+
+    Example:
+        >>> bga = BilateralGuidedAggregation((16, 32)).eval()
+        >>> bga(torch.rand(1, 16, 9, 13), torch.rand(1, 32, 3, 4)).shape
+        torch.Size([1, 16, 9, 13])
+    """
+
+    def __init__(self,
+                 in_channels: tuple[int, int],
+                 channels: int | None = None,
+                 out_act: bool = False,
+                 pointwise_bias: bool = False,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU'),
+                 align_corners: bool = False,
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        if len(in_channels) != 2:
+            raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
+        detail, semantic = in_channels
+        channels = channels or detail
+        self.align_corners = align_corners
+        self.out_channels = channels
+        conv = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+
+        def separable(width: int) -> nn.Sequential:
+            return nn.Sequential(
+                ConvModule(width, width, 3, padding=1, groups=width, **conv),
+                ConvModule(width, channels, 1, bias=pointwise_bias, conv_cfg=conv_cfg, norm_cfg=None, act_cfg=None))
+
+        self.detail_keep = separable(detail)
+        self.detail_down = nn.Sequential(
+            ConvModule(detail, channels, 3, stride=2, padding=1, **conv), nn.AvgPool2d(3, stride=2, padding=1))
+        self.semantic_up = ConvModule(semantic, channels, 3, padding=1, **conv)
+        self.semantic_keep = separable(semantic)
+        self.fuse = ConvModule(
+            channels, channels, 3, padding=1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg if out_act else None)
+
+    def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
+        """Return the joined map at the detail's size."""
+        gate_large = torch.sigmoid(resize_to(self.semantic_up(semantic), detail, self.align_corners))  # (N, C, h, w)
+        large = self.detail_keep(detail) * gate_large  # (N, C, h, w)
+        gate_small = torch.sigmoid(self.semantic_keep(semantic))  # (N, C, h', w')
+        small = resize_to(self.detail_down(detail), semantic, self.align_corners) * gate_small  # (N, C, h', w')
+        return self.fuse(large + resize_to(small, detail, self.align_corners))  # (N, C, h, w)

@@ -1,0 +1,134 @@
+"""Xception39, the small backbone of BiSeNet V1."""
+
+from __future__ import annotations
+
+from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_layer
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+EXPANSION = 4
+
+
+class SeparableBlock(BaseModule):
+    """Three separable convolutions beside a shortcut.
+
+    The unit of :class:`Xception39`. A separable convolution is 3x3 depthwise, then 1x1 with norm; between the two there
+    is neither norm nor activation.
+
+    Args:
+        in_channels: Channels of the input.
+        mid_channels: Width inside; the output has four times as many channels.
+        stride: 1 keeps the shortcut as it is; 2 puts a strided separable convolution on it.
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every pointwise layer.
+        act_cfg: Activation inside and after the addition.
+
+    Shape:
+        - Input: ``(N, in_channels, h, w)``.
+        - Output: ``(N, 4 * mid_channels, h/stride, w/stride)``, sides rounded up.
+
+    Example:
+        >>> import torch
+        >>> SeparableBlock(8, 4, stride=2).eval()(torch.rand(1, 8, 5, 7)).shape
+        torch.Size([1, 16, 3, 4])
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 mid_channels: int,
+                 stride: int = 1,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU')) -> None:
+        super().__init__()
+        out_channels = mid_channels * EXPANSION
+
+        def separable(c_in: int, c_out: int, step: int, act: dict | None) -> DepthwiseSeparableConvModule:
+            return DepthwiseSeparableConvModule(
+                c_in, c_out, 3, stride=step, padding=1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act,
+                dw_norm_cfg=None, dw_act_cfg=None)
+
+        self.residual = nn.Sequential(
+            separable(in_channels, mid_channels, stride, act_cfg),
+            separable(mid_channels, mid_channels, 1, act_cfg),
+            separable(mid_channels, out_channels, 1, None))
+        keep = stride == 1 and in_channels == out_channels
+        self.shortcut = nn.Identity() if keep else separable(in_channels, out_channels, stride, None)
+        self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activated sum of both ways."""
+        return self.act(self.residual(x) + self.shortcut(x))
+
+
+@MODELS.register_module()
+class Xception39(BaseModule):
+    """A thin Xception of 39 layers and 0.3 million parameters.
+
+    The light backbone of :class:`ContextPath`; it also serves as a semantic branch by itself.
+
+    Args:
+        in_channels: Channels of the image.
+        stem_channels: Width of the first convolution.
+        mid_channels: Inner width of the blocks of each of the three stages; a stage puts out four times as many.
+        depths: Blocks of each stage; the first one of a stage has stride 2.
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every layer that has one.
+        act_cfg: Activation of every layer that has one.
+        init_cfg: Initialisation, as in mmengine.
+
+    Shape:
+        - Input: ``(N, in_channels, H, W)``.
+        - Output: tuple ``(N, 8, H/4, W/4)``, ``(N, 64, H/8, W/8)``, ``(N, 128, H/16, W/16)``, ``(N, 256, H/32, W/32)``,
+          sides rounded up.
+
+    Raises:
+        ValueError: If ``mid_channels`` or ``depths`` has not three entries, or a depth is below one.
+
+    Source:
+        BiSeNet V1, Section 4.2 and Table 1 (1.2 MiB of weights, 185.5 M FLOPs at 640 x 360); the layers as in the
+        authors' release (TorchSeg).
+
+    Example:
+        >>> import torch
+        >>> net = Xception39().eval()
+        >>> [tuple(m.shape) for m in net(torch.rand(1, 3, 64, 127))]
+        [(1, 8, 16, 32), (1, 64, 8, 16), (1, 128, 4, 8), (1, 256, 2, 4)]
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 stem_channels: int = 8,
+                 mid_channels: tuple[int, int, int] = (16, 32, 64),
+                 depths: tuple[int, int, int] = (4, 8, 4),
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU'),
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        if len(mid_channels) != 3 or len(depths) != 3:
+            raise ValueError('mid_channels and depths must have three entries each (strides 8, 16, 32), '
+                             f'got {mid_channels} and {depths}')
+        if min(depths) < 1:
+            raise ValueError(f'depths must be at least 1 each, got {depths}')
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.stem = nn.Sequential(
+            ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
+            nn.MaxPool2d(3, stride=2, padding=1))
+        self.stages = nn.ModuleList()
+        width = stem_channels
+        for mid, depth in zip(mid_channels, depths):
+            blocks = [SeparableBlock(width, mid, 2, **cfgs)]
+            width = mid * EXPANSION
+            blocks += [SeparableBlock(width, mid, 1, **cfgs) for _ in range(depth - 1)]
+            self.stages.append(nn.Sequential(*blocks))
+        self.out_channels = (stem_channels, *(mid * EXPANSION for mid in mid_channels))
+        self.out_strides = (4, 8, 16, 32)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps of stride 4, 8, 16 and 32."""
+        maps = [self.stem(x)]  # (N, 8, H/4, W/4)
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))  # (N, 64, H/8, W/8), (N, 128, H/16, W/16), (N, 256, H/32, W/32)
+        return tuple(maps)

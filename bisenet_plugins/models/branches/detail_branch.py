@@ -1,0 +1,70 @@
+"""The detail branch of BiSeNet V2."""
+
+from __future__ import annotations
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class DetailBranch(BaseModule):
+    """Keep low-level detail: wide, shallow, three stages of 3x3 convolutions down to stride 8.
+
+    The first of the two pathways of :class:`BilateralNetwork`.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Width of each of the three stages, before ``width_mult``.
+        num_convs: Convolutions of each stage; the first of a stage has stride 2.
+        width_mult: Factor on every width (the paper's alpha).
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every layer.
+        act_cfg: Activation of every layer.
+        init_cfg: Initialisation, as in mmengine.
+
+    Shape:
+        - Input: ``(N, in_channels, H, W)``.
+        - Output: tuple of one map ``(N, 128 * width_mult, H/8, W/8)``, sides rounded up.
+
+    Raises:
+        ValueError: If ``channels`` and ``num_convs`` have not three entries each.
+
+    Source:
+        BiSeNet V2, Section "Detail Branch", Table 1.
+
+    Example:
+        >>> import torch
+        >>> DetailBranch().eval()(torch.rand(1, 3, 33, 64))[0].shape
+        torch.Size([1, 128, 5, 8])
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 channels: tuple[int, int, int] = (64, 64, 128),
+                 num_convs: tuple[int, int, int] = (2, 3, 3),
+                 width_mult: float = 1.0,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU'),
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        if len(channels) != 3 or len(num_convs) != 3:
+            raise ValueError(f'channels and num_convs must have three entries each (strides 2, 4, 8), '
+                             f'got {channels} and {num_convs}')
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        stages = []
+        for width, depth in zip(channels, num_convs):
+            width = round(width * width_mult)
+            layers = [ConvModule(in_channels, width, 3, stride=2, padding=1, **cfgs)]
+            layers += [ConvModule(width, width, 3, padding=1, **cfgs) for _ in range(depth - 1)]
+            stages.append(nn.Sequential(*layers))
+            in_channels = width
+        self.stages = nn.Sequential(*stages)
+        self.out_channels = (in_channels,)
+        self.out_strides = (8,)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Return the one detail map."""
+        return (self.stages(x),)  # (N, 128, H/8, W/8)

@@ -1,0 +1,84 @@
+"""The spatial path of BiSeNet V1."""
+
+from __future__ import annotations
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class SpatialPath(BaseModule):
+    """Keep low-level detail with three strided convolutions down to stride 8.
+
+    The detail branch of BiSeNet V1 in :class:`BilateralNetwork`.
+
+    Args:
+        in_channels: Channels of the image.
+        channels: Width of each of the three strided convolutions.
+        kernel_sizes: Side of each of the three kernels, odd; the published networks begin with a 7.
+        projection_channels: Width of a 1x1 convolution after the three, as the published networks have it; ``None``
+            leaves it out, as the paper's text does.
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every layer.
+        act_cfg: Activation of every layer.
+        init_cfg: Initialisation, as in mmengine.
+
+    Shape:
+        - Input: ``(N, in_channels, H, W)``.
+        - Output: tuple of one map ``(N, C, H/8, W/8)``, sides rounded up; C is ``projection_channels``, or the last of
+          ``channels``.
+
+    Raises:
+        ValueError: If ``channels`` or ``kernel_sizes`` has not three entries, or a kernel is even.
+
+    Note:
+        The paper describes three convolutions; the authors' release (TorchSeg) adds a fourth, 1x1 to 128 channels.
+        Their published results come from the latter, which is what the configs build.
+
+    Source:
+        BiSeNet V1, Section 3.1, Figure 2.
+
+    Example:
+        >>> import torch
+        >>> SpatialPath().eval()(torch.rand(1, 3, 33, 64))[0].shape
+        torch.Size([1, 64, 5, 8])
+        >>> SpatialPath(kernel_sizes=(7, 3, 3), projection_channels=128).out_channels
+        (128,)
+    """
+
+    def __init__(self,
+                 in_channels: int = 3,
+                 channels: tuple[int, int, int] = (64, 64, 64),
+                 kernel_sizes: tuple[int, int, int] = (3, 3, 3),
+                 projection_channels: int | None = None,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU'),
+                 init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        if len(channels) != 3 or len(kernel_sizes) != 3:
+            raise ValueError('channels and kernel_sizes must have three entries each (strides 2, 4, 8), '
+                             f'got {channels} and {kernel_sizes}')
+        if any(kernel % 2 == 0 for kernel in kernel_sizes):
+            raise ValueError(f'kernel_sizes must be odd, got {kernel_sizes}')
+        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        layers = []
+        for width, kernel in zip(channels, kernel_sizes):
+            layers.append(ConvModule(in_channels, width, kernel, stride=2, padding=kernel // 2, **cfgs))
+            in_channels = width
+        self.layers = nn.Sequential(*layers)
+        self.projection = None
+        if projection_channels is not None:
+            self.projection = ConvModule(in_channels, projection_channels, 1, **cfgs)
+            in_channels = projection_channels
+        self.out_channels = (in_channels,)
+        self.out_strides = (8,)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """Return the one detail map."""
+        x = self.layers(x)  # (N, channels[-1], H/8, W/8)
+        if self.projection is not None:
+            x = self.projection(x)  # (N, projection_channels, H/8, W/8)
+        return (x,)

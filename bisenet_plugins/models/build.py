@@ -1,0 +1,128 @@
+"""Building parts from config dicts, and learning what a foreign backbone returns."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+PROBE_SIDE = 128
+
+
+def accepted_arguments(cls: type) -> dict[str, Any]:
+    """Give every keyword that a class takes with its default, following ``**kwargs`` up to its parents.
+
+    Args:
+        cls: The class to look at.
+
+    Example:
+        >>> from mmseg.models import ResNetV1c
+        >>> accepted_arguments(ResNetV1c)['norm_cfg']
+        {'type': 'BN', 'requires_grad': True}
+    """
+    found: dict[str, Any] = {}
+    for parent in cls.__mro__:
+        if '__init__' not in vars(parent):
+            continue
+        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]
+        for p in parameters:
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                found.setdefault(p.name, p.default)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
+
+
+def named_class(cfg: dict, argument: str) -> type:
+    """Find the class that a config dict names.
+
+    Args:
+        cfg: Config dict with ``type``.
+        argument: Name of the config argument that holds ``cfg``, for error messages.
+
+    Raises:
+        TypeError: If ``cfg`` is not a dict with ``type``.
+        KeyError: If no class of that name is registered.
+
+    Example:
+        >>> named_class(dict(type='DetailBranch'), 'detail_branch').__name__
+        'DetailBranch'
+    """
+    if not isinstance(cfg, dict) or 'type' not in cfg:
+        raise TypeError(f"{argument} must be a config dict with 'type', got {cfg!r}")
+    cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
+    if cls is None:
+        raise KeyError(f"{argument}: no model named {cfg['type']!r} is registered; give the name of a registered class, "
+                       'or list the package that registers it in custom_imports')
+    return cls
+
+
+def complete(cfg: dict, argument: str, **defaults: Any) -> dict:
+    """Fill in what a config dict leaves open and its class knows.
+
+    Args:
+        cfg: Config dict with ``type``; what it names itself wins over ``defaults``.
+        argument: Name of the config argument that holds ``cfg``, for error messages.
+        defaults: Settings handed on when the class takes them; ``None`` is not handed on.
+
+    Example:
+        >>> complete(dict(type='DetailBranch'), 'detail_branch', in_channels=4, act_cfg=None)
+        {'in_channels': 4, 'type': 'DetailBranch'}
+    """
+    known = accepted_arguments(named_class(cfg, argument))
+    return {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg}
+
+
+def build_part(cfg: dict, argument: str, **defaults: Any) -> nn.Module:
+    """Build one part of a network through the registry, as :func:`complete` fills it in.
+
+    Args:
+        cfg: Config dict with ``type``.
+        argument: Name of the config argument that holds ``cfg``, for error messages.
+        defaults: Settings handed on when the class takes them.
+
+    Example:
+        >>> from bisenet_plugins.models import DetailBranch
+        >>> build_part(dict(type='DetailBranch'), 'detail_branch', in_channels=4).out_channels
+        (128,)
+    """
+    return MODELS.build(complete(cfg, argument, **defaults))
+
+
+def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Find the channels and strides of a backbone's maps, declared or seen in a tiny forward pass.
+
+    Args:
+        module: The backbone; ``out_channels`` and ``out_strides`` are believed where it declares both.
+        in_channels: Channels of its input image.
+        argument: Name of the config argument that the backbone came from, for error messages.
+
+    Raises:
+        ValueError: If the forward pass fails or does not return a tuple of 4-d maps.
+
+    Example:
+        >>> from mmseg.models import MobileNetV2
+        >>> probe(MobileNetV2(), 3, 'semantic_branch')
+        ((24, 32, 96, 320), (4, 8, 16, 32))
+    """
+    if hasattr(module, 'out_channels') and hasattr(module, 'out_strides'):
+        return tuple(module.out_channels), tuple(module.out_strides)
+    name = type(module).__name__
+    modes = [(m, m.training) for m in module.modules()]
+    try:
+        with torch.no_grad():
+            module.eval()  # separately: several backbones return nothing here
+            maps = module(torch.zeros(1, in_channels, PROBE_SIDE, PROBE_SIDE))
+    except Exception as error:
+        raise ValueError(f'{argument}: {name} fails on an image of {in_channels} channels and '
+                         f'{PROBE_SIDE} x {PROBE_SIDE} pixels: {error}') from error
+    finally:
+        for m, mode in modes:
+            m.training = mode
+    if not isinstance(maps, tuple | list) or not all(isinstance(m, torch.Tensor) and m.dim() == 4 for m in maps):
+        raise ValueError(f'{argument}: {name} must return a tuple of maps (N, C, h, w), got {type(maps).__name__}; '
+                         'for a backbone, set its out_indices')
+    return tuple(m.shape[1] for m in maps), tuple(round(PROBE_SIDE / m.shape[2]) for m in maps)

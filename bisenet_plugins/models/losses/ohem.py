@@ -1,0 +1,88 @@
+"""Cross entropy over the hard pixels only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class OhemCrossEntropyLoss(nn.Module):
+    """Average the cross entropy over hard pixels (online hard example mining).
+
+    A ``loss_decode`` for any mmseg head. Kept are the pixels whose true class gets a probability under ``threshold``,
+    and the hardest ones up to ``min_kept`` of the valid pixels where these are fewer.
+
+    Args:
+        threshold: Probability of the true class under which a pixel is hard.
+        min_kept: Least share of the batch's valid pixels that is kept.
+        class_weight: Factor on the loss of each class.
+        loss_weight: Factor on the result.
+        loss_name: Key of the result in the log; only names that start with ``loss`` are trained on.
+
+    Shape:
+        - Input: logits ``(N, K, H, W)`` and labels ``(N, H, W)``, int64.
+        - Output: scalar, the mean over the kept pixels of the whole batch; 0, with zero gradient, where no pixel is
+          valid.
+
+    Raises:
+        ValueError: If ``threshold`` or ``min_kept`` is outside (0, 1], or ``loss_name`` does not start with ``loss``.
+
+    Source:
+        BiSeNet V2, Section "Training" (OHEM, after Shrivastava et al. 2016); the share 1/16 is that of the STDC and
+        BiSeNet V1 releases.
+
+    Example:
+        >>> loss = OhemCrossEntropyLoss()
+        >>> loss(torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long))
+        tensor(1.3863)
+    """
+
+    def __init__(self,
+                 threshold: float = 0.7,
+                 min_kept: float = 1 / 16,
+                 class_weight: list[float] | None = None,
+                 loss_weight: float = 1.0,
+                 loss_name: str = 'loss_ohem') -> None:
+        super().__init__()
+        for name, value in dict(threshold=threshold, min_kept=min_kept).items():
+            if not 0 < value <= 1:
+                raise ValueError(f'{name} must lie in (0, 1], got {value}')
+        if not loss_name.startswith('loss'):
+            raise ValueError(f"loss_name must start with 'loss' (mmengine sums only such names), got {loss_name!r}")
+        self.hard_loss = -math.log(threshold)
+        self.min_kept = min_kept
+        self.loss_weight = loss_weight
+        self.class_weight = class_weight
+        self.loss_name = loss_name
+
+    def forward(self,
+                seg_logits: Tensor,
+                seg_label: Tensor,
+                weight: Tensor | None = None,
+                ignore_index: int = 255,
+                **kwargs: Any) -> Tensor:
+        """Return the scalar loss; ``weight`` is a factor on each pixel, ``(N, H, W)``."""
+        class_weight = None if self.class_weight is None else seg_logits.new_tensor(self.class_weight)
+        # Hardness is the unweighted loss: class weights must not decide which pixels count as hard.
+        plain = F.cross_entropy(seg_logits, seg_label, ignore_index=ignore_index, reduction='none')  # (N, H, W)
+        valid = seg_label != ignore_index
+        num_valid = int(valid.sum())
+        if num_valid == 0:
+            return plain.sum() * self.loss_weight
+        hardness = plain.detach().masked_fill(~valid, -1.0).flatten()  # (N * H * W,)
+        kept = hardness > self.hard_loss
+        least = max(int(num_valid * self.min_kept), 1)
+        if int(kept.sum()) < least:
+            kept = torch.zeros_like(kept).scatter_(0, hardness.topk(least).indices, True)
+        loss = plain.flatten()[kept]
+        if class_weight is not None:
+            loss = loss * class_weight[seg_label.flatten()[kept]]
+        if weight is not None:
+            loss = loss * weight.flatten()[kept]
+        return loss.mean() * self.loss_weight

@@ -1,0 +1,5 @@
+"""Segmentors: from images to results."""
+
+from .bilateral_segmentor import BilateralSegmentor
+
+__all__ = ['BilateralSegmentor']

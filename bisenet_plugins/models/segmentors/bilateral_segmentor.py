@@ -1,0 +1,208 @@
+"""The segmentor that goes from stride-8 logits to the class map without full-size logits.
+
+Shape letters: N batch, C channels, K classes, H and W image sides, h and w map sides, in pixels.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+from mmengine.model import BaseTTAModel
+from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
+
+from ...inference.fast_mask import upsample_argmax
+from ..build import complete
+from .settings import complete_head
+
+_HEAD_STEPS = ('predict', 'predict_by_feat')
+_SEGMENTOR_STEPS = ('encode_decode', 'whole_inference', 'inference', 'postprocess_result')
+
+
+@MODELS.register_module()
+class BilateralSegmentor(EncoderDecoder):
+    """Encode, decode, and write the class map straight from the decode head's low-resolution logits.
+
+    A drop-in for mmseg's ``EncoderDecoder``: the same arguments, losses and results. Only ``predict`` differs: where
+    nobody asks for logits, it neither holds nor resizes them at full size.
+
+    Args:
+        backbone: Config of the backbone.
+        decode_head: Config of the decode head; ``in_channels`` may be left out, the backbone knows them.
+        auxiliary_head: Config of one head, a list of them as in mmseg, or a dict of them by name, from which a later
+            config takes one out by setting it to ``None``.
+        num_classes: Number of classes for every head that does not say its own.
+        conv_cfg: Convolution for every part that does not say its own, and so on for the next ones.
+        norm_cfg: Norm.
+        act_cfg: Activation.
+        align_corners: How maps are resized.
+        **kwargs: Other arguments of mmseg's ``EncoderDecoder``. ``test_cfg`` also takes ``return_logits``, whether
+            every result is to carry ``seg_logits`` as mmseg's does.
+
+    Shape:
+        - Input: ``(N, C, H, W)`` images, already normalised.
+        - Output of ``predict``: N data samples, each with ``pred_sem_seg`` ``(1, H', W')`` int64, where ``(H', W')`` is
+          the sample's ``ori_shape``.
+
+    Note:
+        mmseg resizes logits to the padded network input, crops the padding and resizes again to ``ori_shape``. When
+        the second resize changes nothing, the class map equals mmseg's (where classes tie within float noise, either
+        may win). Otherwise it is one interpolation straight from the logits to ``ori_shape``, which agrees with
+        mmseg's two in all but a few border pixels.
+        mmseg's own path, with ``seg_logits`` in the results, is taken for ``return_logits``, for slide mode, inside a
+        test-time augmentation model (noticed when the segmentor is put into one), for one output channel, for a decode
+        head or a subclass that resizes or decides by itself, and while a graph is traced for export.
+
+    Example:
+        >>> from mmseg.registry import MODELS
+        >>> import mmseg.models
+        >>> backbone = dict(type='ResNetV1c', depth=18, base_channels=8, norm_cfg=dict(type='BN'))
+        >>> head = dict(type='FCNHead', in_channels=64, channels=8, num_classes=3, norm_cfg=dict(type='BN'))
+        >>> model = MODELS.build(dict(type='BilateralSegmentor', backbone=backbone, decode_head=head)).eval()
+        >>> sample, = model.predict(torch.rand(1, 3, 64, 96))
+        >>> sample.pred_sem_seg.data.shape, 'seg_logits' in sample
+        (torch.Size([1, 64, 96]), False)
+    """
+
+    _keep_logits = False
+
+    def __init__(self,
+                 backbone: dict,
+                 decode_head: dict,
+                 auxiliary_head: dict | list | None = None,
+                 num_classes: int | None = None,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = None,
+                 act_cfg: dict | None = None,
+                 align_corners: bool | None = None,
+                 **kwargs: Any) -> None:
+        self._settings = dict(
+            num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
+        super().__init__(
+            backbone=complete(backbone, 'backbone', **self._settings),
+            decode_head=decode_head,
+            auxiliary_head=auxiliary_head,
+            **kwargs)
+        _notice_test_time_augmentation()
+
+    def _init_decode_head(self, decode_head: dict) -> None:
+        super()._init_decode_head(self._complete_head(decode_head, 'decode_head'))
+
+    def _init_auxiliary_head(self, auxiliary_head: dict | list | None) -> None:
+        if isinstance(auxiliary_head, dict) and 'type' not in auxiliary_head:
+            auxiliary_head = [head for head in auxiliary_head.values() if head is not None]
+        if isinstance(auxiliary_head, list):
+            auxiliary_head = [self._complete_head(head, 'auxiliary_head') for head in auxiliary_head] or None
+        elif auxiliary_head is not None:
+            auxiliary_head = self._complete_head(auxiliary_head, 'auxiliary_head')
+        super()._init_auxiliary_head(auxiliary_head)
+
+    def _complete_head(self, head: dict, argument: str) -> dict:
+        if self.with_neck:  # the heads then read the neck's maps
+            return complete(head, argument, **self._settings)
+        return complete_head(head, argument, self.backbone, self._settings)
+
+    def predict(
+        self, inputs: Tensor, data_samples: list[SegDataSample] | None = None, return_logits: bool | None = None
+    ) -> list[SegDataSample]:
+        """Give every image its class map at the size of the original image.
+
+        Args:
+            inputs: Images ``(N, C, H, W)``, normalised and padded.
+            data_samples: What is known of each image: ``ori_shape``, ``img_shape``, padding and flip. Without them
+                the class maps have the size of ``inputs``.
+            return_logits: Whether the results carry ``seg_logits`` too; ``test_cfg.return_logits`` when left out.
+
+        Returns:
+            The data samples (new ones if none were given) with ``pred_sem_seg`` set.
+        """
+        if not self._straight_to_mask(return_logits):
+            results = super().predict(inputs, data_samples)
+            if self.out_channels == 1 and not torch.jit.is_tracing():
+                for result in results:  # mmseg gives a floating point mask for one channel
+                    result.pred_sem_seg.data = result.pred_sem_seg.data.long()
+            return results
+        logits = self.decode_head.forward(self.extract_feat(inputs))  # (N, K, h, w)
+        if data_samples is None:
+            results = [SegDataSample() for _ in range(len(inputs))]
+            height, width = inputs.shape[2:]
+            masks = list(upsample_argmax(logits, (height, width), self.align_corners))
+        else:
+            results = data_samples
+            masks = self._masks(logits, [sample.metainfo for sample in data_samples])
+        for result, mask in zip(results, masks, strict=True):
+            result.set_data({'pred_sem_seg': PixelData(data=mask[None])})
+        return results
+
+    def _straight_to_mask(self, return_logits: bool | None) -> bool:
+        """Tell whether the class map may be written without mmseg's path."""
+        settings = self.test_cfg or {}
+        if return_logits is None:
+            return_logits = self._keep_logits or bool(settings.get('return_logits', False))
+        return (
+            not return_logits
+            and settings.get('mode', 'whole') == 'whole'
+            and self.out_channels > 1
+            and not torch.jit.is_tracing()
+            and not torch.onnx.is_in_onnx_export()
+            and isinstance(self.decode_head, BaseDecodeHead)
+            and _inherits(self.decode_head, BaseDecodeHead, _HEAD_STEPS)
+            and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS)
+        )
+
+    def _masks(self, logits: Tensor, metas: list[dict]) -> list[Tensor]:
+        """Write the class map of each image, images of equal geometry together."""
+        size = _network_size(metas[0])
+        groups: dict[tuple, list[int]] = {}
+        for index, meta in enumerate(metas):
+            left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+            window = (int(top), size[0] - int(bottom), int(left), size[1] - int(right))
+            groups.setdefault((window, tuple(meta['ori_shape'][:2])), []).append(index)
+        masks: dict[int, Tensor] = {}
+        for (window, ori_shape), indices in groups.items():
+            members = logits if len(indices) == len(logits) else logits[indices]
+            group = upsample_argmax(members, size, self.align_corners, window=window, window_size=ori_shape)
+            masks.update(zip(indices, group, strict=True))
+        return [_unflip(masks[index], meta) for index, meta in enumerate(metas)]
+
+
+def _network_size(meta: dict) -> tuple[int, int]:
+    """Give the size that mmseg's ``predict_by_feat`` resizes the logits to."""
+    shape = meta['img_shape']
+    if not isinstance(shape, torch.Size) and 'pad_shape' in meta:
+        shape = meta['pad_shape']
+    return int(shape[0]), int(shape[1])
+
+
+def _unflip(mask: Tensor, meta: dict) -> Tensor:
+    """Undo the flip of the image on its class map; bilinear resizing and flipping commute."""
+    if not meta.get('flip', None):
+        return mask
+    direction = meta.get('flip_direction', None)
+    if direction not in ('horizontal', 'vertical'):
+        raise ValueError(f"flip_direction is {direction!r}, but a flipped image needs 'horizontal' or 'vertical'.")
+    return mask.flip(1 if direction == 'horizontal' else 0)
+
+
+def _inherits(thing: nn.Module, base: type, names: tuple[str, ...]) -> bool:
+    """Tell whether the named methods are the base class's own."""
+    return all(getattr(type(thing), name) is getattr(base, name) for name in names)
+
+
+def _keep_logits_inside_tta(parent: nn.Module, name: str, child: nn.Module | None) -> None:
+    """Make a segmentor that becomes part of a test-time augmentation model keep its logits, which that merges."""
+    if isinstance(child, BilateralSegmentor) and isinstance(parent, BaseTTAModel):
+        child._keep_logits = True
+
+
+@cache
+def _notice_test_time_augmentation() -> None:
+    """Watch, once in a process, for segmentors that are put into a test-time augmentation model."""
+    register_module_module_registration_hook(_keep_logits_inside_tta)

@@ -1,0 +1,46 @@
+"""Completing the heads' configs from what the segmentor knows: its settings and its backbone's maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ..build import accepted_arguments, complete, named_class, probe
+
+
+def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[str, Any]) -> dict:
+    """Fill a head's config in, its channels from the maps that it reads, and check them.
+
+    Args:
+        cfg: Config of the head; what it says itself wins.
+        argument: Name of the config argument that holds ``cfg``, for error messages.
+        backbone: The built backbone; channels are known where it declares ``out_channels``.
+        settings: What the segmentor was told for all parts: ``num_classes``, ``norm_cfg`` and others.
+
+    Raises:
+        ValueError: If ``in_index`` points behind the backbone's maps, or ``in_channels`` differs from theirs.
+
+    Example:
+        >>> from bisenet_plugins.models import DetailBranch
+        >>> head = dict(type='BoosterHead', channels=8, in_index=0)
+        >>> complete_head(head, 'decode_head', DetailBranch(), dict(num_classes=2))['in_channels']
+        128
+    """
+    cfg = complete(cfg, argument, **settings)
+    known = accepted_arguments(named_class(cfg, argument))
+    declared = hasattr(backbone, 'out_channels') and hasattr(backbone, 'out_strides')
+    if 'in_index' not in known or ('in_channels' in cfg and not declared):
+        return cfg
+    channels, _ = probe(backbone, 3, 'backbone')
+    index = cfg.get('in_index', known['in_index'])
+    several = isinstance(index, tuple | list)
+    if any(not -len(channels) <= i < len(channels) for i in (index if several else (index,))):
+        raise ValueError(f'{argument}: in_index {index} must lie within the {len(channels)} maps of '
+                         f'{type(backbone).__name__}')
+    found = tuple(channels[i] for i in index) if several else channels[index]
+    given = cfg.setdefault('in_channels', found)
+    if (tuple(given) if isinstance(given, tuple | list) else given) != found:
+        raise ValueError(f'{argument}: in_channels is {given}, but the maps at in_index {index} of '
+                         f'{type(backbone).__name__} have {found}')
+    return cfg

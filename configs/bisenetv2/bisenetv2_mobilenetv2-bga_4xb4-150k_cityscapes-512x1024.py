@@ -1,0 +1,3 @@
+# BiSeNet V2 with MobileNetV2 as semantic branch (Table 6).
+_base_ = './bisenetv2_bga_4xb4-150k_cityscapes-512x1024.py'
+model = dict(backbone=dict(semantic_branch=dict(_delete_=True, type='MobileNetV2')))

@@ -1,0 +1,157 @@
+"""The dataset check: each finding on a small broken dataset, and nothing on a sound one."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from bisenet_plugins.datasets import street_scenes  # noqa: F401
+from bisenet_plugins.datasets.check import FINDINGS, check_dataset
+
+TOOL = Path(__file__).parents[2] / 'tools/datasets/check_dataset.py'
+PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in 'abc':
+        for part, array in (('train', np.full((4, 6, 3), 99)), ('trainannot', np.arange(24).reshape(4, 6) % 12)):
+            (tmp_path / part).mkdir(exist_ok=True)
+            assert cv2.imwrite(str(tmp_path / part / f'{name}.png'), array.astype(np.uint8))
+    return tmp_path
+
+
+def config(folder, **dataset):
+    return Config(dict(train_dataloader=dict(dataset=dict(dict(
+        type='CamVidDataset', data_root=str(folder), data_prefix=dict(img_path='train', seg_map_path='trainannot'),
+        pipeline=PIPELINE), **dataset))))
+
+
+def label(folder, name, array):
+    assert cv2.imwrite(str(folder / f'trainannot/{name}.png'), np.asarray(array, np.uint8))
+
+
+def kinds(report):
+    return {finding.kind: finding.count for finding in report.findings}
+
+
+def test_sound_dataset(folder):
+    report = check_dataset(config(folder))
+    assert report.ok and not report.findings and (report.images, report.checked) == (3, 3)
+    assert [count.pixels for count in report.classes] == [6] * 11
+    assert [count.images for count in report.classes] == [3] * 11
+    assert report.classes[0].percent == pytest.approx(100 / 11)
+    assert report.ignored_percent == pytest.approx(100 / 12)
+    assert 'Bicyclist' in report.to_text() and 'Nothing is wrong.' in report.to_text()
+
+
+def test_drawn_dataset():
+    report = check_dataset(Config(dict(val_dataloader=dict(dataset=dict(
+        type='StreetSceneDataset', length=3, size=(96, 128), pipeline=PIPELINE)))), split='val', limit=2)
+    assert report.ok and (report.images, report.checked) == (3, 2)
+    total = sum(count.pixels for count in report.classes) + report.ignored_pixels
+    assert total == 2 * 96 * 128
+
+
+def break_folder(folder, how):
+    path = folder / 'trainannot/b.png'
+    if how == 'no label':
+        path.unlink()
+    elif how == 'unreadable image':
+        (folder / 'train/b.png').write_bytes(b'broken')
+    elif how == 'unreadable label':
+        path.write_bytes(path.read_bytes()[:40])
+    elif how == 'channels':
+        label(folder, 'b', np.zeros((4, 6, 3)))
+    elif how == 'size':
+        label(folder, 'b', np.zeros((6, 4)))
+    elif how == 'range':
+        label(folder, 'b', np.full((4, 6), 12))
+    elif how == 'ignored':
+        label(folder, 'b', np.full((4, 6), 11))
+
+
+@pytest.mark.parametrize('how', [
+    'no label', 'unreadable image', 'unreadable label', 'channels', 'size', 'range', 'ignored'])
+def test_one_bad_sample_is_found(folder, how):
+    break_folder(folder, how)
+    report = check_dataset(config(folder))
+    assert not report.ok and kinds(report) == {how: 1}
+    assert 'b.png' in report.findings[0].examples[0]
+    assert FINDINGS[how][1] in report.to_text()
+
+
+def test_missing_image(folder):
+    (folder / 'list.txt').write_text('a\nz\n')
+    report = check_dataset(config(folder, ann_file='list.txt'))
+    assert kinds(report) == {'missing image': 1}
+
+
+def test_binary_masks(folder):
+    for name in 'abc':
+        label(folder, name, np.indices((4, 6)).sum(0) % 2 * 255)
+    report = check_dataset(config(folder))
+    assert kinds(report) == {'binary': 3, 'absent': 10} and not report.ok
+
+
+def test_one_class_and_void_in_one_picture_is_no_binary_dataset(folder):
+    label(folder, 'b', np.indices((4, 6)).sum(0) % 2 * 255)
+    assert check_dataset(config(folder)).ok
+
+
+def test_absent_class_is_only_a_note(folder):
+    for name in 'abc':
+        label(folder, name, np.arange(24).reshape(4, 6) % 10)
+    report = check_dataset(config(folder))
+    assert report.ok and kinds(report) == {'absent': 1} and report.findings[0].examples == ['10 Bicyclist']
+
+
+def test_reduce_zero_label_and_no_classes(folder):
+    report = check_dataset(config(folder, reduce_zero_label=True))
+    assert report.classes[0].pixels == 6 and report.classes[10].pixels == 6  # id 1 became 0, id 11 became 10
+    assert kinds(check_dataset(config(folder, type='BaseSegDataset', img_suffix='.png'))) == {'classes': 1}
+
+
+def test_folder_that_is_not_there(folder):
+    assert kinds(check_dataset(config(folder / 'nowhere'))) == {'not listed': 1}
+
+
+def test_folder_without_images(folder):
+    assert kinds(check_dataset(config(folder, img_suffix='.jpg'))) == {'empty': 1}
+
+
+def test_sample_that_only_the_pipeline_could_make(folder):
+    cfg = config(folder, data_prefix=dict(img_path='train'))
+    assert kinds(check_dataset(cfg)) == {'no label': 3, 'absent': 11}
+
+
+def test_wrapped_datasets_are_added_up(folder):
+    inner = config(folder).train_dataloader.dataset
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(
+        type='ConcatDataset', datasets=[inner, dict(type='RepeatDataset', times=5, dataset=inner)]))))
+    report = check_dataset(cfg)
+    assert report.images == 6 and report.classes[3].images == 6
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(split='dev'), "split is 'dev', wants one of"), (dict(limit=0), 'limit is 0, wants at least 1'),
+    (dict(split='test'), 'cfg has no test_dataloader')])
+def test_wrong_arguments(folder, change, message):
+    with pytest.raises(ValueError, match=message):
+        check_dataset(config(folder), **change)
+
+
+def test_tool(folder, monkeypatch, capsys):
+    break_folder(folder, 'ignored')
+    path = folder / 'cfg.py'
+    config(folder).dump(path)
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), str(path), '--json'])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(TOOL), run_name='__main__')
+    report = json.loads(capsys.readouterr().out)
+    assert stop.value.code == 1 and report['ok'] is False and report['findings'][0]['kind'] == 'ignored'

@@ -1,0 +1,106 @@
+"""The two-pathway backbone over any branch, and what it refuses."""
+
+import pytest
+import torch
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import nn
+
+from bisenet_plugins.models import BilateralNetwork
+from bisenet_plugins.models.build import probe
+
+STDC = dict(type='STDCNet', stdc_type='STDCNet1', in_channels=3, channels=(32, 64, 256, 512, 1024),
+            bottleneck_type='cat', num_convs=4, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
+FOREIGN = [
+    (dict(type='MobileNetV2'), (24, 32, 96, 320), (4, 8, 16, 32)),
+    (dict(type='MobileNetV3'), (16, 16, 576), (2, 4, 8)),
+    (dict(type='ResNetV1c', depth=18), (64, 128, 256, 512), (4, 8, 8, 8)),
+    (dict(type='ResNetV1c', depth=50), (256, 512, 1024, 2048), (4, 8, 8, 8)),
+    (STDC, (256, 512, 1024), (8, 16, 32)),
+]
+
+
+@pytest.mark.parametrize(('branch', 'channels', 'strides'), FOREIGN, ids=lambda v: v['type'] if isinstance(v, dict) else '')
+def test_any_mmseg_backbone_is_a_semantic_branch(branch, channels, strides):
+    net = BilateralNetwork(branch, dict(type='DetailBranch', width_mult=0.25))
+    assert net.out_channels == (32, *channels)
+    assert net.out_strides[0] == 8
+    maps = net.eval()(torch.rand(1, 3, 65, 97))
+    assert tuple(m.shape[1] for m in maps) == net.out_channels
+
+
+class TwoMaps(BaseModule):
+    """A backbone that is told what to return."""
+
+    def __init__(self, strides=(8, 32), as_tuple=True, in_channels=3):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(in_channels, 4, s, stride=s) for s in strides)
+        self.as_tuple = as_tuple
+
+    def forward(self, x):
+        maps = tuple(conv(x) for conv in self.convs)
+        return maps if self.as_tuple else maps[0]
+
+
+@pytest.fixture
+def two_maps():
+    MODELS.register_module(name='TwoMaps', module=TwoMaps)
+    yield 'TwoMaps'
+    MODELS._module_dict.pop('TwoMaps')
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (dict(semantic_branch=dict(strides=(32,))), 'semantic_branch: TwoMaps must return several maps, got one at stride 32'),
+    (dict(semantic_branch=dict(strides=(32, 8))), r'from shallow to deep, got strides \(32, 8\)'),
+    (dict(semantic_branch=dict(as_tuple=False)), 'must return a tuple of maps .* got Tensor'),
+    (dict(semantic_branch=dict(strides=(4, 16)), detail_branch=None), r'TwoMaps returns strides \(4, 16\)'),
+    (dict(detail_branch=dict(strides=(4,))), r'must return one map at stride 8, got strides \(4,\)'),
+    (dict(detail_branch=dict(strides=(8, 16))), 'must return one map at stride 8'),
+])
+def test_branches_that_do_not_fit_are_refused(two_maps, arguments, message):
+    arguments = {k: v and dict(type=two_maps, **v) for k, v in arguments.items()}
+    with pytest.raises(ValueError, match=message):
+        BilateralNetwork(**{'semantic_branch': dict(type=two_maps), 'detail_branch': dict(type=two_maps, strides=(8,)),
+                            **arguments})
+
+
+def test_a_branch_that_cannot_take_the_channels_is_refused():
+    with pytest.raises(ValueError, match='semantic_branch: MobileNetV2 fails on an image of 4 channels'):
+        BilateralNetwork(dict(type='MobileNetV2'), in_channels=4)
+
+
+@pytest.mark.parametrize(('branch', 'error', 'message'), [
+    ('MobileNetV2', TypeError, "semantic_branch must be a config dict with 'type', got 'MobileNetV2'"),
+    (dict(type='MobileNetV9'), KeyError, "semantic_branch: no model named 'MobileNetV9' is registered"),
+])
+def test_what_is_no_config_is_refused(branch, error, message):
+    with pytest.raises(error, match=message):
+        BilateralNetwork(branch)
+
+
+def test_without_detail_branch_the_stride_8_map_is_the_detail(two_maps):
+    net = BilateralNetwork(dict(type=two_maps), None).eval()
+    detail, *semantic = net(torch.rand(1, 3, 64, 64))
+    assert detail is semantic[0]
+    assert net.out_channels == (4, 4, 4) and net.out_strides == (8, 8, 32)
+
+
+def test_settings_reach_the_branches_and_their_own_win(two_maps):
+    net = BilateralNetwork(
+        dict(type='SemanticBranch', norm_cfg=dict(type='IN')), norm_cfg=dict(type='GN', num_groups=2), in_channels=4)
+    assert any(isinstance(m, nn.InstanceNorm2d) for m in net.semantic_branch.modules())
+    assert not any(isinstance(m, nn.GroupNorm) for m in net.semantic_branch.modules())
+    assert any(isinstance(m, nn.GroupNorm) for m in net.detail_branch.modules())
+    assert net.detail_branch.stages[0][0].conv.in_channels == 4
+    BilateralNetwork(dict(type=two_maps), dict(type=two_maps, strides=(8,)), norm_cfg=dict(type='GN', num_groups=2))
+
+
+def test_probing_leaves_the_backbone_as_it_was():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4))
+    module[1].eval()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    with pytest.raises(ValueError, match='must return a tuple of maps'):
+        probe(module, 3, 'backbone')
+    assert module.training and module[0].training and not module[1].training
+    for key, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)

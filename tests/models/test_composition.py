@@ -1,0 +1,152 @@
+"""Our parts under mmseg's heads, our heads behind other backbones, and the settings that the segmentor hands on."""
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import nn
+
+BN = dict(type='BN')
+SMALL = dict(
+    type='BilateralNetwork',
+    detail_branch=dict(type='DetailBranch', width_mult=0.25),
+    semantic_branch=dict(type='SemanticBranch', width_mult=0.5, expand_ratio=2))
+CHANNELS = (32, 8, 16, 32, 64, 64)
+CLASSES = 3
+
+
+def step_and_predict(model, size=(64, 96)):
+    """One training step's gradients, then one prediction."""
+    samples = []
+    for _ in range(2):
+        meta = dict(img_shape=size, ori_shape=size, pad_shape=size)
+        samples.append(SegDataSample(gt_sem_seg=PixelData(data=torch.randint(CLASSES, (1, *size))), metainfo=meta))
+    images = torch.rand(2, 3, *size)
+    losses = model.train().loss(images, samples)
+    total = sum(v for k, v in losses.items() if 'loss' in k)
+    total.backward()
+    assert torch.isfinite(total)
+    heads = [n for n, p in model.named_parameters() if p.grad is None and not n.startswith('backbone.')]
+    assert heads == []  # a map that no head reads has no gradient, which is right
+    with torch.no_grad():
+        results = model.eval().predict(images, samples)
+    assert [tuple(r.pred_sem_seg.data.shape) for r in results] == [(1, *size)] * 2
+
+
+@pytest.mark.parametrize('head', [
+    dict(type='FCNHead', in_channels=32, in_index=0, channels=8, num_convs=1),
+    dict(type='PSPHead', in_channels=64, in_index=-1, channels=8, pool_scales=(1, 2)),
+    dict(type='UPerHead', in_channels=CHANNELS[1:5], in_index=[1, 2, 3, 4], channels=8, pool_scales=(1, 2)),
+    dict(type='DepthwiseSeparableASPPHead', in_channels=64, in_index=-1, channels=8, dilations=(1, 2),
+         c1_in_channels=32, c1_channels=8),
+    dict(type='SegformerHead', in_channels=CHANNELS[1:5], in_index=[1, 2, 3, 4], channels=8),
+], ids=lambda head: head['type'])
+def test_our_backbone_under_mmsegs_heads(head):
+    step_and_predict(MODELS.build(dict(
+        type='BilateralSegmentor', backbone=SMALL, decode_head=dict(num_classes=CLASSES, norm_cfg=BN, **head))))
+
+
+@pytest.mark.parametrize('backbone', [
+    dict(type='ResNetV1c', depth=18, base_channels=8),
+    dict(type='MobileNetV2', widen_factor=0.25),
+    dict(type='SemanticBranch', width_mult=0.5, expand_ratio=2),
+], ids=lambda backbone: backbone['type'])
+@pytest.mark.parametrize('aggregation', ['BilateralGuidedAggregation', 'SumAggregation', 'ConcatAggregation',
+                                         'FeatureFusion'])
+def test_our_head_behind_any_backbone(backbone, aggregation):
+    """The channels are taken from the backbone."""
+    step_and_predict(MODELS.build(dict(
+        type='BilateralSegmentor', num_classes=CLASSES, norm_cfg=BN, backbone=backbone,
+        decode_head=dict(type='BGAHead', in_index=(1, -1), channels=8, aggregation=dict(type=aggregation)))))
+
+
+def test_our_parts_inside_mmsegs_own_segmentor():
+    step_and_predict(MODELS.build(dict(
+        type='EncoderDecoder', backbone=SMALL,
+        decode_head=dict(type='BGAHead', in_channels=(32, 64), channels=8, num_classes=CLASSES, norm_cfg=BN),
+        auxiliary_head=[dict(type='BoosterHead', in_channels=8, in_index=1, channels=8, num_classes=CLASSES, norm_cfg=BN)],
+        test_cfg=ConfigDict(mode='whole'))))
+
+
+@pytest.mark.parametrize('branch', [
+    dict(type='MobileNetV2', widen_factor=0.25), dict(type='STDCBackbone', channels=(4, 8, 16, 32, 64)),
+    dict(type='ResNetV1c', depth=18, base_channels=8), dict(type='Xception39'),
+], ids=lambda branch: branch['type'])
+@pytest.mark.parametrize('aggregation', ['BilateralGuidedAggregation', 'SumAggregation', 'ConcatAggregation',
+                                         'FeatureFusion'])
+def test_semantic_branches_by_aggregations(branch, aggregation):
+    step_and_predict(MODELS.build(dict(
+        type='BilateralSegmentor', num_classes=CLASSES, norm_cfg=BN,
+        backbone={**SMALL, 'semantic_branch': branch},
+        decode_head=dict(type='BGAHead', channels=8, aggregation=dict(type=aggregation)),
+        auxiliary_head=dict(stage3=dict(type='BoosterHead', channels=8, in_index=2)))))
+
+
+def small(**more):
+    return dict(
+        type='BilateralSegmentor', num_classes=CLASSES, norm_cfg=BN, backbone=SMALL,
+        decode_head=dict(type='BGAHead', channels=8),
+        auxiliary_head=dict(stage2=dict(type='BoosterHead', channels=4, in_index=1),
+                            stage3=dict(type='BoosterHead', channels=4, in_index=2, num_classes=7)), **more)
+
+
+def test_the_segmentor_hands_its_settings_on():
+    model = MODELS.build({**small(act_cfg=dict(type='PReLU'), align_corners=True), 'norm_cfg': dict(type='GN', num_groups=2)})
+    assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm | nn.ReLU) for m in model.modules())
+    assert model.num_classes == model.decode_head.num_classes == CLASSES
+    assert model.decode_head.in_channels == (32, 64)
+    assert model.decode_head.aggregation.align_corners is True
+    assert [head.in_channels for head in model.auxiliary_head] == [8, 16]
+
+
+def test_what_a_part_says_itself_wins():
+    assert [head.num_classes for head in MODELS.build(small()).auxiliary_head] == [CLASSES, 7]
+
+
+def test_one_auxiliary_head_is_taken_out_by_its_name():
+    model = small()
+    model['auxiliary_head']['stage2'] = None
+    assert [head.in_index for head in MODELS.build(model).auxiliary_head] == [2]
+
+
+def test_one_auxiliary_head_as_mmseg_writes_it():
+    model = small()
+    model['auxiliary_head'] = dict(type='BoosterHead', channels=4, in_index=1)
+    assert MODELS.build(model).auxiliary_head.in_channels == 8
+
+
+def test_boosters_do_not_run_at_inference():
+    model = MODELS.build(small()).eval()
+    for head in model.auxiliary_head:
+        head.forward = None
+    with torch.no_grad():
+        model.predict(torch.rand(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 9))), r'decode_head: in_index \(0, 9\) .* 6 maps'),
+    (dict(decode_head=dict(type='BGAHead', channels=8, in_channels=(32, 128))),
+     r'decode_head: in_channels is \(32, 128\), but .* \(32, 64\)'),
+    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 1, 2))), 'in_channels must have two entries'),
+])
+def test_heads_that_do_not_fit_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build({**small(), **change})
+
+
+@pytest.mark.parametrize('arguments', [dict(in_channels=8), dict(in_channels=(8, 8, 8))])
+def test_bga_head_wants_two_maps(arguments):
+    with pytest.raises(ValueError, match='in_channels must have two entries, detail and semantic'):
+        MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, **arguments))
+
+
+def test_bga_head_wants_two_indices():
+    with pytest.raises(ValueError, match='in_index must have two entries, detail and semantic, got 1'):
+        MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, in_channels=(8, 8), in_index=1))
+
+
+def test_booster_head_wants_a_convolution():
+    with pytest.raises(ValueError, match='num_convs must be at least 1, got 0'):
+        MODELS.build(dict(type='BoosterHead', in_channels=8, channels=8, num_classes=2, num_convs=0))

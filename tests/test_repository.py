@@ -1,0 +1,103 @@
+"""The repository as a whole: one version, one test command, every part exported and described, no slips."""
+
+import importlib.metadata
+import inspect
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg import registry
+
+import bisenet_plugins
+from bisenet_plugins.version import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ('bisenet_plugins', 'tools', 'configs', 'tests')
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.py'))
+PARTS = sorted(
+    {
+        part
+        for members in vars(registry).values()
+        if isinstance(members, registry.MODELS.__class__)
+        for part in members.module_dict.values()
+        if part.__module__.split('.')[0] == 'bisenet_plugins'
+    },
+    key=lambda part: part.__name__,
+)
+MACHINE_PATH = re.compile(r'(?<![\w.~}])/(?:home|root|Users|work|mnt)/\w')
+every_part = pytest.mark.parametrize('part', PARTS, ids=lambda part: part.__name__)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding='utf-8')
+
+
+def test_version_is_the_same_everywhere():
+    newest = re.search(r'^## \[(\d+\.\d+\.\d+)\]', read('CHANGELOG.md'), re.MULTILINE)
+    assert newest and newest[1] == __version__ == bisenet_plugins.__version__
+    assert importlib.metadata.version('bisenet-plugins') == __version__
+
+
+def test_readme_and_ci_run_the_same_test_command():
+    assert re.search(r'^make test$', read('README.md'), re.MULTILINE)
+    assert read('.ci/run').splitlines()[-1] == 'make test'
+
+
+def test_readme_config_builds_and_predicts(tmp_path):
+    """The config of the README's first screen, written beside the others."""
+    text = re.search(r'```python\n(_base_ = .*?)```', read('README.md'), re.DOTALL)[1]
+    path = tmp_path / 'readme.py'
+    path.write_text(text.replace("'../_base_/", f"'{(ROOT / 'configs' / '_base_').as_posix()}/"), encoding='utf-8')
+    cfg = Config.fromfile(path)
+    model = registry.MODELS.build(cfg.model).eval()
+    assert model(torch.rand(1, 3, 65, 97)).shape[:2] == (1, 11)
+    assert {'train_dataloader', 'optim_wrapper', 'train_cfg', 'val_evaluator'} <= set(cfg)
+
+
+def test_readme_names_only_files_that_exist():
+    links = re.findall(r'\]\((?!https?:|#)([^)#\s]+)', read('README.md'))
+    assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_readme_tree_names_every_folder_of_the_package():
+    folders = {path.parent.name for path in (ROOT / 'bisenet_plugins').rglob('__init__.py')}
+    assert not [folder for folder in folders if f'{folder}/' not in read('README.md')]
+
+
+def test_parts_are_registered():
+    assert {'BilateralNetwork', 'BGAHead', 'BoosterHead', 'BilateralSegmentor'} <= {part.__name__ for part in PARTS}
+
+
+@every_part
+def test_registered_part_is_exported(part):
+    assert getattr(bisenet_plugins, part.__name__) is part
+
+
+@every_part
+def test_registered_part_is_described(part):
+    """The forms of CONTRIBUTING: what it is, its arguments, its shapes if it is a network part, an example."""
+    text = inspect.getdoc(part) if '__doc__' in vars(part) and part.__doc__ else ''
+    own_init = vars(part).get('__init__')
+    named = set(inspect.signature(own_init).parameters) - {'self', 'args', 'kwargs'} if own_init else set()
+    wanted = ['Example:', *(['Args:'] if named else []), *(['Shape:'] if issubclass(part, torch.nn.Module) else [])]
+    assert not [section for section in wanted if section not in text]
+    assert not [name for name in named if not re.search(rf'\b{name}\b', text)]
+
+
+@pytest.mark.parametrize('path', SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_source_has_no_slips(path):
+    text = path.read_text(encoding='utf-8')
+    assert len(text.splitlines()) <= 400
+    if path.relative_to(ROOT).parts[0] == 'bisenet_plugins':
+        assert not re.search(r'mmcv\.ops|from mmcv import .*\bops\b', text)
+
+
+def test_no_path_of_a_machine_is_committed():
+    listed = subprocess.run(['git', 'ls-files', '-z'], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = [name for name in listed.stdout.split('\0') if name] or [str(path.relative_to(ROOT)) for path in SOURCES]
+    texts = {'.py', '.md', '.cfg', '.toml', '.txt', '.json', '.csv', '.svg', '.yaml', ''}
+    paths = [ROOT / name for name in names if Path(name).suffix in texts and (ROOT / name).is_file()]
+    assert not [path.name for path in paths if MACHINE_PATH.search(path.read_text(encoding='utf-8'))]
