@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..inference import Predictor
+from ..inference.predictor import Predictor
 from .artifact import META_FILE, Artifact, Preprocess
 from .errors import DeployError, require
 from .samples import Sample, load_samples, synthetic_samples
@@ -26,7 +26,7 @@ from .verify import compare, require_agreement
 
 __all__ = ['DeployOptions', 'deploy']
 
-TRACE_SIZE = (128, 256)
+TRACE_SIZE = (64, 128)
 """Height and width of the image that a dynamic graph is traced with."""
 
 
@@ -234,7 +234,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
 def _fitting(samples: list[Sample], options: DeployOptions) -> list[Sample]:
     """Let odd sizes take part where sizes are dynamic and the images are synthetic."""
     if options.shape is None and options.images == 'synthetic':
-        return [Sample(np.ascontiguousarray(sample.image[:len(sample.image) - 5 * (i % 2), :251 + 5 * (1 - i % 2)]))
+        return [Sample(np.ascontiguousarray(sample.image[:len(sample.image) - 5 * (i % 2), :123 + 5 * (1 - i % 2)]))
                 for i, sample in enumerate(samples)]
     return samples
 

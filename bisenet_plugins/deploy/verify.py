@@ -195,7 +195,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
     Raises:
         DeployError: If a folder is no artefact, or the images cannot be read.
     """
-    from ..inference import Predictor
+    from ..inference.predictor import Predictor
     predictor = Predictor(config, checkpoint)
     first = Artifact.load(folders[0])
     samples = load_samples(images, count, predictor.cfg, first.shape or (128, 256))

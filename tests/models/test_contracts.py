@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import bisenet_plugins
+from bisenet_plugins import switch_to_deploy
 from bisenet_plugins.models import aggregations, backbones, branches, decode_heads, losses, segmentors
 from bisenet_plugins.models.build import accepted_arguments
 
@@ -158,3 +159,35 @@ def test_aggregation_refuses_three_maps(name):
 def test_arguments_have_the_common_names(name):
     known = set(inspect.signature(MODELS.get(name)).parameters)
     assert {'in_channels', 'conv_cfg', 'norm_cfg', 'act_cfg', 'init_cfg'} <= known
+
+
+def with_random_statistics(module):
+    for m in module.modules():
+        if isinstance(m, _BatchNorm):
+            nn.init.uniform_(m.running_mean, -0.3, 0.3)
+            nn.init.uniform_(m.running_var, 0.6, 1.5)
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.uniform_(m.bias, -0.3, 0.3)
+    return module.eval()
+
+
+@every_pyramid
+def test_deploy_form_of_a_backbone_gives_the_same_maps(name):
+    net = with_random_statistics(build(name))
+    image = torch.rand(1, 3, 63, 96)
+    with torch.no_grad():
+        before = net(image)
+        after = switch_to_deploy(net)(image)
+    for b, a in zip(before, after):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert sum(isinstance(m, _BatchNorm) for m in net.modules()) <= 1  # the context embedding's first
+
+
+@every_aggregation
+def test_deploy_form_of_an_aggregation_gives_the_same_map(name):
+    part = with_random_statistics(build(name, in_channels=(8, 16), channels=12))
+    maps = torch.rand(1, 8, 9, 13), torch.rand(1, 16, 3, 4)
+    with torch.no_grad():
+        before = part(*maps)
+        torch.testing.assert_close(switch_to_deploy(part)(*maps), before, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(m, _BatchNorm) for m in part.modules())

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from mmcv.cnn import ConvModule
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..build import build_part
+from .training_loss import UpsampledLossHead
 
 
 @MODELS.register_module()
-class BGAHead(BaseDecodeHead):
+class BGAHead(UpsampledLossHead):
     """Join the detail map and the semantic map, then classify.
 
     The decode head of the bilateral family, behind :class:`BilateralNetwork` or any backbone with two maps.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mmcv.cnn import ConvModule
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .training_loss import UpsampledLossHead
+
 
 @MODELS.register_module()
-class BoosterHead(BaseDecodeHead):
+class BoosterHead(UpsampledLossHead):
     """Classify one map of the backbone to strengthen its training.
 
     An auxiliary head: it is not run and not exported at inference. It serves as a plain decode head too.

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .upsampled import upsampled_ohem
+
 
 @MODELS.register_module()
 class OhemCrossEntropyLoss(nn.Module):
@@ -19,7 +21,7 @@ class OhemCrossEntropyLoss(nn.Module):
     and the hardest ones up to ``min_kept`` of the valid pixels where these are fewer.
 
     Args:
-        threshold: Probability of the true class under which a pixel is hard.
+        threshold: Probability of the true class under which a pixel is hard; 1 keeps every valid pixel.
         min_kept: Least share of the batch's valid pixels that is kept.
         class_weight: Factor on the loss of each class.
         loss_weight: Factor on the result.
@@ -55,7 +57,8 @@ class OhemCrossEntropyLoss(nn.Module):
                 raise ValueError(f'{name} must lie in (0, 1], got {value}')
         if not loss_name.startswith('loss'):
             raise ValueError(f"loss_name must start with 'loss' (mmengine sums only such names), got {loss_name!r}")
-        self.hard_loss = -math.log(threshold)
+        # No loss is below zero: at threshold 1 every pixel is kept, which is plain cross entropy.
+        self.hard_loss = -math.log(threshold) if threshold < 1 else -0.5
         self.min_kept = min_kept
         self.loss_weight = loss_weight
         self.class_weight = class_weight
@@ -80,9 +83,17 @@ class OhemCrossEntropyLoss(nn.Module):
         least = max(int(num_valid * self.min_kept), 1)
         if int(kept.sum()) < least:
             kept = torch.zeros_like(kept).scatter_(0, hardness.topk(least).indices, True)
-        loss = plain.flatten()[kept]
+        loss = plain.flatten()[kept]  # (kept pixels,)
         if class_weight is not None:
             loss = loss * class_weight[seg_label.flatten()[kept]]
         if weight is not None:
             loss = loss * weight.flatten()[kept]
         return loss.mean() * self.loss_weight
+
+    def upsampled(self, seg_logits: Tensor, seg_label: Tensor, ignore_index: int = 255,
+                  align_corners: bool = False) -> Tensor:
+        """Return the same loss for small logits ``(N, K, h, w)``, without ever holding full-size ones."""
+        class_weight = None if self.class_weight is None else seg_logits.new_tensor(self.class_weight)
+        loss = upsampled_ohem(seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index, align_corners,
+                              class_weight)
+        return loss * self.loss_weight

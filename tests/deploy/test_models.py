@@ -1,0 +1,102 @@
+"""Every network of the family, on every backend that a CPU can run or build for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bisenet_plugins.deploy.artifact import Artifact
+from bisenet_plugins.inference.predictor import Predictor
+
+from .conftest import ROOT, needs, other_backend
+
+MODELS = {
+    'V2': 'bisenetv2/bisenetv2_bga_4xb4-150k_cityscapes-*.py',
+    'V2-Large': 'bisenetv2/bisenetv2*large*cityscapes-*.py',
+    'V1-X39': 'bisenetv1/bisenetv1_x39_*cityscapes-*.py',
+    'V1-R18': 'bisenetv1/bisenetv1_r18_*cityscapes-*.py',
+    'STDC1-Seg50': 'stdc/stdc1_seg50_*.py',
+    'STDC2-Seg75': 'stdc/stdc2_seg75_*.py',
+    'V2-MobileNetV2': 'bisenetv2/bisenetv2_mobilenetv2-bga_*cityscapes-*.py',
+}
+
+
+def config_of(name: str) -> Path:
+    found = sorted((ROOT / 'configs').glob(MODELS[name]))
+    assert found, f'no config for {name}: configs/{MODELS[name]}'
+    return found[0]
+
+
+@pytest.fixture(scope='module', params=MODELS)
+def network(request, tmp_path_factory):
+    """A network's weights, its dynamic and its static artefact for ONNX Runtime."""
+    pytest.importorskip('mmdeploy', reason='mmdeploy is not installed; see docs/deploy.md')
+    import torch
+
+    from bisenet_plugins.deploy.convert import DeployOptions, deploy
+    folder = tmp_path_factory.mktemp(request.param)
+    config = config_of(request.param)
+    torch.manual_seed(0)
+    predictor = Predictor(config)
+    weights = folder / 'weights.pth'
+    torch.save(dict(state_dict=predictor.model.state_dict()), weights)
+    made = {}
+    for name, shape in (('dynamic', None), ('static', (64, 128))):
+        made[name] = deploy(config, str(weights), str(folder / name),
+                            DeployOptions('onnxruntime', shape=shape, verify=False, dump_info=False))
+    return predictor.model, made, folder
+
+
+def images(artifact: Artifact):
+    from bisenet_plugins.deploy.samples import Sample, synthetic_samples
+    image = synthetic_samples(1, (67, 131))[0].image
+    return [Sample(image[:64, :128].copy())] + ([] if artifact.shape else [Sample(image)])
+
+
+@needs('mmdeploy', 'onnxruntime')
+@pytest.mark.parametrize('shape', ['dynamic', 'static'])
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_equals_pytorch(network, shape, backend, tmp_path):
+    from bisenet_plugins.deploy.verify import compare, judge
+    if backend == 'openvino':
+        pytest.importorskip('openvino', reason='openvino is not installed; see docs/deploy.md')
+    model, made, _ = network
+    artifact = made[shape]
+    artifact.preprocess.scale = None  # small images stay small
+    artifact.save()
+    if backend == 'openvino':
+        artifact = other_backend(artifact, tmp_path / 'openvino', 'openvino')
+    report = compare(artifact.folder, model, images(artifact), threads=1)
+    assert judge(report) == []
+    assert report['max_logit_difference'] < 1e-2
+
+
+@needs('mmdeploy', 'tensorrt_rtx')
+@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
+def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
+    _, made, _ = network
+    artifact = other_backend(made['static'], tmp_path / 'engine', 'tensorrt-rtx', precision,
+                             compute_capabilities=('8.6', '8.9'))
+    assert Path(artifact.path).stat().st_size > 100_000
+
+
+@needs('mmdeploy', 'onnxruntime')
+def test_half_precision_agrees(network, tmp_path):
+    from bisenet_plugins.deploy.verify import compare
+    model, made, _ = network
+    artifact = other_backend(made['static'], tmp_path / 'half', 'onnxruntime', 'fp16')
+    report = compare(artifact.folder, model, images(artifact), threads=1)
+    assert report['agreement'] > 99.0  # untrained networks tie often; trained ones are held to 99.9 %
+    assert np.isfinite(report['max_logit_difference'])
+
+
+@needs('mmdeploy', 'onnx')
+def test_graph_has_no_training_parts(network):
+    import onnx
+    _, made, _ = network
+    for artifact in made.values():
+        graph = onnx.load(artifact.path).graph
+        names = ' '.join([node.name for node in graph.node] + [tensor.name for tensor in graph.initializer])
+        assert 'auxiliary_head' not in names
+        assert {node.domain for node in graph.node} == {''}
+        assert not [node.name for node in graph.node if node.op_type in ('BatchNormalization', 'Dropout')]

@@ -1,0 +1,85 @@
+"""Options of a command line, laid over a config."""
+
+import pytest
+from mmengine.config import Config
+
+from bisenet_plugins.engine import launch
+from bisenet_plugins.engine.launch import LaunchError, load_config, prepare_test, prepare_training, run_test
+
+
+@pytest.fixture
+def cfg(trained, tmp_path):
+    return load_config(trained[0], tmp_path / 'work')
+
+
+def test_a_config_is_read_with_its_options(trained, tmp_path):
+    cfg = load_config(trained[0], None, {'train_dataloader.batch_size': 3})
+    assert (cfg.work_dir, cfg.train_dataloader.batch_size, cfg.launcher) == ('work_dirs/tiny', 3, 'none')
+    assert load_config(trained[0], tmp_path).work_dir == str(tmp_path)
+
+
+def test_what_is_no_config_is_named(tmp_path):
+    with pytest.raises(LaunchError, match='there is no config at .*none.py'):
+        load_config(tmp_path / 'none.py')
+    (tmp_path / 'broken.py').write_text('model = (')
+    with pytest.raises(LaunchError, match='broken.py cannot be read'):
+        load_config(tmp_path / 'broken.py')
+
+
+def test_missing_keys_are_named(tmp_path):
+    with pytest.raises(LaunchError, match='the config has no model, train_dataloader, train_cfg, optim_wrapper'):
+        prepare_training(Config({}))
+    with pytest.raises(LaunchError, match='the config has no test_cfg, tta_pipeline; a test with --tta needs them'):
+        prepare_test(Config(dict(model={}, test_dataloader={}, test_evaluator={})), 'x', tta=True)
+
+
+def test_amp_and_learning_rate(cfg, monkeypatch):
+    with pytest.raises(LaunchError, match='--amp needs an accelerator'):
+        monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+        prepare_training(cfg, amp=True)
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    assert prepare_training(cfg, amp=True).optim_wrapper.type == 'AmpOptimWrapper'
+    cfg.optim_wrapper.type = 'ApexOptimWrapper'
+    with pytest.raises(LaunchError, match='the config has ApexOptimWrapper'):
+        prepare_training(cfg, amp=True)
+    with pytest.raises(LaunchError, match='auto_scale_lr=dict'):
+        prepare_training(cfg, auto_scale_lr=True)
+    cfg.auto_scale_lr = dict(base_batch_size=16)
+    assert prepare_training(cfg, auto_scale_lr=True).auto_scale_lr.enable
+
+
+def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
+    cfg = prepare_training(load_config(trained[0], trained[1]), resume=True)
+    assert (cfg.resume, cfg.load_from) == (True, str(trained[1] / 'iter_4.pth'))
+    cfg = prepare_training(load_config(trained[0], tmp_path), resume=True)
+    assert (cfg.resume, cfg.load_from) == (False, None)
+    cfg = prepare_training(load_config(trained[0], tmp_path, {'load_from': 'chosen.pth'}), resume=True)
+    assert (cfg.resume, cfg.load_from) == (True, 'chosen.pth')
+
+
+def test_processes_on_the_cpu(cfg, monkeypatch):
+    cfg.launcher = 'pytorch'
+    monkeypatch.delenv('RANK', raising=False)
+    with pytest.raises(LaunchError, match='torchrun'):
+        launch._prepare_cpu_processes(cfg)
+    monkeypatch.setattr(launch.torch_dist, 'is_initialized', lambda: True)
+    launch._prepare_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg.device_ids is None
+    assert cfg.model.backbone.norm_cfg.type == cfg.model.decode_head.norm_cfg.type == 'BN'
+
+
+def test_a_missing_checkpoint_is_named(cfg, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no checkpoint at .*none.pth'):
+        prepare_test(cfg, tmp_path / 'none.pth')
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_a_test_writes_what_is_asked_for(trained, tmp_path, tta):
+    cfg = load_config(trained[0], tmp_path / 'work')
+    out, show = tmp_path / 'out', tmp_path / 'show'
+    cfg = prepare_test(cfg, trained[1] / 'iter_4.pth', str(out), str(show), tta=tta)
+    assert (cfg.model.type == 'SegTTAModel') == tta
+    metrics = run_test(cfg)
+    assert 0 <= metrics['mIoU'] <= 100
+    names = [f'street_scene_{number:06d}.png' for number in range(4)]
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in show.iterdir()) == names

@@ -1,0 +1,103 @@
+"""Pictures come from the batch and the answer, not from files."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from bisenet_plugins.engine import PicturesHook, WritePredictionsHook
+
+PALETTE = [[10, 20, 30], [200, 100, 0]]
+
+
+def sample(mask, truth=None, **meta):
+    data = SegDataSample(metainfo=meta)
+    data.pred_sem_seg = PixelData(data=torch.as_tensor(mask)[None])
+    if truth is not None:
+        data.gt_sem_seg = PixelData(data=torch.as_tensor(truth)[None])
+    return data
+
+
+def make_runner(folder, batches=3):
+    dataset = SimpleNamespace(metainfo=dict(classes=('a', 'b'), palette=PALETTE))
+    loader = [None] * batches
+    loader = type('Loader', (list,), {'dataset': dataset})(loader)
+    return SimpleNamespace(log_dir=str(folder), val_dataloader=loader, test_dataloader=loader, rank=0, world_size=1)
+
+
+def batch(number, size=(6, 8)):
+    image = torch.full((3, *size), 40 * number, dtype=torch.uint8)
+    return {'inputs': [image, image + 1]}
+
+
+def test_rows_are_image_truth_and_prediction(tmp_path):
+    hook, runner = PicturesHook(num_pictures=2, cell_width=8), make_runner(tmp_path)
+    zeros, ones = np.zeros((6, 8), np.int64), np.ones((6, 8), np.int64)
+    hook.before_val_epoch(runner)
+    for number in range(3):
+        hook.after_val_iter(runner, number, batch(number), [sample(ones, np.full((6, 8), 255)), sample(zeros, zeros)])
+    hook.after_val_epoch(runner, {})
+    grid = cv2.imread(str(tmp_path / 'pictures.png'))
+    assert grid.shape == (26 + 2 * 10, 3 * 8 + 2 * 4, 3), 'first and last batch, one row each'
+    for top, number in ((26, 0), (36, 2)):
+        assert (grid[top : top + 6, :8] == 40 * number).all()
+        assert (grid[top : top + 6, 12:20] == 0).all(), 'ignored pixels are black'
+        assert (grid[top : top + 6, 24:32] == PALETTE[1][::-1]).all()
+
+
+def test_pictures_of_another_validation_replace_the_old_ones(tmp_path):
+    hook, runner = PicturesHook(num_pictures=9, cell_width=8), make_runner(tmp_path, batches=1)
+    for value in (0, 1):
+        hook.before_val_epoch(runner)
+        hook.after_val_iter(runner, 0, batch(1), [sample(np.full((6, 8), value))])
+        hook.after_val_epoch(runner)
+    grid = cv2.imread(str(tmp_path / 'pictures.png'))
+    assert (grid[26:32, 24:32] == PALETTE[1][::-1]).all()
+    assert (grid[26:32, 12:20] == 128).all(), 'a missing truth is grey'
+
+
+def test_wrong_arguments_are_named():
+    with pytest.raises(ValueError, match='num_pictures is 0, one or more is wanted'):
+        PicturesHook(num_pictures=0)
+    with pytest.raises(ValueError, match='wait_time is -1, zero or more seconds are wanted'):
+        WritePredictionsHook(wait_time=-1)
+
+
+def test_each_prediction_is_written(tmp_path):
+    hook = WritePredictionsHook(ids_dir=str(tmp_path / 'ids'), show_dir=str(tmp_path / 'show'))
+    runner = make_runner(tmp_path)
+    hook.before_test_epoch(runner)
+    ones = np.ones((6, 8), np.int64)
+    outputs = [sample(ones, ones, img_path='folder/a.png'), sample(ones, reduce_zero_label=True)]
+    hook.after_test_iter(runner, 0, batch(1), outputs)
+    assert sorted(path.name for path in (tmp_path / 'ids').iterdir()) == ['a.png', 'sample_00001.png']
+    assert (np.asarray(Image.open(tmp_path / 'ids' / 'a.png')) == 1).all()
+    assert (np.asarray(Image.open(tmp_path / 'ids' / 'sample_00001.png')) == 2).all()
+    assert cv2.imread(str(tmp_path / 'show' / 'a.png')).shape == (26 + 10, 32, 3)
+
+
+def test_variants_of_a_test_with_augmentation_show_the_first(tmp_path):
+    hook = WritePredictionsHook(show_dir=str(tmp_path))
+    inputs = [[torch.full((3, 6, 8), 9, dtype=torch.uint8), torch.zeros((3, 12, 16), dtype=torch.uint8)]]
+    hook.after_test_iter(make_runner(tmp_path), 0, {'inputs': inputs}, [sample(np.zeros((6, 8), np.int64))])
+    assert (cv2.imread(str(tmp_path / 'sample_00000.png'))[26:32, :8] == 9).all()
+
+
+def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(cv2, 'imshow', lambda title, picture: shown.append(picture.shape))
+    monkeypatch.setattr(cv2, 'waitKey', shown.append)
+    hook = WritePredictionsHook(show=True, wait_time=0.5, cell_width=4)
+    hook.after_test_iter(make_runner(tmp_path), 0, batch(1), [sample(np.zeros((6, 8), np.int64))])
+    assert shown == [(26 + 7, 3 * 4 + 2 * 4, 3), 500]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_leaves_pictures(trained):
+    picture = next(trained[1].glob('*/pictures.png'))
+    assert cv2.imread(str(picture)).shape == (26 + 2 * (48 + 4), 3 * 64 + 2 * 4, 3)
