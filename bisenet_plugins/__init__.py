@@ -6,8 +6,10 @@ Every registered class is an attribute of this package, so that ``type='bisenet_
 
 from .datasets import *  # noqa: F403
 from .datasets import __all__ as _datasets
+from .engine import *  # noqa: F403
+from .engine import __all__ as _engine
 from .models import *  # noqa: F403
 from .models import __all__ as _models
 from .version import __version__
 
-__all__ = ['__version__', *_datasets, *_models]
+__all__ = ['__version__', *_datasets, *_engine, *_models]

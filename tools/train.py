@@ -1,4 +1,7 @@
-"""Train a config: ``python tools/train.py CONFIG``; with several processes ``torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch``."""
+"""Train a config: ``python tools/train.py CONFIG``.
+
+With several processes: ``torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch``.
+"""
 
 import argparse
 import os

@@ -237,5 +237,6 @@ def format_report(report: Report) -> str:
         if chosen:
             lines += ['', title]
             lines += [f'  {finding.text}' + (f'\n      {finding.mend}' if finding.mend else '') for finding in chosen]
-    lines += ['', 'Everything that is needed is there.' if report.ok else 'The lines under "Blocks" mend what is wrong.']
+    verdict = 'Everything that is needed is there.' if report.ok else 'The lines under "Blocks" mend what is wrong.'
+    lines += ['', verdict]
     return '\n'.join(lines)

@@ -1,43 +1,96 @@
-"""How mmseg's STDC networks name their weights, and how this package does.
-
-Every name begins with exactly one of the prefixes below, or is the same on both sides. The networks are equal when ours
-is built with ``ContextPath(upsample_mode='nearest', out_backbone_strides=(8,))``, ``detail_branch=None`` and
-``FeatureFusion(reduction=4)``.
-"""
+"""How mmseg's STDC networks name their weights, and how this package does."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
+
+import torch
+
+from .sources import BACKBONE, Source, Weights, fusion_options, head_options
 
 _PATH = 'backbone.semantic_branch'
-_MODULES = 5  # modules in the longest stage, that of STDC2
+_DEPTHS = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
+_BORDER = 'auxiliary_head.2.conv_seg'
+FUSION_KERNEL = 'auxiliary_head.2.detail_target.fusion_kernel'
 
-# (theirs, ours)
-PREFIXES: list[tuple[str, str]] = [
-    ('backbone.backbone.stages.0.', f'{_PATH}.backbone.stem.0.'),
-    ('backbone.backbone.stages.1.', f'{_PATH}.backbone.stem.1.'),
-    *((f'backbone.backbone.stages.{stage + 2}.{module}.{theirs}.',
-       f'{_PATH}.backbone.stages.{stage}.{module}.{ours}.')
-      for stage in range(3) for module in range(_MODULES)
-      for theirs, ours in (('layers', 'blocks'), ('downsample', 'downsample'))),
-    ('backbone.arms.0.conv_layer.', f'{_PATH}.arm32.conv.'),
-    ('backbone.arms.0.atten_conv_layer.1.', f'{_PATH}.arm32.attention.'),
-    ('backbone.arms.1.conv_layer.', f'{_PATH}.arm16.conv.'),
-    ('backbone.arms.1.atten_conv_layer.1.', f'{_PATH}.arm16.attention.'),
-    ('backbone.convs.0.', f'{_PATH}.smooth16.'),
-    ('backbone.convs.1.', f'{_PATH}.smooth8.'),
-    ('backbone.conv_avg.', f'{_PATH}.global_context.'),
-    ('backbone.ffm.conv0.', 'decode_head.aggregation.project.'),
-    ('backbone.ffm.attention.1.', 'decode_head.aggregation.attention.0.'),
-    ('backbone.ffm.attention.2.', 'decode_head.aggregation.attention.1.'),
-    ('decode_head.convs.0.', 'decode_head.conv.'),
-    ('auxiliary_head.2.convs.0.', 'auxiliary_head.2.conv.'),
-    ('auxiliary_head.2.fusion_kernel', 'auxiliary_head.2.detail_target.fusion_kernel'),
-]
-# Regular expressions, applied in order: theirs to ours, and back.
-RULES: list[tuple[str, str]] = [('^' + re.escape(theirs), ours) for theirs, ours in PREFIXES]
-BACK_RULES: list[tuple[str, str]] = [('^' + re.escape(ours), theirs) for theirs, ours in PREFIXES]
-# Theirs without a counterpart: a constant.
-DROP: list[str] = [r'^auxiliary_head\.2\.laplacian_kernel$']
-# Their border classifier has a channel "no border" and a channel "border"; ours is the second one.
-ROWS: dict[str, int] = {r'^auxiliary_head\.2\.conv_seg\.(weight|bias)$': 1}
+
+def stdc_options(weights: Weights) -> dict[str, Any]:
+    """Give the options that every STDC-Seg needs, whoever trained it.
+
+    Args:
+        weights: Weights under our names.
+    """
+    arch = 'stdc2' if f'{BACKBONE}.stages.0.2.blocks.0.conv.weight' in weights else 'stdc1'
+    return {
+        'backbone.detail_branch': None,
+        f'{BACKBONE}.arch': arch,
+        f'{_PATH}.out_backbone_strides': (8, ),
+        f'{_PATH}.upsample_mode': 'nearest',
+        **fusion_options(weights),
+        'decode_head.align_corners': True,
+        **head_options(weights, 'context8', 'context16', 'detail'),
+    }
+
+
+def _options(weights: Weights) -> dict[str, Any]:
+    options = stdc_options(weights)
+    for name in ('context8', 'context16'):
+        if f'auxiliary_head.{name}.channels' in options:
+            options[f'auxiliary_head.{name}.align_corners'] = False
+    return options
+
+
+def _refine(weights: Weights) -> list[str]:
+    """Keep the second of the border classifier's two channels, in place."""
+    if weights.get(f'{_BORDER}.weight', torch.empty(0)).shape[0] != 2:
+        return []
+    for part in ('weight', 'bias'):
+        weights[f'{_BORDER}.{part}'] = weights[f'{_BORDER}.{part}'][1:]
+    return ["the border classifier keeps its channel 'border'; the other one, 'no border', has no counterpart"]
+
+
+def _restore(weights: Weights) -> list[str]:
+    """Give the border classifier its second channel back, in place."""
+    if f'{_BORDER}.weight' not in weights:
+        return []
+    for part in ('weight', 'bias'):
+        border = weights[f'{_BORDER}.{part}']
+        weights[f'{_BORDER}.{part}'] = torch.cat((-border, border))
+    return ["the border classifier's channel 'no border' is the negative of 'border'"]
+
+
+SOURCE = Source(
+    name='mmseg STDC',
+    marks=('backbone.backbone.stages.', 'backbone.arms.'),
+    prefixes=(
+        ('backbone.backbone.stages.0.', f'{BACKBONE}.stem.0.'),
+        ('backbone.backbone.stages.1.', f'{BACKBONE}.stem.1.'),
+        *((f'backbone.backbone.stages.{stage + 2}.{module}.{theirs}.', f'{BACKBONE}.stages.{stage}.{module}.{ours}.')
+          for stage, depth in enumerate(_DEPTHS['stdc2']) for module in range(depth)
+          for theirs, ours in (('layers', 'blocks'), ('downsample', 'downsample')) if ours == 'blocks' or not module),
+        ('backbone.arms.0.conv_layer.', f'{_PATH}.arm32.conv.'),
+        ('backbone.arms.0.atten_conv_layer.1.', f'{_PATH}.arm32.attention.'),
+        ('backbone.arms.1.conv_layer.', f'{_PATH}.arm16.conv.'),
+        ('backbone.arms.1.atten_conv_layer.1.', f'{_PATH}.arm16.attention.'),
+        ('backbone.convs.0.', f'{_PATH}.smooth16.'),
+        ('backbone.convs.1.', f'{_PATH}.smooth8.'),
+        ('backbone.conv_avg.', f'{_PATH}.global_context.'),
+        ('backbone.ffm.conv0.', 'decode_head.aggregation.project.'),
+        ('backbone.ffm.attention.1.', 'decode_head.aggregation.attention.0.'),
+        ('backbone.ffm.attention.2.', 'decode_head.aggregation.attention.1.'),
+        ('decode_head.convs.0.', 'decode_head.conv.'),
+        ('auxiliary_head.2.convs.0.', 'auxiliary_head.2.conv.'),
+        ('auxiliary_head.2.fusion_kernel', FUSION_KERNEL),
+        *((f'{name}.', f'{name}.') for name in (
+            'decode_head.conv_seg', 'auxiliary_head.0.convs.0', 'auxiliary_head.0.conv_seg',
+            'auxiliary_head.1.convs.0', 'auxiliary_head.1.conv_seg', _BORDER)),
+    ),
+    config='stdc/stdc1_seg50_3xb16-60k_cityscapes-512x1024.py',
+    options=_options,
+    optional=(r'^auxiliary_head\.', r'^backbone\.backbone\.stages\.[234]\.[2-9]\.'),
+    dropped=((r'^auxiliary_head\.2\.laplacian_kernel$', 'a constant'), ),
+    refine=_refine,
+    our_marks=(f'{_PATH}.arm32.', f'{BACKBONE}.stem.0.', 'decode_head.aggregation.project.'),
+    restore=_restore,
+    constants=(('auxiliary_head.2.', 'auxiliary_head.2.laplacian_kernel',
+                torch.tensor([-1., -1, -1, -1, 8, -1, -1, -1, -1]).reshape(1, 1, 3, 3)), ))

@@ -1,45 +1,81 @@
-"""How mmseg's BiSeNetV2 names its weights, and how this package does.
-
-Every name begins with exactly one of the prefixes below, or is the same on both sides. The networks are equal when ours
-is built with ``SemanticBranch(expansion='depthwise')``, ``BilateralGuidedAggregation(out_act=True, pointwise_bias=True)``
-and ``BoosterHead(num_convs=2)``.
-"""
+"""How mmseg's BiSeNetV2 names its weights, and how this package does."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
+
+from .sources import ConversionError, Source, Weights, head_options
 
 _DETAIL, _SEMANTIC, _JOIN = 'backbone.detail_branch', 'backbone.semantic_branch', 'decode_head.aggregation'
+_BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
 
-# (theirs, ours)
-PREFIXES: list[tuple[str, str]] = [
-    ('backbone.detail.detail_branch.', f'{_DETAIL}.stages.'),
-    ('backbone.semantic.stage1.conv_first.', f'{_SEMANTIC}.stem.conv.'),
-    ('backbone.semantic.stage1.convs.', f'{_SEMANTIC}.stem.left.'),
-    ('backbone.semantic.stage1.fuse_last.', f'{_SEMANTIC}.stem.fuse.'),
-    ('backbone.semantic.stage4_CEBlock.gap.1.', f'{_SEMANTIC}.context.norm.'),
-    ('backbone.semantic.stage4_CEBlock.conv_gap.', f'{_SEMANTIC}.context.conv_pooled.'),
-    ('backbone.semantic.stage4_CEBlock.conv_last.', f'{_SEMANTIC}.context.conv.'),
-    ('backbone.bga.detail_dwconv.0.depthwise_conv.', f'{_JOIN}.detail_keep.0.'),
-    ('backbone.bga.detail_dwconv.0.pointwise_conv.', f'{_JOIN}.detail_keep.1.'),
-    ('backbone.bga.detail_down.0.', f'{_JOIN}.detail_down.0.'),
-    ('backbone.bga.semantic_conv.0.', f'{_JOIN}.semantic_up.'),
-    ('backbone.bga.semantic_dwconv.0.depthwise_conv.', f'{_JOIN}.semantic_keep.0.'),
-    ('backbone.bga.semantic_dwconv.0.pointwise_conv.', f'{_JOIN}.semantic_keep.1.'),
-    ('backbone.bga.conv.', f'{_JOIN}.fuse.'),
-    ('decode_head.convs.0.', 'decode_head.conv.'),
-]
-for _stage, _depth in zip((2, 3, 4), (2, 2, 4)):
-    for _layer in range(_depth):
-        _theirs = f'backbone.semantic.stage{_stage}.{_layer}'
-        _ours = f'{_SEMANTIC}.stages.{_stage - 2}.{_layer}'
-        PREFIXES += [
-            (f'{_theirs}.conv1.', f'{_ours}.gather.'),
-            (f'{_theirs}.dwconv.', f'{_ours}.depthwise.'),
-            (f'{_theirs}.conv2.0.', f'{_ours}.project.'),
-            (f'{_theirs}.shortcut.0.depthwise_conv.', f'{_ours}.shortcut.0.'),
-            (f'{_theirs}.shortcut.0.pointwise_conv.', f'{_ours}.shortcut.1.'),
-        ]
-# Regular expressions, applied in order: theirs to ours, and back.
-RULES: list[tuple[str, str]] = [('^' + re.escape(theirs), ours) for theirs, ours in PREFIXES]
-BACK_RULES: list[tuple[str, str]] = [('^' + re.escape(ours), theirs) for theirs, ours in PREFIXES]
+
+def _prefixes() -> list[tuple[str, str]]:
+    pairs = [
+        ('backbone.detail.detail_branch.', f'{_DETAIL}.stages.'),
+        ('backbone.semantic.stage1.conv_first.', f'{_SEMANTIC}.stem.conv.'),
+        ('backbone.semantic.stage1.convs.', f'{_SEMANTIC}.stem.left.'),
+        ('backbone.semantic.stage1.fuse_last.', f'{_SEMANTIC}.stem.fuse.'),
+        ('backbone.semantic.stage4_CEBlock.gap.1.', f'{_SEMANTIC}.context.norm.'),
+        ('backbone.semantic.stage4_CEBlock.conv_gap.', f'{_SEMANTIC}.context.conv_pooled.'),
+        ('backbone.semantic.stage4_CEBlock.conv_last.', f'{_SEMANTIC}.context.conv.'),
+        ('backbone.bga.detail_dwconv.0.depthwise_conv.', f'{_JOIN}.detail_keep.0.'),
+        ('backbone.bga.detail_dwconv.0.pointwise_conv.', f'{_JOIN}.detail_keep.1.'),
+        ('backbone.bga.detail_down.0.', f'{_JOIN}.detail_down.0.'),
+        ('backbone.bga.semantic_conv.0.', f'{_JOIN}.semantic_up.'),
+        ('backbone.bga.semantic_dwconv.0.depthwise_conv.', f'{_JOIN}.semantic_keep.0.'),
+        ('backbone.bga.semantic_dwconv.0.pointwise_conv.', f'{_JOIN}.semantic_keep.1.'),
+        ('backbone.bga.conv.', f'{_JOIN}.fuse.'),
+        ('decode_head.convs.0.', 'decode_head.conv.'),
+        ('decode_head.conv_seg.', 'decode_head.conv_seg.'),
+    ]
+    for stage, depth in zip((2, 3, 4), (2, 2, 4)):
+        for layer in range(depth):
+            theirs, ours = f'backbone.semantic.stage{stage}.{layer}', f'{_SEMANTIC}.stages.{stage - 2}.{layer}'
+            pairs += [
+                (f'{theirs}.conv1.', f'{ours}.gather.'),
+                (f'{theirs}.dwconv.', f'{ours}.depthwise.'),
+                (f'{theirs}.conv2.0.', f'{ours}.project.'),
+            ]
+            if layer == 0:
+                pairs += [
+                    (f'{theirs}.shortcut.0.depthwise_conv.', f'{ours}.shortcut.0.'),
+                    (f'{theirs}.shortcut.0.pointwise_conv.', f'{ours}.shortcut.1.'),
+                ]
+    for index in range(len(_BOOSTERS)):
+        pairs += [(f'auxiliary_head.{index}.{part}.', ) * 2 for part in ('convs', 'conv_seg')]
+    return pairs
+
+
+def _options(weights: Weights) -> dict[str, Any]:
+    options = {
+        f'{_SEMANTIC}.expansion': 'depthwise',
+        f'{_JOIN}.out_act': True,
+        f'{_JOIN}.pointwise_bias': True,
+        'decode_head.align_corners': False,
+        **head_options(weights, *_BOOSTERS),
+    }
+    for index, name in enumerate(_BOOSTERS):
+        convs = {key.split('.')[3] for key in weights if key.startswith(f'auxiliary_head.{index}.convs.')}
+        if convs:
+            options[f'auxiliary_head.{name}.num_convs'] = len(convs)
+    return options
+
+
+def _restore(weights: Weights) -> list[str]:
+    """Refuse the paper's form of the semantic branch, which mmseg's classes cannot build."""
+    gather = weights[f'{_SEMANTIC}.stages.0.0.gather.conv.weight']
+    if gather.shape[0] != gather.shape[1]:
+        raise ConversionError("these weights were trained with expansion='conv', mmseg's BiSeNetV2 can only be built "
+                              "like expansion='depthwise'")
+    return []
+
+
+SOURCE = Source(
+    name='mmseg BiSeNetV2',
+    marks=('backbone.detail.detail_branch.', 'backbone.bga.'),
+    prefixes=tuple(_prefixes()),
+    config='bisenetv2/bisenetv2_bga-depthwise_4xb4-150k_cityscapes-512x1024.py',
+    options=_options,
+    our_marks=(f'{_DETAIL}.stages.', f'{_SEMANTIC}.stem.conv.', f'{_JOIN}.semantic_up.'),
+    restore=_restore)

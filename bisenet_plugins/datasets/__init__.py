@@ -1,5 +1,6 @@
 """Datasets."""
 
 from .camvid import CamVidDataset
+from .street_scenes import StreetSceneDataset
 
-__all__ = ['CamVidDataset']
+__all__ = ['CamVidDataset', 'StreetSceneDataset']

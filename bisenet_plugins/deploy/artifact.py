@@ -56,11 +56,11 @@ class Preprocess:
         pre = model_cfg.model.get('data_preprocessor') or {}
         dataset = (model_cfg.get('test_dataloader') or {}).get('dataset') or {}
         steps = dataset.get('pipeline') or model_cfg.get('test_pipeline') or []
-        resize = next((step for step in steps if step['type'].endswith('Resize')), {})
+        resize: dict = next((step for step in steps if step['type'].endswith('Resize')), {})
         scale = resize.get('scale')
         test_cfg = pre.get('test_cfg') or {}
         return cls(mean=list(pre.get('mean') or [0., 0., 0.]), std=list(pre.get('std') or [1., 1., 1.]),
-                   to_rgb=bool(pre.get('bgr_to_rgb', False)), size=tuple(size) if size else None,
+                   to_rgb=bool(pre.get('bgr_to_rgb', False)), size=(size[0], size[1]) if size else None,
                    scale=tuple(scale) if scale else None, keep_ratio=bool(resize.get('keep_ratio', False)),
                    divisor=1 if size else int(test_cfg.get('size_divisor') or 1),
                    pad_value=float(pre.get('pad_val', 0)))
@@ -100,7 +100,7 @@ class Preprocess:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         if self.to_rgb:
             image = image[..., ::-1]
-        scaled = (image.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+        scaled = (image.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         padding = [(0, -height % self.divisor), (0, -width % self.divisor), (0, 0)]
         if any(after for _, after in padding):
             scaled = np.pad(scaled, padding, constant_values=self.pad_value)
@@ -234,16 +234,16 @@ class Artifact:
             - Output: ``(H, W)`` uint8.
         """
         if output.dtype.kind != 'f':
-            mask = output.reshape(output.shape[-2:])[:valid[0], :valid[1]]
-            return resize_nearest(mask, size).astype(np.uint8)
+            classes = output.reshape(output.shape[-2:])[:valid[0], :valid[1]]
+            return resize_nearest(classes, size).astype(np.uint8)
         from bisenet_plugins.inference.fast_mask import upsample_argmax
-        padded = batch.shape[2:] if self.channel_order is None else (self.network_size or batch.shape[1:3])
-        whole = tuple(padded) == tuple(valid) or self.channel_order is not None
-        if whole:
-            mask = upsample_argmax(torch.from_numpy(output), tuple(size), align_corners=self.align_corners)
+        scores = torch.from_numpy(output)
+        padded = (batch.shape[2], batch.shape[3])
+        if self.channel_order is not None or padded == tuple(valid):
+            mask = upsample_argmax(scores, size, align_corners=self.align_corners)
         else:
-            mask = upsample_argmax(torch.from_numpy(output), tuple(padded), align_corners=self.align_corners,
-                                   window=(0, valid[0], 0, valid[1]), window_size=tuple(size))
+            mask = upsample_argmax(scores, padded, align_corners=self.align_corners,
+                                   window=(0, valid[0], 0, valid[1]), window_size=size)
         return mask[0].numpy().astype(np.uint8)
 
 

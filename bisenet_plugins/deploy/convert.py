@@ -19,8 +19,8 @@ from ..inference.predictor import Predictor
 from .artifact import META_FILE, Artifact, Preprocess
 from .errors import DeployError, require
 from .samples import Sample, load_samples, synthetic_samples
-from .settings import COMPUTE_CAPABILITIES, MAX_SHAPE, deploy_config
 from .sessions import runtime_module
+from .settings import COMPUTE_CAPABILITIES, MAX_SHAPE, deploy_config
 from .tensorrt_build import check_backend
 from .verify import compare, require_agreement
 
@@ -112,7 +112,7 @@ def _calibration(options: DeployOptions, artifact: Artifact, model_cfg: Any) -> 
     judges = load_samples(options.images, options.image_count, model_cfg, size) if options.images != 'synthetic' else []
     checks = judges or samples
     batches = [artifact.batch_of(sample.image)[0] for sample in samples]
-    labels = [sample.label for sample in checks] if labelled(checks) else []
+    labels = [sample.label for sample in checks if sample.label is not None] if labelled(checks) else []
     return Calibration(batches, artifact.num_classes, [artifact.batch_of(sample.image)[0] for sample in checks],
                        labels, options.max_drop, options.search, align_corners=artifact.align_corners,
                        threads=options.threads)

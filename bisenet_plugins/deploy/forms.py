@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -14,7 +16,7 @@ __all__ = ['OUTPUTS', 'DeployForm', 'classify', 'network_logits']
 OUTPUTS = ('mask', 'logits', 'logits_s8')
 
 
-def network_logits(segmentor: nn.Module, inputs: Tensor) -> Tensor:
+def network_logits(segmentor: Any, inputs: Tensor) -> Tensor:
     """Run backbone, neck and decode head, and nothing else.
 
     Args:
@@ -28,7 +30,7 @@ def network_logits(segmentor: nn.Module, inputs: Tensor) -> Tensor:
     return segmentor.decode_head(segmentor.extract_feat(inputs))
 
 
-def classify(segmentor: nn.Module, logits: Tensor, keepdim: bool = False) -> Tensor:
+def classify(segmentor: Any, logits: Tensor, keepdim: bool = False) -> Tensor:
     """Take the class of every pixel, also for a head with a single sigmoid channel.
 
     Args:
@@ -75,7 +77,7 @@ class DeployForm(BaseModule):
     """
 
     def __init__(self,
-                 segmentor: nn.Module,
+                 segmentor: Any,
                  output: str = 'mask',
                  channel_order: str | None = None,
                  network_size: tuple[int, int] | None = None,
@@ -91,7 +93,7 @@ class DeployForm(BaseModule):
             raise DeployError('the segmentor has a cascade of decode heads; one decode head is supported')
         if channel_order is not None and segmentor.decode_head.num_classes > 255:
             raise DeployError(f'the model has {segmentor.decode_head.num_classes} classes; a byte holds 255')
-        self.segmentor = segmentor
+        self.segmentor: Any = segmentor
         self.output = output
         self.channel_order = channel_order
         self.network_size = network_size

@@ -46,7 +46,7 @@ def mask_of(output: np.ndarray, size: tuple[int, int], align_corners: bool = Fal
     import torch
 
     from bisenet_plugins.inference.fast_mask import upsample_argmax
-    return upsample_argmax(torch.from_numpy(output), tuple(size), align_corners=align_corners)[0].numpy()
+    return upsample_argmax(torch.from_numpy(output), (size[0], size[1]), align_corners=align_corners)[0].numpy()
 
 
 class MeanIoU:

@@ -1,4 +1,4 @@
-"""INT8 after training: nncf for OpenVINO, QDQ nodes for ONNX Runtime and TensorRT, and which layers stay as they were."""
+"""INT8 after training: nncf for OpenVINO, QDQ nodes for ONNX Runtime and TensorRT, and a search for sensitive layers."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
     """
     require('onnx', 'onnxruntime')
     import onnx
-    from onnxruntime.quantization import (CalibrationDataReader, QuantFormat, QuantType, quantize_static)
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     graph = onnx.load(path).graph
     convs = [i for i, node in enumerate(graph.node) if node.op_type == 'Conv']
     if not convs:

@@ -78,10 +78,11 @@ def _from_folder(folder: str, count: int) -> list[Sample]:
 
 def _from_dataset(dataset_cfg: dict, count: int) -> list[Sample]:
     """Read images and labels with a dataset's own loading steps, without any resizing."""
-    import bisenet_plugins  # noqa: F401  registers the datasets
     from mmengine.dataset import Compose
     from mmseg.registry import DATASETS, TRANSFORMS
     from mmseg.utils import register_all_modules
+
+    import bisenet_plugins  # noqa: F401  registers the datasets
     register_all_modules(init_default_scope=True)
     settings = dict(dataset_cfg)
     pipeline = list(settings.pop('pipeline', []))

@@ -7,6 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ def artifact_latencies(folders: Sequence[str], image: np.ndarray, rounds: int = 
     for folder in folders:
         artifact = Artifact.load(folder)
         session, batch = artifact.open(threads), artifact.batch_of(image)[0]
-        calls[os.path.basename(os.path.normpath(folder))] = (lambda run=session, given=batch: run(given))
+        calls[os.path.basename(os.path.normpath(folder))] = partial(session, batch)
     return latencies(calls, rounds)
 
 

@@ -1,7 +1,7 @@
 """Read checkpoints without ever running code from them, and find the one to resume from.
 
-``torch.load`` stays at ``weights_only=True`` everywhere. Checkpoints of mmengine carry, beside tensors, the histories of
-its message hub; the few classes those need are allowed by name while such a file is read, and nothing else.
+``torch.load`` stays at ``weights_only=True`` everywhere. Checkpoints of mmengine carry, beside tensors, the histories
+of its message hub; the few classes those need are allowed by name while such a file is read, and nothing else.
 """
 
 from __future__ import annotations
@@ -110,9 +110,9 @@ def _explain(path: Path, error: Exception) -> RuntimeError:
     match = _UNSAFE_GLOBAL.search(str(error))
     if match:
         return RefusedCheckpointError(
-            f'{path} was refused: it holds {match.group(1)}, which only pickle can rebuild, and pickle can run any code. '
-            'If you trust the file, write its weights anew with "python tools/convert_weights.py --trust", or save only '
-            'the state_dict where the file was made'
+            f'{path} was refused: it holds {match.group(1)}, which only pickle can rebuild, and pickle can run any '
+            'code. If you trust the file, write its weights anew with "python tools/convert_weights.py --trust", or '
+            'save only the state_dict where the file was made'
         )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DamagedCheckpointError(f'{path} cannot be read, it is cut short or no checkpoint ({reason})')

@@ -47,6 +47,10 @@ class AtomicCheckpointHook(CheckpointHook):
         Running statistics are averaged over the processes before they are saved, so that all processes go on from what
         the file holds. With gradient accumulation, save at multiples of ``accumulative_counts``: gradients gathered so
         far are not part of a checkpoint.
+
+    Example:
+        >>> AtomicCheckpointHook(by_epoch=False, interval=1000, max_keep_ckpts=3).backend_args
+        {'backend': 'atomic_local'}
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -22,7 +22,7 @@ _KEY = 'curves_logs'
 
 
 def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int, dict[str, float]]:
-    """Join the scalars that one run wrote over all its starts.
+    r"""Join the scalars that one run wrote over all its starts.
 
     Args:
         logs: For each start of the run, its ``scalars.json`` and the iteration it began at. What an earlier start wrote
@@ -37,7 +37,7 @@ def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / 'scalars.json'
-        >>> _ = path.write_text('{"loss": 2.0, "step": 1}\\n{"mIoU": 50.0, "step": 1}\\n{"loss": 1.')
+        >>> _ = path.write_text('{"loss": 2.0, "step": 1}\n{"mIoU": 50.0, "step": 1}\n{"loss": 1.')
         >>> read_history([(path, 0)])
         {1: {'loss': 2.0, 'mIoU': 50.0}}
     """
@@ -110,6 +110,10 @@ class CurvesHook(Hook):
 
     Note:
         Without ``LocalVisBackend`` among the visualizer's backends there is nothing to draw, which is said once.
+
+    Example:
+        >>> CurvesHook().filename
+        'curves.png'
     """
 
     priority = 'LOW'  # after the logger, which writes the figures

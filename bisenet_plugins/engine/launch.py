@@ -176,7 +176,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     """Let several processes train on the CPU: gloo, no device ids, no batch norm that only a GPU can do."""
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
         if 'RANK' not in os.environ:
-            raise LaunchError('--launcher pytorch wants processes started by "torchrun --nproc_per_node=N tools/train.py"')
+            raise LaunchError('--launcher pytorch wants processes started by "torchrun --nproc_per_node=N TOOL"')
         torch_dist.init_process_group(backend='gloo')
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         type='MMDistributedDataParallel',

@@ -32,6 +32,10 @@ class PicturesHook(Hook):
 
     Raises:
         ValueError: If ``num_pictures`` is below one.
+
+    Example:
+        >>> PicturesHook(num_pictures=2).filename
+        'pictures.png'
     """
 
     priority = 'LOW'
@@ -82,6 +86,10 @@ class WritePredictionsHook(Hook):
     Note:
         Files are named after the images; samples without a file are numbered. Ids of datasets with
         ``reduce_zero_label`` are written as the dataset counts them, from 1.
+
+    Example:
+        >>> WritePredictionsHook(ids_dir='maps').ids_dir.name
+        'maps'
     """
 
     priority = 'LOW'

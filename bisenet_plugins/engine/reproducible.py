@@ -69,8 +69,8 @@ class PlacedIndex(int):
 class ResumableSampler(Sampler):
     """Endless stream of indices for iteration-based training that can start at any place.
 
-    It stands in ``train_dataloader.sampler`` where mmengine's ``InfiniteSampler`` would; every pass over the dataset has
-    its own order, drawn from the seed and the number of the pass.
+    It stands in ``train_dataloader.sampler`` where mmengine's ``InfiniteSampler`` would; every pass over the dataset
+    has its own order, drawn from the seed and the number of the pass.
 
     Args:
         dataset: The dataset; only its length is used.
@@ -208,7 +208,16 @@ class ReproducibleTrainingHook(Hook):
     evaluate, and the checkpoint holds, the same network.
 
     Note:
-        Needs ``randomness=dict(seed=...)`` for the same run twice; with no seed one is drawn and kept in the checkpoint.
+        Needs ``randomness=dict(seed=...)`` for the same run twice; without, one is drawn and kept in the checkpoint.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> hook, runner = ReproducibleTrainingHook(), SimpleNamespace(seed=0, iter=5, rank=0)
+        >>> hook.before_train_iter(runner, batch_idx=5)
+        >>> drawn = torch.rand(2)
+        >>> hook.before_train_iter(runner, batch_idx=5)
+        >>> torch.equal(torch.rand(2), drawn)
+        True
     """
 
     priority = 'VERY_HIGH'
@@ -220,8 +229,8 @@ class ReproducibleTrainingHook(Hook):
         sampler = getattr(loop.dataloader, 'sampler', None)
         if not isinstance(sampler, ResumableSampler):
             runner.logger.warning(
-                f'train_dataloader.sampler is {type(sampler).__name__}: a resumed run will see other random numbers than '
-                'an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them'
+                f'train_dataloader.sampler is {type(sampler).__name__}: a resumed run will see other random numbers '
+                'than an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them'
             )
             return
         if iterator is None or hasattr(iterator, 'skip_iter') or runner.iter == 0:
@@ -266,5 +275,5 @@ def sync_buffers(model: nn.Module) -> None:
     """
     if get_world_size() == 1:
         return
-    inner = model.module if is_model_wrapper(model) else model
+    inner: Any = model.module if is_model_wrapper(model) else model
     all_reduce_params([buffer for buffer in inner.buffers() if buffer.is_floating_point()], op='mean')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from .sources import Frame, Source, UnreadableError, open_source
 __all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
 
 KINDS = ('overlay', 'palette', 'ids')
-"""What can be written of a prediction: it laid over the picture, its colours as an indexed PNG, its ids as a grey PNG."""
+"""What can be written: the colours laid over the picture, an indexed PNG of them, a grey PNG of the ids."""
 
 
 @dataclass
@@ -169,8 +170,15 @@ class _Writer:
         return list(self.places.values())
 
     def __enter__(self) -> _Writer:
-        """Start."""
+        """Start, without what a killed run has left of the same video."""
+        self._clear()
         return self
+
+    def _clear(self) -> None:
+        """Remove unfinished folders of frames."""
+        for kind in ('palette', 'ids'):
+            if self.moving and kind in self.places:
+                shutil.rmtree(_unfinished(self.places[kind]), ignore_errors=True)
 
     def write(self, frame: Frame, mask: np.ndarray) -> None:
         """Write the results of one picture."""
@@ -183,8 +191,7 @@ class _Writer:
                     write_atomically(place, visualize.encode_image(painted, place.suffix))
                 continue
             content = visualize.encode_palette(mask, self.palette) if kind == 'palette' else visualize.encode_ids(mask)
-            folder = place.with_name(f'{place.name}.partial')
-            write_atomically(folder / f'{frame.number:06d}.png' if self.moving else place, content)
+            write_atomically(_unfinished(place) / f'{frame.number:06d}.png' if self.moving else place, content)
 
     def _append(self, place: Path, painted: np.ndarray) -> None:
         """Append a frame to the video."""
@@ -192,7 +199,7 @@ class _Writer:
             place.parent.mkdir(parents=True, exist_ok=True)
             self.partial = place.with_name(f'.{place.stem}.{os.getpid()}.partial.mp4')
             size = (painted.shape[1], painted.shape[0])
-            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter_fourcc(*'mp4v'), self.fps, size)
+            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), self.fps, size)
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
         self.video.write(painted)
@@ -206,22 +213,13 @@ class _Writer:
                 os.replace(self.partial, self.places['overlay'])
             else:
                 self.partial.unlink(missing_ok=True)
-        if self.moving and kind is None:
-            for name in ('palette', 'ids'):
-                place = self.places.get(name)
-                folder = place.with_name(f'{place.name}.partial') if place is not None else None
-                if place is None or folder is None or not folder.is_dir():
-                    continue
-                if place.is_dir():
-                    _replace_folder(folder, place)
-                else:
-                    os.replace(folder, place)
+        for name in ('palette', 'ids'):
+            if self.moving and kind is None and name in self.places:
+                shutil.rmtree(self.places[name], ignore_errors=True)
+                os.replace(_unfinished(self.places[name]), self.places[name])
+        self._clear()
 
 
-def _replace_folder(new: Path, old: Path) -> None:
-    """Put a folder of frames in the place of an older one."""
-    for file in old.glob('*.png'):
-        file.unlink()
-    for file in new.glob('*.png'):
-        os.replace(file, old / file.name)
-    new.rmdir()
+def _unfinished(place: Path) -> Path:
+    """Name the folder in which a video's frames gather until all are there."""
+    return place.with_name(f'.{place.name}.partial')

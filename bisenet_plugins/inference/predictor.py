@@ -21,7 +21,6 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
-from torch import nn
 
 from ..engine.checkpoint import load_checkpoint
 from .visualize import as_palette
@@ -38,8 +37,8 @@ def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
         pipeline: Config dicts of transforms.
 
     Example:
-        >>> image_pipeline([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 32)), dict(type='PackSegInputs')])
-        [{'type': 'Resize', 'scale': (64, 32)}, {'type': 'PackSegInputs'}]
+        >>> image_pipeline([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 32))])
+        [{'type': 'Resize', 'scale': (64, 32)}]
     """
     kept = []
     for step in pipeline:
@@ -103,7 +102,7 @@ class Predictor:
         register_all_modules(init_default_scope=False)
         init_default_scope(self.cfg.get('default_scope', 'mmseg'))
         _without_downloads(self.cfg.model)
-        self.model: nn.Module = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+        self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         num_classes = int(self.model.num_classes)
         if num_classes > 256:
             raise ValueError(f'the network has {num_classes} classes, a uint8 class map holds at most 256')
@@ -121,8 +120,8 @@ class Predictor:
         state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
         wanted = self.model.state_dict()
         wrong = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
-        needed = (name for name in wanted if not name.startswith('auxiliary_head') and 'num_batches_tracked' not in name)
-        missing = [name for name in needed if name not in state]
+        spare = ('auxiliary_head', 'num_batches_tracked')
+        missing = [name for name in wanted if name not in state and not any(part in name for part in spare)]
         if wrong or missing:
             first = (wrong or missing)[0]
             raise ValueError(

@@ -87,7 +87,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
         ValueError: If the sizes differ or ``opacity`` is not within 0 and 1.
 
     Example:
-        >>> painted = overlay(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8), as_palette([[200, 0, 0]], 1), 0.5)
+        >>> image, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8)
+        >>> painted = overlay(image, mask, as_palette([[200, 0, 0]], 1), 0.5)
         >>> painted[0, 0].tolist()
         [0, 0, 100]
     """

@@ -26,7 +26,7 @@ def norm_graph(pad=0, tail='Conv', name='/backbone/gap/BatchNormalization'):
         del tensors['weight']
     graph = helper.make_graph(
         nodes, 'g', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 4, 5])],
-        [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 4 if tail == 'Conv' else 3, 4, 5])],
         [numpy_helper.from_array(value.astype(np.float32), key) for key, value in tensors.items()])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
 

@@ -10,6 +10,7 @@ from bisenet_plugins.inference.predictor import Predictor
 
 from .conftest import ROOT, needs, other_backend
 
+pytestmark = pytest.mark.slow
 MODELS = {
     'V2': 'bisenetv2/bisenetv2_bga_4xb4-150k_cityscapes-*.py',
     'V2-Large': 'bisenetv2/bisenetv2*large*cityscapes-*.py',

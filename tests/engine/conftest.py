@@ -6,7 +6,6 @@ import pytest
 
 CONFIG = '''
 _base_ = {base!r}
-custom_imports = dict(imports=['bisenet_plugins.engine', 'bisenet_plugins.datasets.street_scenes'])
 pipeline = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 tta_pipeline = [
@@ -18,22 +17,22 @@ tta_pipeline = [
     ])]
 train_dataloader = dict(
     batch_size=2, num_workers=1, persistent_workers=True, sampler=dict(type='ResumableSampler', shuffle=True),
-    dataset=dict(type='StreetSceneDataset', length=7, seed=1, size=(48, 64),
+    dataset=dict(type='bisenet_plugins.StreetSceneDataset', length=7, seed=1, size=(48, 64),
                  pipeline=[dict(type='SeedSample'), *pipeline]))
 val_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='StreetSceneDataset', length=4, seed=2, size=(48, 64), pipeline=test_pipeline,
+    dataset=dict(type='bisenet_plugins.StreetSceneDataset', length=4, seed=2, size=(48, 64), pipeline=test_pipeline,
                  test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(type='SegDataPreProcessor', mean=[120.0] * 3, std=[60.0] * 3, bgr_to_rgb=True, pad_val=0, size=(48, 64),
-                           seg_pad_val=255),
+    data_preprocessor=dict(type='SegDataPreProcessor', mean=[120.0] * 3, std=[60.0] * 3, bgr_to_rgb=True, pad_val=0,
+                           size=(48, 64), seg_pad_val=255),
     backbone=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(0, 1), norm_cfg=dict(type='SyncBN')),
-    decode_head=dict(type='FCNHead', in_channels=8, in_index=1, channels=8, num_convs=1, num_classes=11, dropout_ratio=0.3,
-                     norm_cfg=dict(type='SyncBN'), align_corners=False,
+    decode_head=dict(type='FCNHead', in_channels=8, in_index=1, channels=8, num_convs=1, num_classes=11,
+                     dropout_ratio=0.3, norm_cfg=dict(type='SyncBN'), align_corners=False,
                      loss_decode=dict(type='CrossEntropyLoss', loss_weight=1.0)),
     train_cfg=dict(), test_cfg=dict(mode='whole'))
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4))

@@ -81,13 +81,14 @@ def test_a_killed_run_resumes_with_the_same_loss_curve(tiny_config, tmp_path):
     finally:
         kill_all(process.pid)
         output, _ = process.communicate()
-    assert last_step(killed) < 12, output
+    stopped = last_step(killed)
+    assert stopped < 12, output
     assert not (killed / 'iter_12.pth').exists()
 
     output = finish(launch(tiny_config, killed, '--resume'))
     assert len(logs(killed)) == 2, output
     noted = load_checkpoint(killed / 'iter_12.pth')['message_hub']['runtime_info']['curves_logs']
-    assert len(noted) == 2 and noted[1][1] in (moment - 1, moment, moment + 1, moment + 2), (moment, noted)
+    assert len(noted) == 2 and 2 <= noted[1][1] <= stopped, (stopped, noted)
     got = read_history([(killed / name / 'vis_data' / 'scalars.json', begin) for name, begin in noted])
     assert got.keys() == wanted.keys()
     for step, row in wanted.items():

@@ -133,8 +133,17 @@ def test_a_stopped_video_leaves_no_half_file(film, tmp_path):
 
     calls = iter([halves, halves, stops])
     with pytest.raises(KeyboardInterrupt):
-        run([film], tmp_path / 'out', predictor=lambda images: next(calls)(images))
+        run([film], tmp_path / 'out', lambda images: next(calls)(images), save=('overlay', 'ids'))
     assert not [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+
+
+def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
+    left = tmp_path / 'out' / 'ids' / '.film.partial'
+    left.mkdir(parents=True)
+    (left / '000099.png').write_bytes(b'old')
+    run([film], tmp_path / 'out', save=['ids'], max_frames=1)
+    assert [path.name for path in (tmp_path / 'out' / 'ids' / 'film').iterdir()] == ['000000.png']
+    assert not left.exists()
 
 
 def test_wrong_arguments_are_named(tmp_path):

@@ -150,3 +150,13 @@ def test_bga_head_wants_two_indices():
 def test_booster_head_wants_a_convolution():
     with pytest.raises(ValueError, match='num_convs must be at least 1, got 0'):
         MODELS.build(dict(type='BoosterHead', in_channels=8, channels=8, num_classes=2, num_convs=0))
+
+
+def test_channels_last_is_the_same_network():
+    model, other = MODELS.build(small()), MODELS.build(small(channels_last=True))
+    other.load_state_dict(model.state_dict())
+    assert other.backbone.detail_branch.stages[0][1].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    image = torch.rand(1, 3, 65, 97)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            other.eval()(image, mode='tensor'), model.eval()(image, mode='tensor'), rtol=1e-4, atol=1e-5)

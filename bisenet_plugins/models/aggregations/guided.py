@@ -23,10 +23,12 @@ class BilateralGuidedAggregation(BaseModule):
         out_act: Whether an activation follows the last convolution; the paper's figure has none, the published
             checkpoints have one.
         pointwise_bias: Whether the two 1x1 convolutions carry a bias, as in the published checkpoints of mmseg.
+        upsample_mode: How semantic maps are brought up to the detail's size: ``'bilinear'``, as in the paper, or
+            ``'nearest'``.
         conv_cfg: Convolution of every layer.
         norm_cfg: Norm of every layer.
         act_cfg: Activation after the last convolution, with ``out_act``.
-        align_corners: How the maps are resized.
+        align_corners: How bilinear resizing places the corner pixels.
         init_cfg: Initialisation, as in mmengine.
 
     Shape:
@@ -34,7 +36,7 @@ class BilateralGuidedAggregation(BaseModule):
         - Output: ``(N, channels, h, w)``.
 
     Raises:
-        ValueError: If ``in_channels`` has not two entries.
+        ValueError: If ``in_channels`` has not two entries, or ``upsample_mode`` is neither of the two.
 
     Source:
         BiSeNet V2, Section "Bilateral Guided Aggregation", Figure 6.
@@ -50,6 +52,7 @@ class BilateralGuidedAggregation(BaseModule):
                  channels: int | None = None,
                  out_act: bool = False,
                  pointwise_bias: bool = False,
+                 upsample_mode: str = 'bilinear',
                  conv_cfg: dict | None = None,
                  norm_cfg: dict | None = dict(type='BN'),
                  act_cfg: dict | None = dict(type='ReLU'),
@@ -58,9 +61,12 @@ class BilateralGuidedAggregation(BaseModule):
         super().__init__(init_cfg)
         if len(in_channels) != 2:
             raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
+        if upsample_mode not in ('bilinear', 'nearest'):
+            raise ValueError(f"upsample_mode must be 'bilinear' or 'nearest', got {upsample_mode!r}")
         detail, semantic = in_channels
         channels = channels or detail
         self.align_corners = align_corners
+        self.upsample_mode = upsample_mode
         self.out_channels = channels
         conv = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
 
@@ -75,12 +81,21 @@ class BilateralGuidedAggregation(BaseModule):
         self.semantic_up = ConvModule(semantic, channels, 3, padding=1, **conv)
         self.semantic_keep = separable(semantic)
         self.fuse = ConvModule(
-            channels, channels, 3, padding=1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg if out_act else None)
+            channels,
+            channels,
+            3,
+            padding=1,
+            conv_cfg=conv_cfg,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg if out_act else None)
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """Return the joined map at the detail's size."""
-        gate_large = torch.sigmoid(resize_to(self.semantic_up(semantic), detail, self.align_corners))  # (N, C, h, w)
+        gate_large = torch.sigmoid(self._upsample(self.semantic_up(semantic), detail))  # (N, C, h, w)
         large = self.detail_keep(detail) * gate_large  # (N, C, h, w)
         gate_small = torch.sigmoid(self.semantic_keep(semantic))  # (N, C, h', w')
         small = resize_to(self.detail_down(detail), semantic, self.align_corners) * gate_small  # (N, C, h', w')
-        return self.fuse(large + resize_to(small, detail, self.align_corners))  # (N, C, h, w)
+        return self.fuse(large + self._upsample(small, detail))  # (N, C, h, w)
+
+    def _upsample(self, x: Tensor, like: Tensor) -> Tensor:
+        return resize_to(x, like, self.align_corners, self.upsample_mode)

@@ -43,6 +43,8 @@ class BilateralSegmentor(EncoderDecoder):
         norm_cfg: Norm.
         act_cfg: Activation.
         align_corners: How maps are resized.
+        channels_last: Keep the weights, and with them every map, in channels-last memory: the same numbers within float
+            noise, faster on CPUs and on GPUs with tensor cores.
         **kwargs: Other arguments of mmseg's ``EncoderDecoder``. ``test_cfg`` also takes ``return_logits``, whether
             every result is to carry ``seg_logits`` as mmseg's does.
 
@@ -82,6 +84,7 @@ class BilateralSegmentor(EncoderDecoder):
                  norm_cfg: dict | None = None,
                  act_cfg: dict | None = None,
                  align_corners: bool | None = None,
+                 channels_last: bool = False,
                  **kwargs: Any) -> None:
         self._settings = dict(
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
@@ -90,6 +93,8 @@ class BilateralSegmentor(EncoderDecoder):
             decode_head=decode_head,
             auxiliary_head=auxiliary_head,
             **kwargs)
+        if channels_last:  # here and not later: DistributedDataParallel keeps the strides that it finds
+            self.to(memory_format=torch.channels_last)
         _notice_test_time_augmentation()
 
     def _init_decode_head(self, decode_head: dict) -> None:

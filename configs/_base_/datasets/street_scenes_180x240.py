@@ -2,6 +2,7 @@
 dataset_type = 'StreetSceneDataset'
 image_size = (180, 240)  # height, width
 train_pipeline = [
+    dict(type='SeedSample'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),
@@ -29,7 +30,7 @@ train_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
+    sampler=dict(type='ResumableSampler', shuffle=True),
     dataset=dict(type=dataset_type, length=400, seed=1, size=image_size, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,

@@ -1,0 +1,1 @@
+"""Looking at networks, data and machines."""

@@ -1,0 +1,14 @@
+# BiSeNet V2's COCO-Stuff recipe (SGD 0.05, poly 0.9, weight decay 1e-4) at the length that mmseg gives large data sets.
+max_iters = 160000
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-4),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=1000, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=1000, end=max_iters, by_epoch=False)
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=16000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)

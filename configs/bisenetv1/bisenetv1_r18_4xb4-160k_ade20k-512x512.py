@@ -1,0 +1,6 @@
+# BiSeNet V1 with ResNet-18 on ADE20K.
+_base_ = [
+    '../_base_/models/bisenetv1_r18.py', '../_base_/datasets/ade20k_512x512.py',
+    '../_base_/schedules/v1_160k.py', '../_base_/default_runtime.py'
+]
+model = dict(num_classes=150, data_preprocessor=dict(size=(512, 512)))

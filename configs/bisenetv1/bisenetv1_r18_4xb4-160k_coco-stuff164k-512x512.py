@@ -1,0 +1,6 @@
+# BiSeNet V1 with ResNet-18 on COCO-Stuff 164k.
+_base_ = [
+    '../_base_/models/bisenetv1_r18.py', '../_base_/datasets/coco-stuff164k_512x512.py',
+    '../_base_/schedules/v1_160k.py', '../_base_/default_runtime.py'
+]
+model = dict(num_classes=171, data_preprocessor=dict(size=(512, 512)))

@@ -1,0 +1,5 @@
+# BiSeNet V1 with Xception39 on COCO-Stuff 10k.
+_base_ = './bisenetv1_r18_4xb4-20k_coco-stuff10k-640x640.py'
+model = dict(
+    backbone=dict(semantic_branch=dict(backbone=dict(_delete_=True, type='Xception39'))),
+    auxiliary_head=dict(context8=dict(channels=128), context16=dict(channels=128)))

@@ -1,0 +1,6 @@
+# STDC1-Seg on COCO-Stuff 10k.
+_base_ = [
+    '../_base_/models/stdc_stdc1.py', '../_base_/datasets/coco-stuff10k_640x640.py',
+    '../_base_/schedules/stdc_20k.py', '../_base_/default_runtime.py'
+]
+model = dict(num_classes=171, data_preprocessor=dict(size=(640, 640)))
