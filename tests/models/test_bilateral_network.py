@@ -14,17 +14,18 @@ STDC = dict(type='STDCNet', stdc_type='STDCNet1', in_channels=3, channels=(32, 6
 FOREIGN = [
     (dict(type='MobileNetV2'), (24, 32, 96, 320), (4, 8, 16, 32)),
     (dict(type='MobileNetV3'), (16, 16, 576), (2, 4, 8)),
-    (dict(type='ResNetV1c', depth=18), (64, 128, 256, 512), (4, 8, 8, 8)),
-    (dict(type='ResNetV1c', depth=50), (256, 512, 1024, 2048), (4, 8, 8, 8)),
+    (dict(type='ResNetV1c', depth=18), (64, 128, 256, 512), (4, 8, 16, 32)),
+    (dict(type='ResNetV1c', depth=50), (256, 512, 1024, 2048), (4, 8, 16, 32)),
     (STDC, (256, 512, 1024), (8, 16, 32)),
 ]
 
 
-@pytest.mark.parametrize(('branch', 'channels', 'strides'), FOREIGN, ids=lambda v: v['type'] if isinstance(v, dict) else '')
+@pytest.mark.parametrize(
+    ('branch', 'channels', 'strides'), FOREIGN, ids=lambda v: v['type'] if isinstance(v, dict) else '')
 def test_any_mmseg_backbone_is_a_semantic_branch(branch, channels, strides):
     net = BilateralNetwork(branch, dict(type='DetailBranch', width_mult=0.25))
     assert net.out_channels == (32, *channels)
-    assert net.out_strides[0] == 8
+    assert net.out_strides == (8, *strides)
     maps = net.eval()(torch.rand(1, 3, 65, 97))
     assert tuple(m.shape[1] for m in maps) == net.out_channels
 
@@ -50,7 +51,8 @@ def two_maps():
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(semantic_branch=dict(strides=(32,))), 'semantic_branch: TwoMaps must return several maps, got one at stride 32'),
+    (dict(semantic_branch=dict(strides=(32,))),
+     'semantic_branch: TwoMaps must return several maps, got one at stride 32'),
     (dict(semantic_branch=dict(strides=(32, 8))), r'from shallow to deep, got strides \(32, 8\)'),
     (dict(semantic_branch=dict(as_tuple=False)), 'must return a tuple of maps .* got Tensor'),
     (dict(semantic_branch=dict(strides=(4, 16)), detail_branch=None), r'TwoMaps returns strides \(4, 16\)'),

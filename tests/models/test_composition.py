@@ -66,7 +66,8 @@ def test_our_parts_inside_mmsegs_own_segmentor():
     step_and_predict(MODELS.build(dict(
         type='EncoderDecoder', backbone=SMALL,
         decode_head=dict(type='BGAHead', in_channels=(32, 64), channels=8, num_classes=CLASSES, norm_cfg=BN),
-        auxiliary_head=[dict(type='BoosterHead', in_channels=8, in_index=1, channels=8, num_classes=CLASSES, norm_cfg=BN)],
+        auxiliary_head=[
+            dict(type='BoosterHead', in_channels=8, in_index=1, channels=8, num_classes=CLASSES, norm_cfg=BN)],
         test_cfg=ConfigDict(mode='whole'))))
 
 
@@ -93,7 +94,8 @@ def small(**more):
 
 
 def test_the_segmentor_hands_its_settings_on():
-    model = MODELS.build({**small(act_cfg=dict(type='PReLU'), align_corners=True), 'norm_cfg': dict(type='GN', num_groups=2)})
+    settings = dict(norm_cfg=dict(type='GN', num_groups=2), act_cfg=dict(type='PReLU'), align_corners=True)
+    model = MODELS.build({**small(), **settings})
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm | nn.ReLU) for m in model.modules())
     assert model.num_classes == model.decode_head.num_classes == CLASSES
     assert model.decode_head.in_channels == (32, 64)

@@ -30,7 +30,8 @@ def both(criterion, logits, labels, align_corners=False):
 @pytest.mark.parametrize('criterion', [
     OhemCrossEntropyLoss(), OhemCrossEntropyLoss(threshold=0.05, min_kept=0.5), OhemCrossEntropyLoss(threshold=1.0),
     OhemCrossEntropyLoss(class_weight=[0.5, 1, 2, 1, 3], loss_weight=0.4)], ids=['papers', 'topk', 'all', 'weights'])
-@pytest.mark.parametrize(('small', 'large'), [((8, 12), (64, 96)), ((5, 9), (33, 71)), ((9, 9), (9, 9)), ((7, 5), (40, 3))])
+@pytest.mark.parametrize(
+    ('small', 'large'), [((8, 12), (64, 96)), ((5, 9), (33, 71)), ((9, 9), (9, 9)), ((7, 5), (40, 3))])
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_same_value_and_gradient(monkeypatch, criterion, small, large, align_corners):
     monkeypatch.setitem(upsampled.TILE_VALUES, 'cpu', 5 * 20**2)  # several tiles

@@ -63,8 +63,8 @@ class BilateralNetwork(BaseModule):
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         # Three is what every backbone expects, also those that cannot be told.
-        settings = dict(
-            in_channels=in_channels if in_channels != 3 else None, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        told = in_channels if in_channels != 3 else None
+        settings = dict(in_channels=told, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.semantic_branch = build_part(semantic_branch, 'semantic_branch', **settings)
         channels, strides = probe(self.semantic_branch, in_channels, 'semantic_branch')
         name = type(self.semantic_branch).__name__
@@ -72,7 +72,8 @@ class BilateralNetwork(BaseModule):
             raise ValueError(f'semantic_branch: {name} must return several maps, got one at stride {strides[0]}; '
                              'set its out_indices')
         if list(strides) != sorted(strides):
-            raise ValueError(f'semantic_branch: {name} must return its maps from shallow to deep, got strides {strides}')
+            raise ValueError(f'semantic_branch: {name} must return its maps from shallow to deep, '
+                             f'got strides {strides}')
         if detail_branch is None:
             self.detail_branch = None
             if DETAIL_STRIDE not in strides:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
 from mmengine.model import BaseModule
@@ -89,7 +91,9 @@ class GatherExpansionLayer(BaseModule):
                 ConvModule(hidden, hidden, 3, padding=1, groups=hidden, act_cfg=last_act, **cfgs)
             ]
         else:
-            depthwise = [ConvModule(gathered, hidden, 5, stride=2, padding=2, groups=gathered, act_cfg=last_act, **cfgs)]
+            depthwise = [
+                ConvModule(gathered, hidden, 5, stride=2, padding=2, groups=gathered, act_cfg=last_act, **cfgs)
+            ]
         self.depthwise = nn.Sequential(*depthwise)
         self.project = ConvModule(hidden, out_channels, 1, act_cfg=None, **cfgs)
         self.shortcut = nn.Identity() if stride == 1 and in_channels == out_channels else nn.Sequential(
@@ -218,7 +222,7 @@ class SemanticBranch(BaseModule):
                 raise ValueError(f'{names} must leave {wanted} in every stage, got {values}')
         cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         published = expansion == 'depthwise'
-        layer = dict(
+        layer: dict[str, Any] = dict(
             expand_ratio=expand_ratio,
             expansion=expansion,
             gather_kernel=gather_kernel,

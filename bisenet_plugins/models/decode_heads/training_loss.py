@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.utils import SampleList
 from torch import Tensor, nn
@@ -10,8 +12,8 @@ from torch import Tensor, nn
 class UpsampledLossHead(BaseDecodeHead):
     """A mmseg head whose loss is taken from the small logits where its loss functions can do that.
 
-    Base of :class:`BGAHead` and :class:`BoosterHead`. With other loss functions, with a pixel sampler or with one output
-    channel it is mmseg's own way: resize the logits to the labels, then compute each loss.
+    Base of :class:`BGAHead` and :class:`BoosterHead`. With other loss functions, with a pixel sampler or with one
+    output channel it is mmseg's own way: resize the logits to the labels, then compute each loss.
 
     Note:
         The short way logs no ``acc_seg``: it would need the full-size logits in every iteration.
@@ -19,7 +21,7 @@ class UpsampledLossHead(BaseDecodeHead):
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Return the losses by name for logits ``(N, K, h, w)`` and labels ``(N, 1, H, W)``."""
-        functions = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
+        functions: Any = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
         if self.sampler is not None or self.out_channels == 1 or not all(hasattr(f, 'upsampled') for f in functions):
             return super().loss_by_feat(seg_logits, batch_data_samples)
         label = self._stack_batch_gt(batch_data_samples).squeeze(1)  # (N, H, W)

@@ -1,4 +1,4 @@
-# Cityscapes in BiSeNet V2's protocol: scaled by 0.75 to 2, cropped at 2048 x 1024, resized to 1024 x 512 for the network.
+# Cityscapes in BiSeNet V2's protocol: scaled by 0.75 to 2, cropped at 2048 x 1024, resized to 1024 x 512.
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes/'
 crop_size = (512, 1024)  # (h, w)
