@@ -106,3 +106,21 @@ def test_probing_leaves_the_backbone_as_it_was():
     assert module.training and module[0].training and not module[1].training
     for key, value in module.state_dict().items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+def test_a_timm_backbone_is_a_semantic_branch():
+    pytest.importorskip('timm', reason='timm is not installed: pip install timm')
+    net = BilateralNetwork(
+        dict(type='TIMMBackbone', model_name='mobilenetv3_small_050', features_only=True, pretrained=False),
+        dict(type='DetailBranch', width_mult=0.25), in_channels=4).eval()
+    assert net.out_strides == (8, 2, 4, 8, 16, 32)
+    assert tuple(m.shape[1] for m in net(torch.rand(1, 4, 64, 96))) == net.out_channels
+
+
+def test_a_mmpretrain_backbone_is_a_semantic_branch():
+    pytest.importorskip('mmpretrain', reason='mmpretrain is not installed: pip install onedl-mmpretrain')
+    net = BilateralNetwork(
+        dict(type='mmpretrain.ShuffleNetV2', widen_factor=1.5, out_indices=(0, 1, 2)),
+        dict(type='DetailBranch', width_mult=0.25)).eval()
+    assert net.out_channels == (32, 176, 352, 704) and net.out_strides == (8, 8, 16, 32)
+    assert tuple(m.shape[1] for m in net(torch.rand(1, 3, 64, 96))) == net.out_channels
