@@ -8,8 +8,10 @@ from .datasets import *  # noqa: F403
 from .datasets import __all__ as _datasets
 from .engine import *  # noqa: F403
 from .engine import __all__ as _engine
+from .inference import *  # noqa: F403
+from .inference import __all__ as _inference
 from .models import *  # noqa: F403
 from .models import __all__ as _models
 from .version import __version__
 
-__all__ = ['__version__', *_datasets, *_engine, *_models]
+__all__ = ['__version__', *_datasets, *_engine, *_inference, *_models]

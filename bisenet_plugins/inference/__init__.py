@@ -1,5 +1,6 @@
 """From logits, images and files to class maps."""
 
 from .fast_mask import upsample_argmax
+from .predictor import Predictor
 
-__all__ = ['upsample_argmax']
+__all__ = ['Predictor', 'upsample_argmax']
