@@ -102,9 +102,9 @@ def test_datasets_build_without_reading_files(path):
         assert len(built.metainfo['classes']) == len(built.metainfo['palette']) == classes_of(cfg)
 
 
-@every_config
+@pytest.mark.parametrize('path', [path for path in CONFIGS if path not in NETWORKS], ids=identity)
 def test_builds_and_classifies(path):
-    """Without weights, on the meta device; the training step below is taken once for each network."""
+    """Without weights, on the meta device; of each of these networks another config takes the training step below."""
     with torch.device('meta'), torch.no_grad():
         model = MODELS.build(model_of(path)).eval()
         logits = model(torch.zeros(1, 3, 65, 97))
@@ -119,7 +119,6 @@ def test_takes_one_training_step(path):
     cfg.model.data_preprocessor.size = size
     model = MODELS.build(cfg.model).train()
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    before = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
 
     samples = []
     for _ in range(2):
@@ -132,6 +131,6 @@ def test_takes_one_training_step(path):
 
     assert all(torch.isfinite(value).all() for value in log.values())
     assert all(torch.isfinite(value).all() for value in model.parameters())
-    after = dict(model.named_parameters())
-    stuck = [name for name, value in before.items() if torch.equal(value, after[name])]
+    moved = optim_wrapper.optimizer.state  # the momentum of every parameter that had a gradient
+    stuck = [name for name, value in model.named_parameters() if value.requires_grad and value not in moved]
     assert not stuck, f'no step reached {stuck[:5]}'

@@ -1,4 +1,4 @@
-"""Segment pictures: ``python tools/predict.py INPUT... --config CONFIG --checkpoint FILE``."""
+"""Segment pictures: ``python tools/predict.py INPUT...``, with the network in the package or one of your own."""
 
 import argparse
 import sys
@@ -11,8 +11,11 @@ sys.path.insert(0, str(ROOT))
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Segment images, folders, patterns, videos or cameras.')
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, or number of a camera')
-    parser.add_argument('--config', help='config file (default: the one of the last "tools/demo.py")')
-    parser.add_argument('--checkpoint', help='checkpoint file (default: the one of the last "tools/demo.py")')
+    parser.add_argument('--config', help='config file')
+    parser.add_argument('--checkpoint', help='checkpoint file')
+    parser.add_argument('--pretrained', metavar='NAME', help='network that comes with the package, in place of both '
+                        '(default: the first there is, else that of the last "tools/demo.py")')
+    parser.add_argument('--model', metavar='DIR', help='folder that tools/deploy.py wrote, in place of both')
     parser.add_argument('--out-dir', default='outputs', help='folder for results (default: %(default)s)')
     parser.add_argument('--save', nargs='+', choices=['overlay', 'palette', 'ids'], default=['overlay'],
                         help='what to write (default: overlay)')

@@ -1,6 +1,9 @@
 """Datasets."""
 
 from .camvid import CamVidDataset
+from .decoded import LoadDecoded
+from .photometric import PhotoMetricDistortionByTable
 from .street_scenes import StreetSceneDataset
+from .transforms import RandomScaleCropWarp
 
-__all__ = ['CamVidDataset', 'StreetSceneDataset']
+__all__ = ['CamVidDataset', 'LoadDecoded', 'PhotoMetricDistortionByTable', 'RandomScaleCropWarp', 'StreetSceneDataset']

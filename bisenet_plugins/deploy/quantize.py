@@ -1,4 +1,4 @@
-"""INT8 after training: nncf for OpenVINO, QDQ nodes for ONNX Runtime and TensorRT, and a search for sensitive layers."""
+"""INT8 after training: nncf for OpenVINO, QDQ nodes for ONNX Runtime and TensorRT; the search for sensitive layers."""
 
 from __future__ import annotations
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,10 +20,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ..deploy.errors import DeployError
 from ..engine.checkpoint import DamagedCheckpointError, RefusedCheckpointError, find_resumable
+from ..pretrained import load_pretrained, pretrained_names
 from .files import Listener, Summary, predict_sources
 from .predictor import Predictor
 from .sources import Source, find_sources
+from .visualize import as_palette
 
 __all__ = ['run_predict']
 
@@ -30,18 +36,19 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
 
     Args:
         args: Options of ``tools/predict.py``.
-        demo_dir: Where the demo leaves its config and checkpoint, used when the command line names neither.
+        demo_dir: Where the demo leaves its config and checkpoint, used when the command line names no network and none
+            comes with the package.
 
     Returns:
         The exit status: 0, or 1 if a source failed or nothing could be started.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        config, checkpoint = _network(args, demo_dir)
-        predictor = Predictor(config, checkpoint, args.device)
+        predictor, palette = _predictor(args, demo_dir)
         sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
-        summary = _with_progress(console, predictor, sources, args)
-    except (FileNotFoundError, DamagedCheckpointError, RefusedCheckpointError, ValueError) as error:
+        summary = _with_progress(console, predictor, palette, sources, args)
+    except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, DeployError,
+            ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -54,20 +61,40 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     return 1 if summary.failed else 0
 
 
-def _network(args: Namespace, demo_dir: Path) -> tuple[Path, Path]:
-    """Find config and checkpoint: those named, or those of the demo."""
+def _predictor(args: Namespace, demo_dir: Path) -> tuple[Callable[[Any], Any], np.ndarray]:
+    """Load a deployed model, or a network; and the colours of its classes."""
+    if args.model is None:
+        predictor = _network(args, demo_dir)
+        return predictor, predictor.palette
+    if args.config or args.checkpoint or args.pretrained:
+        raise ValueError('--model takes the place of --config and --checkpoint and of --pretrained, both are given')
+    from ..deploy.artifact import ArtifactPredictor  # its runtime is an extra of its own
+
+    deployed = ArtifactPredictor(args.model)
+    colours = deployed.palette
+    return deployed, as_palette(colours.tolist() if len(colours) else None, deployed.artifact.num_classes)
+
+
+def _network(args: Namespace, demo_dir: Path) -> Predictor:
+    """Load the network that is named, else the first that comes with the package, else the demo's."""
+    if (args.config or args.checkpoint) and args.pretrained:
+        raise ValueError('--pretrained takes the place of --config and --checkpoint, both are given')
     if args.config and args.checkpoint:
-        return Path(args.config), Path(args.checkpoint)
+        return Predictor(Path(args.config), Path(args.checkpoint), args.device)
     if args.config or args.checkpoint:
         raise ValueError('--config and --checkpoint go together, one of them is missing')
+    shipped = args.pretrained or next(iter(pretrained_names()), None)
+    if shipped:
+        return load_pretrained(shipped, args.device)
     configs = sorted(demo_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
     checkpoint = find_resumable(demo_dir)
     if not configs or checkpoint is None:
         raise ValueError(f'name a network by --config and --checkpoint, or run "make demo" first ({demo_dir} has none)')
-    return configs[-1], checkpoint
+    return Predictor(configs[-1], checkpoint, args.device)
 
 
-def _with_progress(console: Console, predictor: Predictor, sources: list[Source], args: Namespace) -> Summary:
+def _with_progress(console: Console, predictor: Callable[[Any], Any], palette: np.ndarray, sources: list[Source],
+                   args: Namespace) -> Summary:
     """Segment the sources under a bar; failures are printed as they come."""
     columns = (
         TextColumn('{task.description}'),
@@ -81,7 +108,7 @@ def _with_progress(console: Console, predictor: Predictor, sources: list[Source]
             predictor,
             sources,
             args.out_dir,
-            predictor.palette,
+            palette,
             args.save,
             args.opacity,
             args.batch_size,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from ..files import write_atomically
 from . import visualize
+from .overlap import WriteBehind, read_ahead
 from .sources import Frame, Source, UnreadableError, open_source
 
 __all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
@@ -85,7 +87,8 @@ def predict_sources(
 
     Note:
         A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
-        in good order, and goes through otherwise.
+        in good order, and goes through otherwise. A video is read, segmented and written at the same time, in threads
+        that end with it.
     """
     if not save or set(save) - set(KINDS):
         raise ValueError(f'save is {list(save)}, some of {list(KINDS)} are wanted')
@@ -110,12 +113,7 @@ def predict_sources(
                 with open_source(source) as frames, writer:
                     writer.fps = frames.fps
                     length = frames.length if max_frames is None else min(frames.length or max_frames, max_frames)
-                    for batch in _batches(frames, batch_size, max_frames):
-                        masks = predictor([frame.image for frame in batch])
-                        for frame, mask in zip(batch, masks, strict=True):
-                            writer.write(frame, mask)
-                            summary.frames += 1
-                            listener.advanced(source, frame.number, length)
+                    _segment(predictor, frames, batch_size, max_frames, _Step(writer, summary, listener, length))
                 summary.done += 1
         except UnreadableError as error:
             failure = str(error)
@@ -127,23 +125,63 @@ def predict_sources(
     return summary
 
 
-def _batches(frames: open_source, size: int, most: int | None) -> Iterator[list[Frame]]:
-    """Gather frames; Ctrl-C at a camera is the end of its stream."""
-    batch: list[Frame] = []
-    try:
+def _segment(
+    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    frames: open_source,
+    size: int,
+    most: int | None,
+    finish: _Step,
+) -> None:
+    """Segment the frames of one source; those of a moving one are read and written beside the network's work."""
+    if frames.source.kind == 'image':
         for frame in frames:
-            batch.append(frame)
-            last = most is not None and frame.number + 1 >= most
-            if len(batch) == size or last:
-                yield batch
-                batch = []
-            if last:
-                break
-    except KeyboardInterrupt:
-        if frames.source.kind != 'camera':
-            raise
+            finish(frame, predictor([frame.image])[0])
+        return
+    with WriteBehind(2 * size) as behind, closing(read_ahead(_first(frames, most), 2 * size)) as ahead:
+        try:
+            for batch in _batches(ahead, size):
+                masks = predictor([frame.image for frame in batch])
+                for frame, mask in zip(batch, masks, strict=True):
+                    behind(finish, frame, mask)
+        except KeyboardInterrupt:  # at a camera it is the end of the stream
+            if frames.source.kind != 'camera':
+                raise
+
+
+def _first(frames: Iterable[Frame], most: int | None) -> Iterator[Frame]:
+    """Yield at most so many frames, and read none behind the last."""
+    for frame in frames:
+        yield frame
+        if most is not None and frame.number + 1 >= most:
+            return
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Gather frames."""
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
     if batch:
         yield batch
+
+
+@dataclass
+class _Step:
+    """What is done with a picture and its class map."""
+
+    writer: _Writer
+    summary: Summary
+    listener: Listener
+    length: int | None
+
+    def __call__(self, frame: Frame, mask: np.ndarray) -> None:
+        """Write the results, and count."""
+        self.writer.write(frame, mask)
+        self.summary.frames += 1
+        self.listener.advanced(self.writer.source, frame.number, self.length)
 
 
 class _Writer:

@@ -19,10 +19,15 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
+from mmseg.datasets.transforms import PackSegInputs
+from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
+from torch import Tensor
 
 from ..engine.checkpoint import load_checkpoint
+from .fast_network import fast_form
+from .normalise import Normaliser
 from .visualize import as_palette
 
 __all__ = ['Predictor', 'image_pipeline']
@@ -71,6 +76,9 @@ class Predictor:
         config: Config of the network, as a file or as mmengine's object.
         checkpoint: Weights, read with ``weights_only=True``; None leaves the random ones of a fresh network.
         device: Where the network runs, such as ``cpu`` or ``cuda:0``.
+        fast: Whether to predict with a copy of the network in its fast form, and to normalise by looking values up
+            where the test pipeline and the data preprocessor are mmseg's plain ones. The class maps are the same,
+            except where classes tie within float noise.
 
     Shape:
         - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such pictures, of any sizes.
@@ -85,6 +93,8 @@ class Predictor:
 
     Note:
         Classes and palette come from the checkpoint, else from the config's test dataset, else they are numbered.
+        ``model`` is the network as it was loaded; the fast copy is made of it at the first picture, and changes to
+        ``model`` after that change no prediction.
     """
 
     def __init__(
@@ -92,6 +102,7 @@ class Predictor:
         config: str | os.PathLike[str] | Config,
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = 'cpu',
+        fast: bool = True,
     ) -> None:
         if not isinstance(config, Config):
             if not Path(config).is_file():
@@ -113,6 +124,31 @@ class Predictor:
         self.palette = as_palette(colours, num_classes)
         self.pipeline = Compose(image_pipeline(self._test_pipeline()))
         self.model.to(self.device).eval()
+        self.fast = fast
+        self._network: Any = None
+        self._normaliser = self._short_way() if fast else None
+
+    @property
+    def network(self) -> Any:
+        """The network that predicts: the fast copy, or the loaded one where ``fast`` is off."""
+        if self._network is None:
+            self._network = fast_form(self.model) if self.fast else self.model
+            if hasattr(self._network, 'mask_dtype'):
+                self._network.mask_dtype = torch.uint8
+        return self._network
+
+    def _short_way(self) -> Normaliser | None:
+        """Make what normalises a picture in one pass, if nothing but mmseg's plain steps stands in its way."""
+        steps = self.pipeline.transforms
+        pre = self.model.data_preprocessor
+        if not steps or type(steps[-1]) is not PackSegInputs or type(pre) is not SegDataPreProcessor:
+            return None
+        if not pre._enable_normalize or pre.mean.numel() != 3 or pre.std.numel() != 3:
+            return None
+        settings = pre.test_cfg or {}
+        if settings.get('size') is not None or (settings.get('size_divisor') or 1) != 1:
+            return None
+        return Normaliser(pre.mean.flatten().tolist(), pre.std.flatten().tolist(), bool(pre._channel_conversion))
 
     def _load(self, loaded: dict[str, Any], path: Path) -> None:
         """Put the checkpoint's weights into the network; auxiliary heads may be missing, nothing else."""
@@ -160,25 +196,75 @@ class Predictor:
             return self._segment([images])[0]
         return self._segment(list(images))
 
+    def resize(self, image: np.ndarray) -> dict[str, Any]:
+        """Take a picture through the test pipeline, up to a ``uint8`` image of the network's size.
+
+        Args:
+            image: ``(H, W, C)`` uint8.
+
+        Returns:
+            The pipeline's results: ``data_samples``, and ``img`` ``(h, w, 3)`` or ``inputs`` ``(C, h, w)``.
+
+        Raises:
+            TypeError: If the picture is not an ``(H, W, C)`` uint8 array.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
+            got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+            raise TypeError(f'a picture is {got}, a uint8 array (H, W, C) is wanted')
+        sides = image.shape[:2]
+        results: Any = dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)
+        if self._normaliser is None:
+            return self.pipeline(results)
+        *steps, pack = self.pipeline.transforms
+        for step in steps:
+            results = step(results)
+        resized = results['img']
+        if resized.dtype != np.uint8 or resized.ndim != 3 or resized.shape[2] != 3:
+            return pack(results)
+        del results['img']  # what follows needs no copy of it by channels
+        return dict(pack(results), img=resized)
+
+    def normalise(self, samples: Sequence[dict[str, Any]]) -> tuple[Tensor, list[Any]]:
+        """Make the network's input of results of :meth:`resize` that have equal sizes.
+
+        Args:
+            samples: Results for each picture.
+
+        Returns:
+            ``(N, C, h, w)`` float32 on the network's device, and the data samples.
+        """
+        if self._normaliser is not None and all('img' in sample for sample in samples):
+            images = [torch.from_numpy(self._normaliser(sample['img'])) for sample in samples]
+            batch = images[0][None] if len(images) == 1 else torch.stack(images)
+            data_samples = [sample['data_samples'] for sample in samples]
+            for sample, data_sample in zip(samples, data_samples, strict=True):
+                data_sample.set_metainfo(dict(img_shape=torch.Size(sample['img'].shape[:2])))
+            return batch.permute(0, 3, 1, 2).to(self.device), data_samples  # channels-last, without a copy
+        samples = [_packed(sample) for sample in samples]
+        data = dict(inputs=[sample['inputs'] for sample in samples],
+                    data_samples=[sample['data_samples'] for sample in samples])
+        data = self.network.data_preprocessor(data, False)
+        return data['inputs'], data['data_samples']
+
     @torch.inference_mode()
     def _segment(self, images: list[np.ndarray]) -> list[np.ndarray]:
         """Segment pictures, those of equal network size in one batch."""
-        samples = []
-        for image in images:
-            if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-                got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
-                raise TypeError(f'a picture is {got}, a uint8 array (H, W, C) is wanted')
-            sides = image.shape[:2]
-            samples.append(self.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)))
+        samples = [self.resize(image) for image in images]
         groups: dict[tuple[int, ...], list[int]] = {}
         for number, sample in enumerate(samples):
-            groups.setdefault(tuple(sample['inputs'].shape), []).append(number)
+            shape = sample['img'].shape if 'img' in sample else (*sample['inputs'].shape, 'inputs')
+            groups.setdefault(tuple(shape), []).append(number)
         masks: list[np.ndarray] = [np.empty(0, np.uint8)] * len(images)
         for numbers in groups.values():
-            batch = dict(
-                inputs=[samples[number]['inputs'] for number in numbers],
-                data_samples=[samples[number]['data_samples'] for number in numbers],
-            )
-            for number, result in zip(numbers, self.model.test_step(batch), strict=True):
+            inputs, data_samples = self.normalise([samples[number] for number in numbers])
+            results = self.network(inputs, data_samples, mode='predict')
+            for number, result in zip(numbers, results, strict=True):
                 masks[number] = result.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
         return masks
+
+
+def _packed(sample: dict[str, Any]) -> dict[str, Any]:
+    """Put a picture's channels first, as mmseg's preprocessor takes them."""
+    if 'inputs' in sample:
+        return sample
+    return dict(sample, inputs=torch.from_numpy(np.ascontiguousarray(sample['img'].transpose(2, 0, 1))))

@@ -74,6 +74,8 @@ class BilateralSegmentor(EncoderDecoder):
     """
 
     _keep_logits = False
+    mask_dtype = torch.int64
+    """Type of the class maps; with at most 256 classes, ``torch.uint8`` is written faster."""
 
     def __init__(self,
                  backbone: dict,
@@ -138,7 +140,7 @@ class BilateralSegmentor(EncoderDecoder):
         if data_samples is None:
             results = [SegDataSample() for _ in range(len(inputs))]
             height, width = inputs.shape[2:]
-            masks = list(upsample_argmax(logits, (height, width), self.align_corners))
+            masks = list(upsample_argmax(logits, (height, width), self.align_corners, dtype=self.mask_dtype))
         else:
             results = data_samples
             masks = self._masks(logits, [sample.metainfo for sample in data_samples])
@@ -173,7 +175,8 @@ class BilateralSegmentor(EncoderDecoder):
         masks: dict[int, Tensor] = {}
         for (window, ori_shape), indices in groups.items():
             members = logits if len(indices) == len(logits) else logits[indices]
-            group = upsample_argmax(members, size, self.align_corners, window=window, window_size=ori_shape)
+            group = upsample_argmax(
+                members, size, self.align_corners, window=window, window_size=ori_shape, dtype=self.mask_dtype)
             masks.update(zip(indices, group, strict=True))
         return [_unflip(masks[index], meta) for index, meta in enumerate(metas)]
 

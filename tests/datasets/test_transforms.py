@@ -1,0 +1,164 @@
+"""The one-step scaling and cropping draws and gives what mmseg's separate transforms do."""
+
+import random
+
+import numpy as np
+import pytest
+from mmcv.transforms import Compose
+from mmseg.registry import TRANSFORMS
+
+from bisenet_plugins.datasets.scene_painter import paint_scene
+from bisenet_plugins.datasets.transforms import RandomScaleCropWarp
+
+SIDES = (96, 128)
+PAD = (104, 116, 124)
+# name: (scale, ratios, crop, size, cat_max_ratio)
+PROTOCOLS = {
+    'camvid': ((128, 96), (0.5, 2.0), (96, 128), None, 0.75),
+    'small crop': ((128, 96), (0.5, 2.0), (48, 64), None, 0.75),
+    'cityscapes': ((128, 96), (0.75, 2.0), (96, 128), (48, 64), 1.0),
+    'odd': ((131, 97), (0.6, 1.9), (61, 93), (40, 57), 1.0),
+}
+every_protocol = pytest.mark.parametrize('name', PROTOCOLS)
+
+
+def separate(name: str) -> Compose:
+    """mmseg's own transforms."""
+    scale, ratios, crop, size, cat_max_ratio = PROTOCOLS[name]
+    steps = [dict(type='RandomResize', scale=scale, ratio_range=ratios, keep_ratio=True),
+             dict(type='RandomCrop', crop_size=crop, cat_max_ratio=cat_max_ratio),
+             dict(type='Pad', size=crop[::-1], pad_val=dict(img=PAD, seg=255))]
+    if size:
+        steps.append(dict(type='Resize', scale=size[::-1], keep_ratio=False))
+    return Compose([TRANSFORMS.build(step) for step in steps])
+
+
+def joint(name: str, **settings) -> RandomScaleCropWarp:
+    scale, ratios, crop, size, cat_max_ratio = PROTOCOLS[name]
+    return RandomScaleCropWarp(scale, ratios, crop, size, cat_max_ratio=cat_max_ratio, pad_val=PAD, **settings)
+
+
+def sample(image: np.ndarray, label: np.ndarray) -> dict:
+    return dict(img=image.copy(), gt_seg_map=label.copy(), seg_fields=['gt_seg_map'], img_shape=label.shape)
+
+
+def run(transform, seed: int, image: np.ndarray, label: np.ndarray) -> dict:
+    random.seed(seed)
+    np.random.seed(seed)
+    return transform(sample(image, label))
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = np.mean((one.astype(np.float64) - other) ** 2)
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+@pytest.fixture(scope='module')
+def scene() -> tuple[np.ndarray, np.ndarray]:
+    return paint_scene(SIDES, 3, 0)
+
+
+@pytest.fixture(scope='module')
+def coordinates() -> tuple[np.ndarray, np.ndarray]:
+    """A picture whose pixels hold their own place: rows, columns and 1, so that what was sampled can be read off."""
+    rows, columns = np.mgrid[: SIDES[0], : SIDES[1]].astype(np.float32)
+    return np.stack([rows, columns, np.ones(SIDES, np.float32)], axis=-1), (columns % 7).astype(np.uint8)
+
+
+@every_protocol
+def test_equals_separate_transforms_from_the_same_seed(name, scene):
+    """Same draws, labels equal in every pixel, images within what rounding twice and OpenCV's sub-pixel steps leave."""
+    one, many = joint(name), separate(name)
+    for seed in range(12):
+        ours, theirs = run(one, seed, *scene), run(many, seed, *scene)
+        np.testing.assert_array_equal(ours['gt_seg_map'], theirs['gt_seg_map'])
+        assert psnr(ours['img'], theirs['img']) > 40
+        assert ours['img'].dtype == np.uint8 and ours['img'].flags.c_contiguous
+        assert ours['img_shape'] == theirs['img_shape'][:2] == ours['img'].shape[:2]
+
+
+@every_protocol
+def test_leaves_the_generator_where_the_separate_transforms_leave_it(name, scene):
+    """What comes next in a pipeline draws the same numbers too."""
+    after = []
+    for transform in (joint(name), separate(name)):
+        run(transform, 5, *scene)
+        after.append(np.random.random_sample())
+    assert after[0] == after[1]
+
+
+def read_off(image: np.ndarray) -> tuple[float, float, float]:
+    """Read scale, and top and left in source pixels, off a sampled picture of coordinates."""
+    inside = image[..., 2] == 1
+    height, width = int(inside.any(1).sum()), int(inside.any(0).sum())
+    rows, columns = image[height // 4 : 3 * height // 4, 0, 0], image[0, width // 4 : 3 * width // 4, 1]
+    step_y, step_x = (float(np.polyfit(np.arange(len(line)), line, 1)[0]) for line in (rows, columns))
+    return 1 / np.sqrt(step_x * step_y), float(image[height // 2, width // 2, 0]), float(image[height // 2, width // 2, 1])
+
+
+@pytest.mark.parametrize('name', ['camvid', 'small crop', 'cityscapes'])
+def test_scales_and_places_are_distributed_alike(name, coordinates):
+    """From different seeds: the largest distance of the two empirical distributions (Kolmogorov and Smirnov)."""
+    number = 150
+    drawn = [
+        np.array([read_off(run(transform, first + seed, *coordinates)['img']) for seed in range(number)])
+        for transform, first in ((joint(name), 0), (separate(name), 10_000))
+    ]
+    critical = 1.63 * np.sqrt(2 / number)  # one in a hundred for equal distributions
+    for ours, theirs in zip(*(table.T for table in drawn)):
+        places = np.sort(np.concatenate([ours, theirs]))
+        parts = [np.searchsorted(np.sort(values), places, side='right') / number for values in (ours, theirs)]
+        assert np.abs(parts[0] - parts[1]).max() < critical
+    lowest, highest = np.array(PROTOCOLS[name][1]) / (2 if name == 'cityscapes' else 1)
+    assert drawn[0][:, 0].min() > 0.97 * lowest and drawn[0][:, 0].max() < 1.03 * highest
+
+
+def test_samples_the_places_that_scaling_would(coordinates):
+    """Half-pixel centres, by hand: pixel x of a picture scaled by 2 lies at (x + 0.5) / 2 - 0.5."""
+    warp = RandomScaleCropWarp((256, 192), (1.0, 1.0), (40, 60))
+    image = warp.warp_image(coordinates[0], (192, 256), (11, 30))
+    np.testing.assert_allclose(image[:, 0, 0], (np.arange(11, 51) + 0.5) / 2 - 0.5, atol=1 / 32)
+    np.testing.assert_allclose(image[0, :, 1], (np.arange(30, 90) + 0.5) / 2 - 0.5, atol=1 / 32)
+
+
+def test_single_samples_stay_close_and_are_left_where_they_would_alias(scene):
+    one, many = joint('cityscapes', exact=False), separate('cityscapes')
+    for seed in range(12):
+        ours, theirs = run(one, seed, *scene), run(many, seed, *scene)
+        assert psnr(ours['img'], theirs['img']) > (30 if ours['scale_factor'][0] >= 1 else 40)
+        np.testing.assert_array_equal(ours['gt_seg_map'], theirs['gt_seg_map'])
+
+
+@pytest.mark.parametrize('exact', [True, False])
+def test_fills_beyond_the_picture(scene, exact):
+    warp = RandomScaleCropWarp((128, 96), (0.5, 0.5), (96, 128), (48, 64), pad_val=PAD, exact=exact)
+    results = run(warp, 0, *scene)
+    assert (results['img'][24:] == PAD).all() and (results['img'][:, 32:] == PAD).all()
+    assert (results['gt_seg_map'][24:] == 255).all() and (results['gt_seg_map'][:24, :32] != 255).all()
+
+
+def test_stretches_without_keep_ratio(coordinates):
+    warp = RandomScaleCropWarp((256, 96), (1.0, 1.0), (96, 256), keep_ratio=False)
+    results = run(warp, 0, *coordinates)
+    assert results['scale'] == (256, 96) and results['scale_factor'] == (2.0, 1.0)
+
+
+@pytest.mark.parametrize('channels', [None, 1, 6])
+def test_takes_pictures_of_any_channels(channels):
+    shape = SIDES if channels is None else (*SIDES, channels)
+    image = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    warp = RandomScaleCropWarp((128, 96), (1.5, 1.5), (32, 40))
+    results = warp(dict(img=image, seg_fields=[]))
+    assert results['img'].shape == (32, 40) + shape[2:]
+
+
+@pytest.mark.parametrize('settings, message', [
+    (dict(scale=(0, 8)), r'scale is \(0, 8\), two positive sides are wanted'),
+    (dict(crop_size=(8,)), r'crop_size is \(8,\), two positive sides'),
+    (dict(size=(8, -1)), r'size is \(8, -1\), two positive sides'),
+    (dict(ratio_range=(2.0, 0.5)), r'ratio_range is \(2.0, 0.5\), two rising positive numbers'),
+    (dict(cat_max_ratio=0.0), r'cat_max_ratio is 0.0, a number above 0 and at most 1'),
+])
+def test_refuses_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        RandomScaleCropWarp(**{**dict(scale=(8, 8), ratio_range=(0.5, 2.0), crop_size=(8, 8)), **settings})
