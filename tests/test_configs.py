@@ -36,7 +36,8 @@ KNOWN_KEYS = {
     'tta_model', 'tta_pipeline', 'test_pipeline',
     # names that the files use for themselves, as mmseg's own do
     'dataset_type', 'data_root', 'crop_size', 'image_scale', 'image_size', 'img_ratios', 'train_pipeline',
-    'val_pipeline', 'vis_backends', 'norm_cfg', 'act_cfg', 'conv_cfg', 'optimizer', 'num_classes', 'max_iters', 'head',
+    'val_pipeline', 'vis_backends', 'norm_cfg', 'act_cfg', 'conv_cfg', 'optimizer', 'num_classes', 'max_iters',
+    'head', 'class_weight',
 }  # fmt: skip
 
 
@@ -65,11 +66,11 @@ def model_of(path: Path) -> dict:
 
 
 def network_of(path: Path) -> str:
-    """Tell what a config trains, but for the number of classes, the crop and the kind of batch norm."""
+    """Tell what a config trains, but for the number of classes, the crop, the kind of batch norm and the rates."""
     model = copy.deepcopy(load(path).model).to_dict()
     model.pop('num_classes', None)
     model['data_preprocessor'].pop('size')
-    return repr(model).replace('SyncBN', 'BN') + repr(load(path).optim_wrapper.to_dict())
+    return repr(model).replace('SyncBN', 'BN') + load(path).optim_wrapper.optimizer.type
 
 
 NETWORKS = list({network_of(path): path for path in reversed(CONFIGS)}.values())

@@ -19,7 +19,7 @@ def metafile(folder: str) -> dict:
 
 def test_index_names_every_metafile():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
-    folders = {path.parent.name for path in (ROOT / 'configs').glob('*/*.py')} - {'deploy'}
+    folders = {path.parent.name for path in (ROOT / 'configs').glob('*/*.py')} - {'deploy', '_base_'}
     assert index['Import'] == [f'configs/{folder}/metafile.yml' for folder in COLLECTIONS]
     assert folders == set(COLLECTIONS)
 
@@ -68,8 +68,9 @@ def small_zoo(tmp_path):
     (tmp_path / 'configs' / '_base_').parent.mkdir()
     (tmp_path / 'configs' / '_base_').symlink_to(ROOT / 'configs' / '_base_')
     for folder in COLLECTIONS:
-        (tmp_path / 'configs' / folder).mkdir()
-        (tmp_path / 'configs' / folder / 'README.md').write_text('text\n<!-- model zoo -->\n<!-- end of model zoo -->\n')
+        page = tmp_path / 'configs' / folder / 'README.md'
+        page.parent.mkdir()
+        page.write_text('text\n<!-- model zoo -->\n<!-- end of model zoo -->\n')
     (tmp_path / source).write_text((ROOT / source).read_text(encoding='utf-8'))
     return tmp_path, source
 
@@ -78,7 +79,8 @@ def test_pages_are_written_from_configs_and_logs(small_zoo):
     root, source = small_zoo
     (root / 'docs' / 'benchmarks').mkdir(parents=True)
     (root / 'docs' / 'benchmarks' / 'run.json').write_text('{"mIoU": 33.25}\n')
-    (root / 'docs' / 'benchmarks' / 'logs.json').write_text(json.dumps({source.as_posix(): 'docs/benchmarks/run.json'}))
+    logs = {source.as_posix(): 'docs/benchmarks/run.json'}
+    (root / 'docs' / 'benchmarks' / 'logs.json').write_text(json.dumps(logs))
     write_zoo(root)
     (entry,) = read_entries(root, 'baselines')
     assert entry.miou == 33.25 and entry.dataset == 'CamVid' and entry.batch == 8 and entry.iterations == 1500

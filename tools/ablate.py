@@ -14,7 +14,7 @@ DEFAULT = next((ROOT / 'configs' / 'bisenetv2').glob('bisenetv2_bga_1xb8-demo-*_
 
 def main() -> None:
     parser = argparse.ArgumentParser(description='Train rows of an ablation; what is done already is not run again.')
-    parser.add_argument('--config', default=DEFAULT, help='config that the rows vary (default: the drawn street scenes)')
+    parser.add_argument('--config', default=DEFAULT, help='config to vary (default: the drawn street scenes)')
     parser.add_argument('--rows', nargs='+', choices=ROWS, default=['detail', 'sum', 'bga', 'booster'])
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--iters', type=int, default=200, help='iterations of each run')

@@ -25,6 +25,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--max-frames', type=int, help='frames taken from each video or camera')
     parser.add_argument('--recursive', action='store_true', help='look into folders of folders')
     parser.add_argument('--skip-existing', action='store_true', help='leave out what has its results already')
+    parser.add_argument('--engine', choices=['local', 'ray'], default='local',
+                        help='this process, or a Ray cluster, which always leaves out what has its results '
+                        '(docs/scaling.md)')
+    parser.add_argument('--workers', type=int, help='actors of the Ray cluster (default: one for each CPU or GPU)')
     return parser.parse_args()
 
 

@@ -182,13 +182,13 @@ def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Subje
     def to_mask(given: Any) -> np.ndarray:
         logits, samples = given
         full = model.decode_head.predict_by_feat(logits, [sample.metainfo for sample in samples])
-        return model.postprocess_result(full, samples)[0].pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        return model.postprocess_result(full, samples)[0].pred_sem_seg.data[0].cpu().numpy()
 
     def network(data: dict) -> Any:
         return model.decode_head.forward(model.extract_feat(data['inputs'])), data['data_samples']
 
     return Subject(
-        name, lambda image: inference_model(model, image).pred_sem_seg.data[0].cpu().numpy().astype(np.uint8),
+        name, lambda image: inference_model(model, image).pred_sem_seg.data[0].cpu().numpy(),
         {'resize': lambda image: _preprare_data(image, model)[0],
          'normalise': lambda data: model.data_preprocessor(data, False),
          'network': network, 'upsample + argmax': to_mask})

@@ -107,16 +107,16 @@ def paint_street(canvas: Canvas, left: float, right: float) -> None:
             todo.append((depth, painter, (edge + side * rng.uniform(inside, outside), depth)))
 
     for edge in (left, right):
-        if rng.random() < 0.62:
-            z0, side = rng.uniform(5, 12), np.sign(edge)
+        if rng.random() < 0.72:
+            z0, side = rng.uniform(4, 8), np.sign(edge)
             kerb = rng.random() < 0.25
             x = edge + side * 0.4 if kerb else walls[edge] - side * rng.uniform(0.2, 0.6)
             todo.append((z0 + 2.0 if kerb else z0 + 6.0, paint_fence, (x, z0, z0 + rng.uniform(8, 30))))
     add(int(rng.integers(1, 4)), paint_tree, 10, 32, 0.7, 3.0)
-    add(int(rng.integers(2, 4)), paint_pole, 7.5, 20, 0.3, 0.8)
-    add(int(rng.integers(1, 4)), paint_sign, 8, 15, 0.3, 1.2)
-    add(int(rng.integers(1, 4)), paint_pedestrian, 8, 18, -0.3, 2.2)
-    add(int(rng.integers(1, 3)), paint_bicyclist, 7, 16, -1.8, -0.2)
+    add(int(rng.integers(2, 5)), paint_pole, 5.5, 14, 0.3, 0.8)
+    add(int(rng.integers(1, 4)), paint_sign, 6, 12, 0.3, 1.2)
+    add(int(rng.integers(2, 5)), paint_pedestrian, 5, 12, -0.3, 2.2)
+    add(int(rng.integers(1, 3)), paint_bicyclist, 5.5, 12, -1.8, -0.2)
     add(int(rng.random() < 0.35), paint_bin, 8, 16, 0.5, 2.0)
     middle = (left + right) / 2
     for edge in (left, right):

@@ -202,7 +202,7 @@ def _nearest_places(side: int, scaled: int, offset: int, crop: int, size: int) -
 
     The numbers of the pixels go through the very steps that labels would, so that they fall where OpenCV puts them.
     """
-    places = np.arange(side, dtype=np.float32)[None]
+    places: Any = np.arange(side, dtype=np.float32)[None]
     places = cv2.resize(places, (scaled, 1), interpolation=cv2.INTER_NEAREST)[:, offset : offset + crop]
     places = np.concatenate([places, np.full((1, crop - places.shape[1]), -1, np.float32)], axis=1)
     return cv2.resize(places, (size, 1), interpolation=cv2.INTER_NEAREST)[0].astype(np.intp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -44,15 +46,19 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        predictor, palette = _predictor(args, demo_dir)
+        predictor, palette = _predictor(args, demo_dir)  # with the ray engine, to find out now what is wrong with it
         sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
-        summary = _with_progress(console, predictor, palette, sources, args)
+        if args.engine == 'ray':
+            summary = _on_ray(console, sources, args, demo_dir)
+        else:
+            summary = _with_progress(console, predictor, palette, sources, args)
     except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, DeployError,
             ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('stopped; the same command with --skip-existing goes on', file=sys.stderr)
+        again = 'the same command' if args.engine == 'ray' else 'the same command with --skip-existing'
+        print(f'stopped; {again} goes on', file=sys.stderr)
         return 1
     print(
         f'{summary.done} done ({summary.frames} pictures), {summary.skipped} skipped, {len(summary.failed)} failed; '
@@ -93,17 +99,44 @@ def _network(args: Namespace, demo_dir: Path) -> Predictor:
     return Predictor(configs[-1], checkpoint, args.device)
 
 
-def _with_progress(console: Console, predictor: Callable[[Any], Any], palette: np.ndarray, sources: list[Source],
-                   args: Namespace) -> Summary:
-    """Segment the sources under a bar; failures are printed as they come."""
-    columns = (
+def _on_ray(console: Console, sources: list[Source], args: Namespace, demo_dir: Path) -> Summary:
+    """Segment the sources on a cluster, whose machines find config and weights under the same absolute paths."""
+    from .ray_engine import predict_on_ray
+
+    there = Namespace(**vars(args))
+    for name in ('config', 'checkpoint', 'model'):
+        if getattr(args, name):
+            setattr(there, name, str(Path(getattr(args, name)).absolute()))
+    with Progress(*_columns(), console=console) as bar:
+        return predict_on_ray(
+            partial(_predictor, there, demo_dir.absolute()),
+            sources,
+            args.out_dir,
+            args.save,
+            args.opacity,
+            args.batch_size,
+            args.max_frames,
+            args.workers,
+            str(args.device).startswith('cuda'),
+            _Bar(bar, len(sources)),
+        )
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    """Return what a bar shows."""
+    return (
         TextColumn('{task.description}'),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+
+
+def _with_progress(console: Console, predictor: Callable[[Any], Any], palette: np.ndarray, sources: list[Source],
+                   args: Namespace) -> Summary:
+    """Segment the sources under a bar; failures are printed as they come."""
+    with Progress(*_columns(), console=console) as bar:
         return predict_sources(
             predictor,
             sources,

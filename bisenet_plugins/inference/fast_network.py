@@ -39,7 +39,7 @@ def fast_form(model: Network) -> Network:
     first = next(fast.parameters(), None)
     if first is None:
         return fast
-    fast = fast.to(memory_format=torch.channels_last)
+    fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if first.device.type == 'cpu' and first.dtype == torch.float32:
         fuse_relu(fast)
     return fast

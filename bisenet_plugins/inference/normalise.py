@@ -6,6 +6,7 @@ Letters: H and W the sides of a picture in pixels, C its channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,15 +44,15 @@ class Normaliser:
         if len(mean) != 3 or len(std) != 3:
             raise ValueError(f'mean and std have {len(mean)} and {len(std)} entries, three each are wanted')
         values = np.arange(256, dtype=np.float32)[:, None]
-        table = (values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)  # (256, 3)
-        self.table = np.ascontiguousarray(table[:, None])  # (256, 1, 3), as OpenCV wants it
+        table: Any = (values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)  # (256, 3)
+        self.table: Any = np.ascontiguousarray(table[:, None])  # (256, 1, 3), as OpenCV wants it
         self.swap = swap
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Normalise a picture into rows of pixels, which is torch's channels-last layout."""
         if self.swap:
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return cv2.LUT(image, self.table)
+        return np.asarray(cv2.LUT(image, self.table))
 
     def planes(self, image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Normalise a picture into one plane a channel, the layout that exported graphs take.

@@ -28,7 +28,9 @@ __all__ = ['SIZE_LIMIT', 'Exported', 'export_pretrained', 'inference_config']
 SIZE_LIMIT = 12 * 2**20
 """Bytes that a shipped file may have."""
 
-_TRAINING_ONLY = ('auxiliary_head', 'loss_decode', 'init_cfg', 'pretrained', 'sampler', 'train_cfg')
+_TRAINING_ONLY = ('auxiliary_head', 'init_cfg', 'pretrained', 'sampler', 'train_cfg')
+
+_PLAIN_LOSS = dict(type='CrossEntropyLoss', avg_non_ignore=True)  # heads want one; this one is silent
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,11 @@ def inference_config(predictor: Predictor) -> dict[str, Any]:
     """
     def plain(node: Any) -> Any:
         if isinstance(node, Mapping):
-            return {key: plain(value) for key, value in node.items() if key not in _TRAINING_ONLY}
+            return {
+                key: dict(_PLAIN_LOSS) if key == 'loss_decode' else plain(value)
+                for key, value in node.items()
+                if key not in _TRAINING_ONLY
+            }
         return type(node)(plain(value) for value in node) if type(node) in (list, tuple) else node
 
     pipeline = image_pipeline(predictor._test_pipeline())

@@ -14,7 +14,7 @@ from bisenet_plugins.datasets.camvid import CamVidDataset
 from bisenet_plugins.datasets.scene_painter import paint_scene
 from bisenet_plugins.datasets.street_scenes import StreetSceneDataset, without_files
 
-CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/street_scenes_180x240.py'
+CONFIG = Path(__file__).parents[2] / 'configs/_base_/datasets/street_scenes_144x192.py'
 SMALL = dict(size=(48, 64))
 
 

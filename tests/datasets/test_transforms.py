@@ -93,7 +93,8 @@ def read_off(image: np.ndarray) -> tuple[float, float, float]:
     height, width = int(inside.any(1).sum()), int(inside.any(0).sum())
     rows, columns = image[height // 4 : 3 * height // 4, 0, 0], image[0, width // 4 : 3 * width // 4, 1]
     step_y, step_x = (float(np.polyfit(np.arange(len(line)), line, 1)[0]) for line in (rows, columns))
-    return 1 / np.sqrt(step_x * step_y), float(image[height // 2, width // 2, 0]), float(image[height // 2, width // 2, 1])
+    top, left, _ = image[height // 2, width // 2]
+    return 1 / np.sqrt(step_x * step_y), float(top), float(left)
 
 
 @pytest.mark.parametrize('name', ['camvid', 'small crop', 'cityscapes'])

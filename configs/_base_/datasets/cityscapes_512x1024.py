@@ -6,12 +6,10 @@ train_pipeline = [
     dict(type='SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.75, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(1024, 2048)),
-    dict(type='Pad', size=(2048, 1024), pad_val=dict(img=(124, 116, 104), seg=255)),
-    dict(type='Resize', scale=(1024, 512), keep_ratio=False),
+    dict(type='RandomScaleCropWarp', scale=(2048, 1024), ratio_range=(0.75, 2.0), crop_size=(1024, 2048), size=crop_size,
+         pad_val=(104, 116, 124)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='PhotoMetricDistortionByTable'),
     dict(type='PackSegInputs')
 ]
 test_pipeline = [

@@ -1,8 +1,10 @@
 # Synthetic street scenes with CamVid's 11 classes, drawn while training runs: no file on disk, nothing to download.
 dataset_type = 'StreetSceneDataset'
 image_size = (180, 240)  # height, width
+crop_size = (144, 192)  # height, width; what the network sees in training
 train_pipeline = [
     dict(type='SeedSample'),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs'),

@@ -1,0 +1,135 @@
+"""Throughput of the Ray engine against one process, on the same pictures in the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..datasets.scene_painter import paint_scene
+from ..files import write_atomically
+from ..inference.files import Listener, predict_sources
+from ..inference.predictor import Predictor
+from ..inference.ray_engine import predict_on_ray
+from ..inference.sources import Source, find_sources
+
+__all__ = ['load_network', 'measure_ray']
+
+
+def load_network(config: str, checkpoint: str | None, device: str) -> tuple[Callable[[Any], Any], np.ndarray]:
+    """Load a predictor and its palette, here or in an actor."""
+    predictor = Predictor(config, checkpoint, device)
+    return predictor, predictor.palette
+
+
+class _Clock(Listener):
+    """Note when sources end."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def ended(self, source: Source, failure: str | None) -> None:
+        """Note the time."""
+        self.ends.append(time.perf_counter())
+
+
+def measure_ray(
+    config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str = 'cpu',
+    workers: int = 2,
+    pictures: int = 20,
+    sides: tuple[int, int] = (512, 1024),
+    out: str | os.PathLike[str] | None = None,
+    command: str = '',
+) -> dict[str, Any]:
+    """Segment the same drawn scenes in one process, on Ray, and in one process again.
+
+    Args:
+        config: Config of the network.
+        checkpoint: Its weights; None takes random ones, which cost the same.
+        device: Where the network runs.
+        workers: Number of actors.
+        pictures: How many scenes are drawn; one more is a file that cannot be read.
+        sides: Their height and width.
+        out: JSON file to write.
+        command: What was typed, for the record.
+
+    Returns:
+        Pictures a second of both ways with and without starting up, the ratio, and whether all results are equal.
+
+    Raises:
+        ImportError: If Ray is not installed.
+        ValueError: If ``pictures`` or ``workers`` is below one.
+    """
+    if pictures < 1 or workers < 1:
+        raise ValueError(f'pictures is {pictures} and workers {workers}, one or more of each are wanted')
+    load = partial(load_network, str(Path(config).absolute()), checkpoint and str(Path(checkpoint).absolute()), device)
+    save = ('palette',)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / 'in').mkdir()
+        for number in range(pictures):
+            cv2.imwrite(str(folder / 'in' / f'{number:04d}.png'), paint_scene(sides, 11, number)[0])
+        (folder / 'in' / 'unreadable.png').write_bytes(b'no picture')
+        sources = find_sources([str(folder / 'in')])
+        predictor, palette = load()
+        predict_sources(predictor, sources[:1], folder / 'warm', palette, save)
+        spent, results = [], {}
+        for turn in ('first', 'second'):
+            if turn == 'second':
+                clock, start = _Clock(), time.perf_counter()
+                summary = predict_on_ray(
+                    load, sources, folder / 'ray', save, workers=workers, on_gpu=device != 'cpu', listener=clock
+                )
+                whole = time.perf_counter() - start
+                again = predict_on_ray(load, sources, folder / 'ray', save, workers=workers, on_gpu=device != 'cpu')
+            start = time.perf_counter()
+            predict_sources(predictor, sources, folder / turn, palette, save)
+            spent.append(time.perf_counter() - start)
+            results[turn] = _contents(folder / turn)
+        equal = results['first'] == results['second'] == _contents(folder / 'ray')
+    one = pictures / (sum(spent) / 2)
+    steady = [end - clock.ends[0] for end in clock.ends]
+    rest = sum(value > 0.01 for value in steady)  # what came in the first batch tells nothing about speed
+    record = dict(
+        command=command,
+        config=Path(config).name,
+        sides=list(sides),
+        pictures=pictures,
+        workers=workers,
+        cores=os.cpu_count(),
+        load=os.getloadavg()[0] if hasattr(os, 'getloadavg') else None,
+        one_process=dict(threads=torch.get_num_threads(), pictures_per_second=round(one, 2),
+                         seconds=[round(value, 2) for value in spent]),
+        ray=dict(
+            version=__import__('ray').__version__,
+            seconds_with_start=round(whole, 2),
+            seconds_to_first=round(clock.ends[0] - (clock.ends[-1] - steady[-1]) + whole - steady[-1], 2),
+            pictures_per_second_with_start=round(pictures / whole, 2),
+            pictures_per_second_after_first=round(rest / steady[-1], 2) if rest else None,
+        ),
+        ratio_with_start=round(pictures / whole / one, 2),
+        ratio_after_first=round(rest / steady[-1] / one, 2) if rest else None,
+        done=summary.done,
+        failed=len(summary.failed),
+        resumed=dict(done=again.done, skipped=again.skipped, failed=len(again.failed)),
+        equal_results=equal,
+    )
+    if out is not None:
+        write_atomically(out, (json.dumps(record, indent=2) + '\n').encode())
+    return record
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Read all files below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*') if path.is_file()}
