@@ -10,7 +10,8 @@ from mmseg.utils import register_all_modules
 import bisenet_plugins  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+# Tests that run side by side share the cores.
+torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else min(2, os.cpu_count() or 1))
 register_all_modules(init_default_scope=True)
 
 

@@ -12,7 +12,7 @@ from mmengine.config import DictAction  # noqa: E402
 from bisenet_plugins.engine.demo import run_demo  # noqa: E402
 from bisenet_plugins.engine.launch import LaunchError  # noqa: E402
 
-CONFIG = ROOT / 'configs' / 'bisenetv2' / 'bisenetv2_bga_1xb8-demo-0.5k_street-scenes-144x192.py'
+CONFIG = ROOT / 'configs' / 'bisenetv2' / 'bisenetv2_bga_1xb8-demo-1k_street-scenes-144x192.py'
 
 
 def main() -> int:

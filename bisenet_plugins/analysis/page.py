@@ -117,7 +117,8 @@ def heat_map(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
         - Output: ``(H, W, 3)`` uint8 BGR.
     """
     size = (image.shape[1], image.shape[0])
-    colours = cv2.applyColorMap(cv2.resize(np.uint8(255 * np.clip(heat, 0, 1)), size), cv2.COLORMAP_JET)
+    grey = (255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    colours = cv2.applyColorMap(cv2.resize(grey, size), cv2.COLORMAP_JET)
     return cv2.addWeighted(image, 0.5, colours, 0.5, 0.0)
 
 
@@ -173,7 +174,8 @@ def write_page(
         _section('pictures', 'Pictures', 'Red: wrong. Black: not labelled.', _picture_rows(predictor, shown)),
         _section('pathways', 'Pathway by pathway', 'The class map when only one pathway says what is where: the '
                  "other one's map is replaced by its mean over the picture.", _pathway_rows(predictor, shown)),
-        _section('grad-cam', 'Grad-CAM', 'Where each stage holds what speaks for the class, blue to red. Computed by '
+        _section('grad-cam', 'Grad-CAM', 'Where each stage holds what speaks for the class, blue to red; all '
+                 'blue: nothing in this stage does, taken by its mean gradient. Computed by '
                  + ('the package grad-cam.' if has_grad_cam_package() else "this project's own few lines."),
                  _grad_cam_rows(predictor, shown, stages, classes)),
         _section('confusion', 'Confusion matrix', 'In percent of the true class (row); columns are predictions.',

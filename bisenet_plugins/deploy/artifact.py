@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..inference.normalise import Normaliser
 from .errors import DeployError
 from .metrics import resize_nearest
 from .sessions import Session, open_session
@@ -98,13 +99,11 @@ class Preprocess:
         height, width = self.target_size(*image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-        if self.to_rgb:
-            image = image[..., ::-1]
-        scaled = (image.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        padding = [(0, -height % self.divisor), (0, -width % self.divisor), (0, 0)]
+        scaled = Normaliser(self.mean, self.std, self.to_rgb).planes(image)
+        padding = [(0, 0), (0, -height % self.divisor), (0, -width % self.divisor)]
         if any(after for _, after in padding):
             scaled = np.pad(scaled, padding, constant_values=self.pad_value)
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None]), (height, width)
+        return scaled[None], (height, width)
 
 
 @dataclass

@@ -133,7 +133,7 @@ def predict_on_ray(
         rows = ray.data.from_items(items, override_num_blocks=_num_blocks(len(items), count)).map_batches(
             RayActor,
             fn_constructor_kwargs=dict(load=load, out_dir=str(target), settings=settings),
-            batch_size=8,
+            batch_size=max(1, min(8, len(items) // (4 * count))),
             batch_format='numpy',
             compute=ray.data.ActorPoolStrategy(size=count),
             **share,

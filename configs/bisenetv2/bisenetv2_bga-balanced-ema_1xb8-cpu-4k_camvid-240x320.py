@@ -1,11 +1,12 @@
-# Second stage after bisenetv2_bga_1xb8-cpu-1.5k_camvid-192x256: larger crops, rare classes weighted up, averaged weights.
+# Second stage after bisenetv2_bga_1xb8-cpu-1.5k_camvid-192x256: larger crops, rare classes weighted up, averaged
+# weights.
 # Start it with --cfg-options load_from=CHECKPOINT of the first stage.
 _base_ = [
     '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_240x320.py', '../_base_/schedules/v2_4k.py',
     '../_base_/default_runtime.py'
 ]
-# Sky, Building, Pole, Road, Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist: near the inverse square root of
-# each class's share of the training pixels.
+# Sky, Building, Pole, Road, Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist: near the inverse square root
+# of each class's share of the training pixels.
 class_weight = [0.6, 0.5, 2.0, 0.5, 0.9, 0.7, 1.8, 1.6, 1.0, 2.0, 1.8]
 model = dict(
     norm_cfg=dict(type='BN'),

@@ -75,7 +75,8 @@ def test_stages_and_whole_give_the_same_map(config, way):
     with torch.inference_mode():
         for stage in subject.stages.values():
             value = stage(value)
-    assert (value == subject.whole(picture)).mean() > (0.99 if way == 'mmseg' else 0.9999)  # mmseg's stages resize twice
+    least = 0.99 if way == 'mmseg' else 0.9999  # mmseg's stages resize twice, this segmentor as a whole once
+    assert (value == subject.whole(picture)).mean() > least
     assert value.shape == (48, 96) and subject.gmacs > 0
 
 

@@ -171,3 +171,14 @@ def test_wrong_arguments(change, message):
 def test_place_outside_the_dataset(index):
     with pytest.raises(IndexError, match=f'idx is {index}, wants'):
         StreetSceneDataset(length=3, **SMALL).get_data_info(index)
+
+
+def test_kept_scenes_are_the_drawn_ones_and_are_not_changed_by_their_user():
+    plain, keeping = (StreetSceneDataset(length=3, size=(48, 64), cache_size=size) for size in (0, 2))
+    for _ in range(2):
+        for i in range(3):
+            info = keeping.get_data_info(i)
+            np.testing.assert_array_equal(info['img'], plain.get_data_info(i)['img'])
+            info['img'][:] = 0
+            info['gt_seg_map'][:] = 0
+    assert len(keeping._kept) == 2

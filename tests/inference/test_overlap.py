@@ -3,9 +3,14 @@
 import threading
 import time
 
+import cv2
+import numpy as np
 import pytest
 
+from bisenet_plugins.inference.files import predict_sources
 from bisenet_plugins.inference.overlap import WriteBehind, read_ahead
+from bisenet_plugins.inference.sources import Source
+from bisenet_plugins.inference.visualize import as_palette
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +105,67 @@ def test_no_room_is_refused():
         read_ahead([], 0)
     with pytest.raises(ValueError, match='depth is 0, one or more is wanted'):
         WriteBehind(0)
+
+
+class SlowCamera:
+    """A camera without an end, whose pictures are as bright as their number."""
+
+    def __init__(self, index):
+        self.number = -1
+
+    def isOpened(self):  # noqa: N802
+        return True
+
+    def get(self, key):
+        return 10.0 if key == cv2.CAP_PROP_FPS else 0.0
+
+    def read(self):
+        time.sleep(0.01)
+        self.number += 1
+        return True, np.full((4, 6, 3), self.number, np.uint8)
+
+    def release(self):
+        self.number = None  # reading on would fail
+
+
+def brightness(images):
+    time.sleep(0.01)
+    return [image[..., 0] for image in images]
+
+
+def segment(tmp_path, predictor, **options):
+    source = Source('camera', 'camera_0', index=0)
+    return predict_sources(predictor, [source], tmp_path, as_palette(None, 9), save=('ids',), **options)
+
+
+@pytest.mark.parametrize('batch_size', [1, 3])
+def test_a_stream_is_segmented_in_order(tmp_path, monkeypatch, batch_size):
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+    summary = segment(tmp_path, brightness, max_frames=7, batch_size=batch_size)
+    assert (summary.done, summary.frames, summary.failed) == (1, 7, [])
+    written = sorted((tmp_path / 'ids' / 'camera_0').iterdir())
+    assert [int(cv2.imread(str(path))[0, 0, 0]) for path in written] == list(range(7))
+
+
+def test_ctrl_c_at_a_camera_keeps_what_was_segmented(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+
+    def stopped(images):
+        if images[0][0, 0, 0] == 3:
+            raise KeyboardInterrupt
+        return brightness(images)
+
+    summary = segment(tmp_path, stopped)
+    assert (summary.done, summary.frames) == (1, 3)
+    assert len(list((tmp_path / 'ids' / 'camera_0').iterdir())) == 3
+
+
+def test_a_result_that_cannot_be_written_fails_the_source(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+    monkeypatch.setattr('bisenet_plugins.inference.files.write_atomically', full_disk)
+    summary = segment(tmp_path, brightness)  # the camera has no end: it is the error that ends it
+    assert (summary.done, summary.failed) == (0, ['camera 0: disk full'])
+
+
+def full_disk(*_):
+    raise OSError('disk full')

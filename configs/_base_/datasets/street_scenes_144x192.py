@@ -33,7 +33,8 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='ResumableSampler', shuffle=True),
-    dataset=dict(type=dataset_type, length=400, seed=1, size=image_size, pipeline=train_pipeline))
+    dataset=dict(
+        type=dataset_type, length=400, seed=1, size=image_size, cache_size=400, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=1,
