@@ -12,6 +12,8 @@ from .inference import *  # noqa: F403
 from .inference import __all__ as _inference
 from .models import *  # noqa: F403
 from .models import __all__ as _models
+from .pretrained import *  # noqa: F403
+from .pretrained import __all__ as _pretrained
 from .version import __version__
 
-__all__ = ['__version__', *_datasets, *_engine, *_inference, *_models]
+__all__ = ['__version__', *_datasets, *_engine, *_inference, *_models, *_pretrained]

@@ -18,10 +18,10 @@ import torch
 
 from ..datasets.scene_painter import paint_scene
 from ..files import write_atomically
-from ..inference.files import Listener, predict_sources
+from ..inference.files import predict_sources
 from ..inference.predictor import Predictor
 from ..inference.ray_engine import predict_on_ray
-from ..inference.sources import Source, find_sources
+from ..inference.sources import find_sources
 
 __all__ = ['load_network', 'measure_ray']
 
@@ -31,18 +31,6 @@ def load_network(config: str, checkpoint: str | None, device: str) -> tuple[Call
     torch.manual_seed(0)  # without a checkpoint every process must make the same random weights
     predictor = Predictor(config, checkpoint, device)
     return predictor, predictor.palette
-
-
-class _Clock(Listener):
-    """Note when sources end."""
-
-    def __init__(self) -> None:
-        self.begun = time.perf_counter()
-        self.ends: list[float] = []
-
-    def ended(self, source: Source, failure: str | None) -> None:
-        """Note the time."""
-        self.ends.append(time.perf_counter() - self.begun)
 
 
 def measure_ray(
@@ -68,8 +56,8 @@ def measure_ray(
         command: What was typed, for the record.
 
     Returns:
-        Pictures a second of both ways, for Ray with starting up and after the first results; the ratios; what a second
-        run on Ray found left to do; and the share of pixels whose classes are equal.
+        Pictures a second of both ways, for Ray with and without starting up, which is what a second run takes that has
+        nothing left to do; the ratios; the counts of both runs; and the share of pixels whose classes are equal.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -77,8 +65,8 @@ def measure_ray(
     """
     if pictures < 1 or workers < 1:
         raise ValueError(f'pictures is {pictures} and workers {workers}, one or more of each are wanted')
-    load = partial(load_network, str(Path(config).absolute()), None if checkpoint is None else str(Path(checkpoint).absolute()),
-                   device)
+    paths = [None if path is None else str(Path(path).absolute()) for path in (config, checkpoint)]
+    load = partial(load_network, str(paths[0]), paths[1], device)
     save = ('ids',)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,19 +80,17 @@ def measure_ray(
         spent = []
         for turn in ('first', 'second'):
             if turn == 'second':
-                clock = _Clock()
-                summary = predict_on_ray(load, sources, folder / 'ray', save, workers=workers, on_gpu=device != 'cpu',
-                                         listener=clock)
-                whole = time.perf_counter() - clock.begun
+                begun = time.perf_counter()
+                summary = predict_on_ray(load, sources, folder / 'ray', save, workers=workers, on_gpu=device != 'cpu')
+                whole = time.perf_counter() - begun
                 again = predict_on_ray(load, sources, folder / 'ray', save, workers=workers, on_gpu=device != 'cpu')
+                idle = time.perf_counter() - begun - whole
             start = time.perf_counter()
             predict_sources(predictor, sources, folder / turn, palette, save)
             spent.append(time.perf_counter() - start)
         equal = _agreement(folder / 'first', folder / 'ray')
     one = pictures / (sum(spent) / 2)
-    first, last = clock.ends[0], clock.ends[-1]
-    later = sum(end - first > 0.05 for end in clock.ends)  # the first batch arrives at once and tells no speed
-    steady = later / (last - first) if later else None
+    working = pictures / (whole - idle) if whole > idle else None
     record = dict(
         command=command,
         config=Path(config).name,
@@ -118,12 +104,12 @@ def measure_ray(
         ray=dict(
             version=metadata.version('ray'),
             seconds=round(whole, 2),
-            seconds_to_first=round(first, 2),
+            seconds_with_nothing_to_do=round(idle, 2),
             pictures_per_second=round(pictures / whole, 2),
-            pictures_per_second_after_first=steady and round(steady, 2),
+            pictures_per_second_without_start=working and round(working, 2),
         ),
         ratio=round(pictures / whole / one, 2),
-        ratio_after_first=steady and round(steady / one, 2),
+        ratio_without_start=working and round(working / one, 2),
         done=summary.done,
         failed=len(summary.failed),
         resumed=dict(done=again.done, skipped=again.skipped, failed=len(again.failed)),

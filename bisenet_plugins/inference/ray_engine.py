@@ -5,6 +5,7 @@ Ray is an extra of its own (``pip install "bisenet-plugins[ray]"``) and is impor
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -129,7 +130,8 @@ def predict_on_ray(
         _start(ray)
     try:
         count, share = _shares(ray.cluster_resources(), workers, on_gpu)
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        ray.data.DataContext.get_current().enable_progress_bars = False  # the listener shows how it goes
+        logging.getLogger('ray.data').setLevel(logging.WARNING)
         rows = ray.data.from_items(items, override_num_blocks=_num_blocks(len(items), count)).map_batches(
             RayActor,
             fn_constructor_kwargs=dict(load=load, out_dir=str(target), settings=settings),
