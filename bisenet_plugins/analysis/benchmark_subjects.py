@@ -250,7 +250,7 @@ def onnx_macs(path: str) -> float | None:
         import onnx
     except ImportError:
         return None
-    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True).graph
     shapes = {item.name: [dim.dim_value for dim in item.type.tensor_type.shape.dim]
               for item in (*graph.value_info, *graph.input, *graph.output)}
     shapes.update({item.name: list(item.dims) for item in graph.initializer})

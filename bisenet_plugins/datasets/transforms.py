@@ -19,12 +19,12 @@ __all__ = ['RandomScaleCropWarp']
 
 _TRIES = 10  # crops drawn at most until one has enough variety, as in RandomCrop
 _IGNORED = 255
-_RESIZE_IS_FASTER = 4  # OpenCV resizes so many pixels in the time in which it warps one (4.4 measured)
+_RESIZE_IS_FASTER = 4  # OpenCV resizes about so many pixels in the time in which it warps one (measured, 8 bits)
 
 
 @TRANSFORMS.register_module()
 class RandomScaleCropWarp(BaseTransform):
-    """Scale at random, crop at random, pad and resize by sampling only the pixels that are kept.
+    """Scale at random, crop at random, pad and resize in one step.
 
     It stands in a training pipeline for ``RandomResize``, ``RandomCrop`` and, where there are any, ``Pad`` and
     ``Resize``. It draws the same random numbers in the same order as these do, so that a seed gives the same scale and
@@ -53,6 +53,8 @@ class RandomScaleCropWarp(BaseTransform):
             ``cat_max_ratio`` is not above 0 and at most 1.
 
     Note:
+        Where the scaled picture is more than four times as large as the crop, only what the crop needs is sampled;
+        below, scaling the whole is quicker. The labels are sampled once, where they are wanted, in any case.
         Images are sampled bilinearly and not smoothed first, as mmcv's ``imresize`` does it: shrinking by more than 2
         in the scaling itself aliases. Labels are sampled at OpenCV's ``INTER_NEAREST`` places, so they equal those of
         the separate transforms in every pixel. Where ``size`` differs from ``crop_size``, ``cat_max_ratio`` looks at

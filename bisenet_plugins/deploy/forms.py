@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..inference.normalise import swaps_channels
 from .errors import DeployError
 
 __all__ = ['OUTPUTS', 'DeployForm', 'classify', 'network_logits']
@@ -116,7 +117,7 @@ class DeployForm(BaseModule):
         # TensorRT converts bytes at the very entry or not at all
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
         pre = self.segmentor.data_preprocessor
-        wanted = 'rgb' if pre._channel_conversion else 'bgr'
+        wanted = 'rgb' if swaps_channels(pre) else 'bgr'
         if self.channel_order != wanted:
             x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)
         if self.network_size is not None:

@@ -79,7 +79,9 @@ class BilateralSegmentation(Segmentation):
             *args: Not looked at.
             **kwargs: Not looked at.
         """
-        head = self.model_cfg.model.decode_head
+        model = self.model_cfg.model  # a segmentor may say for all heads what a head leaves out
+        head = {**{key: model[key] for key in ('num_classes', 'align_corners') if model.get(key) is not None},
+                **model.decode_head}
         with_argmax = get_codebase_config(self.deploy_cfg).get('with_argmax', True)
         params = dict(num_classes=head['num_classes'], align_corners=head.get('align_corners', False),
                       with_argmax=with_argmax)

@@ -11,7 +11,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-__all__ = ['Normaliser']
+__all__ = ['Normaliser', 'swaps_channels']
+
+
+def swaps_channels(preprocessor: Any) -> bool:
+    """Tell whether a ``SegDataPreProcessor`` reverses the order of channels.
+
+    Args:
+        preprocessor: The built preprocessor; mmseg 1.2 and its successors name the setting differently.
+
+    Example:
+        >>> from mmseg.models import SegDataPreProcessor
+        >>> swaps_channels(SegDataPreProcessor(bgr_to_rgb=True)), swaps_channels(SegDataPreProcessor())
+        (True, False)
+    """
+    names = ('_channel_conversion', 'channel_conversion')
+    return any(bool(getattr(preprocessor, name, False)) for name in names)
 
 
 class Normaliser:

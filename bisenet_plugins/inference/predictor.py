@@ -27,7 +27,7 @@ from torch import Tensor
 
 from ..engine.checkpoint import load_checkpoint
 from .fast_network import fast_form
-from .normalise import Normaliser
+from .normalise import Normaliser, swaps_channels
 from .visualize import as_palette
 
 __all__ = ['Predictor', 'image_pipeline']
@@ -148,7 +148,7 @@ class Predictor:
         settings = pre.test_cfg or {}
         if settings.get('size') is not None or (settings.get('size_divisor') or 1) != 1:
             return None
-        return Normaliser(pre.mean.flatten().tolist(), pre.std.flatten().tolist(), bool(pre._channel_conversion))
+        return Normaliser(pre.mean.flatten().tolist(), pre.std.flatten().tolist(), swaps_channels(pre))
 
     def _load(self, loaded: dict[str, Any], path: Path) -> None:
         """Put the checkpoint's weights into the network; auxiliary heads may be missing, nothing else."""

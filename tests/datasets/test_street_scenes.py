@@ -135,8 +135,8 @@ def test_config_loads_batches_in_workers():
     cfg = Config.fromfile(CONFIG)
     cfg.train_dataloader.dataset.length = 8
     batch = next(iter(Runner.build_dataloader(cfg.train_dataloader, seed=0)))
-    assert len(batch['inputs']) == 8 and tuple(batch['inputs'][0].shape) == (3, 180, 240)
-    assert tuple(batch['data_samples'][0].gt_sem_seg.data.shape) == (1, 180, 240)
+    assert len(batch['inputs']) == 8 and tuple(batch['inputs'][0].shape) == (3, 144, 192)
+    assert tuple(batch['data_samples'][0].gt_sem_seg.data.shape) == (1, 144, 192)
 
 
 def test_test_time_augmentation_keeps_the_label_as_drawn():
