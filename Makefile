@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV   := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# what the tests of deployment need besides; on the classic stack they skip, with the reason
+CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 
 .PHONY: setup check test demo clean
 
@@ -13,7 +15,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: $(STAMP)
+test: $(STAMP) $(CONVERTERS)
 	$(BIN)/python -m pytest -n auto
 
 demo: $(STAMP)
@@ -21,6 +23,11 @@ demo: $(STAMP)
 
 clean:
 	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+
+$(VENV)/.converters: $(STAMP)
+	$(BIN)/pip install -c constraints.txt -e ".[deploy,int8,tensorrt-rtx]"
+	$(BIN)/pip install -c constraints.txt --no-deps mmdeploy==1.3.1
+	touch $@
 
 ifeq ($(STACK),openmmlab)
 $(STAMP): setup.cfg constraints.txt

@@ -57,7 +57,8 @@ def measure_ray(
 
     Returns:
         Pictures a second of both ways, for Ray with and without starting up, which is what a second run takes that has
-        nothing left to do; the ratios; the counts of both runs; and the share of pixels whose classes are equal.
+        nothing left to do (None where starting takes most of the time); the ratios; the counts of both runs; and the
+        share of pixels whose classes are equal.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -90,7 +91,8 @@ def measure_ray(
             spent.append(time.perf_counter() - start)
         equal = _agreement(folder / 'first', folder / 'ray')
     one = pictures / (sum(spent) / 2)
-    working = pictures / (whole - idle) if whole > idle else None
+    # a difference of two times tells something only where it is not the smaller part
+    working = pictures / (whole - idle) if whole > 2 * idle else None
     record = dict(
         command=command,
         config=Path(config).name,

@@ -6,8 +6,8 @@ train_pipeline = [
     dict(type='SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomScaleCropWarp', scale=(2048, 1024), ratio_range=(0.75, 2.0), crop_size=(1024, 2048), size=crop_size,
-         pad_val=(104, 116, 124)),
+    dict(type='RandomScaleCropWarp', scale=(2048, 1024), ratio_range=(0.75, 2.0), crop_size=(1024, 2048),
+         size=crop_size, pad_val=(104, 116, 124)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortionByTable'),
     dict(type='PackSegInputs')
