@@ -14,14 +14,9 @@ from ..files import write_atomically
 
 __all__ = ['ROWS', 'format_ablation', 'row_config', 'run_ablation']
 
-_CE = dict(_delete_=True, type='CrossEntropyLoss', avg_non_ignore=True)
+_CE_ALONE = dict(type='CrossEntropyLoss', avg_non_ignore=True)
+_CE = dict(_delete_=True, **_CE_ALONE)
 _PLAIN = dict(decode_head=dict(loss_decode=_CE), auxiliary_head=None)
-
-
-def _single(branch: str, in_index: int) -> dict[str, Any]:
-    head = dict(_delete_=True, type='BoosterHead', channels=128, in_index=in_index, loss_decode=dict(_CE))
-    head['loss_decode'].pop('_delete_')  # type: ignore[attr-defined]
-    return dict(backbone=dict(_delete_=True, type=branch), decode_head=head, auxiliary_head=None)
 
 
 def _joined(aggregation: str) -> dict[str, Any]:
@@ -30,8 +25,8 @@ def _joined(aggregation: str) -> dict[str, Any]:
 
 # What each row changes in the model of the config, in the order of Table 2 of the BiSeNet V2 paper.
 ROWS: dict[str, dict[str, Any]] = dict(
-    detail=_single('DetailBranch', 0),
-    semantic=_single('SemanticBranch', -1),
+    detail={},  # one branch alone, see row_config
+    semantic={},
     sum=_joined('SumAggregation'),
     concat=_joined('ConcatAggregation'),
     bga=_PLAIN,
@@ -65,6 +60,11 @@ def row_config(config: str | Path, row: str, seed: int, iters: int, work_dir: st
             train_cfg=dict(max_iters=iters, val_interval=iters),
             default_hooks=dict(checkpoint=dict(interval=iters), logger=dict(interval=10)),
             experiment_name=f'ablation-{row}-{seed}'))
+    if row in ('detail', 'semantic'):
+        width = cfg.model.decode_head.channels
+        head = dict(type='BoosterHead', channels=width, in_index=-1, loss_decode=_CE_ALONE)
+        cfg.model.backbone = cfg.model.backbone[f'{row}_branch']
+        cfg.model.decode_head, cfg.model.auxiliary_head = head, None
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.1, begin=0, end=warm, by_epoch=False),
         dict(type='PolyLR', power=0.9, eta_min=0.0, begin=warm, end=iters, by_epoch=False)
