@@ -55,10 +55,9 @@ def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = ''
         if not scores:
             raise ValueError(f'{name}: {path} holds no mIoU; give the scalars.json of a run that was validated')
         losses = {step: values['loss'] for step, values in history.items() if 'loss' in values}
-        seconds = sorted(values['time'] for values in history.values() if 'loss' in values and 'time' in values)
         runs[name] = dict(
-            iterations=max(history), best_mIoU=max(scores.values()), last_mIoU=scores[max(scores)],
-            median_seconds_per_iteration=seconds[len(seconds) // 2] if seconds else None, mIoU=scores, loss=losses)
+            iterations=max(history), best_mIoU=max(scores.values()), last_mIoU=scores[max(scores)], mIoU=scores,
+            loss=losses)
     rows = [f'| {name} | {run["iterations"]} | {run["last_mIoU"]:.2f} | {run["best_mIoU"]:.2f} |'
             for name, run in runs.items()]
     head = ['| run | iterations | mIoU at the end | best mIoU |', '|---|---|---|---|']

@@ -1,4 +1,4 @@
-# BiSeNet V2 on CamVid in about half an hour of one CPU core.
+# BiSeNet V2 on CamVid in about three quarters of an hour of CPU time.
 _base_ = [
     '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_192x256.py', '../_base_/schedules/v2_1500.py',
     '../_base_/default_runtime.py'

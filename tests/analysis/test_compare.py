@@ -21,7 +21,7 @@ def test_table_json_and_picture(tmp_path):
     assert '| ours | 20 | 40.00 | 41.00 |' in table and '| theirs | 20 | 30.50 | 30.50 |' in table
     figures = json.loads((tmp_path / 'out' / 'result.json').read_text())
     assert figures['runs']['ours']['mIoU'] == {'10': 41.0, '20': 40.0}
-    assert figures['runs']['theirs']['median_seconds_per_iteration'] == 0.5
+    assert figures['runs']['theirs']['loss'] == {'10': 2.9, '20': 2.8}
     assert (tmp_path / 'out' / 'result.png').read_bytes().startswith(b'\x89PNG')
     assert (tmp_path / 'out' / 'result.md').read_text() == table
 
