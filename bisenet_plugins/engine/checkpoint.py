@@ -71,14 +71,15 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     """Read a checkpoint with ``weights_only=True``.
 
     Args:
-        path: File written by mmengine or by ``torch.save`` of a state dict.
+        path: File written by mmengine or by ``torch.save`` of a state dict, or a ``.safetensors`` file.
         map_location: Where the tensors go, as in ``torch.load``.
 
     Returns:
-        The dictionary that the file holds.
+        The dictionary that the file holds; the weights of a safetensors file stand under ``state_dict``.
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If the file is a safetensors file and safetensors is not installed.
         RefusedCheckpointError: If the file needs pickle, that is, would run code when read.
         DamagedCheckpointError: If the file is cut short or holds no dictionary.
 
@@ -95,6 +96,8 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
+    if path.suffix == '.safetensors':
+        return dict(state_dict=_safetensors(path, map_location))
     try:
         with torch.serialization.safe_globals(safe_classes()):
             loaded = torch.load(path, map_location=map_location, weights_only=True)
@@ -103,6 +106,19 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     if not isinstance(loaded, dict):
         raise DamagedCheckpointError(f'{path} holds a {type(loaded).__name__}, a dictionary of weights is wanted')
     return loaded
+
+
+def _safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
+    """Read a safetensors file, such as the networks in the package; it can hold nothing but tensors."""
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError(f'{path} is a safetensors file: pip install safetensors') from error
+    try:
+        return dict(load_file(path, device=str(map_location or 'cpu')))
+    except SafetensorError as error:
+        raise DamagedCheckpointError(f'{path} cannot be read, it is cut short or no weights ({error})') from error
 
 
 def _explain(path: Path, error: Exception) -> RuntimeError:

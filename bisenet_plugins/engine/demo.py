@@ -1,4 +1,4 @@
-"""The demo: train on scenes that the project draws itself, and show what was learned."""
+"""The demo: what the network in the package sees, then a training on scenes that the project draws itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
+
+from ..datasets.scene_painter import paint_scene
+from ..inference.files import predict_sources
+from ..inference.sources import find_sources
+from ..pretrained import load_pretrained, pretrained_names
 from .checkpoint import weights_only_checkpoints
 from .launch import LaunchError, build_runner, load_config, prepare_training
 
-__all__ = ['run_demo']
+__all__ = ['run_demo', 'show_pretrained']
 
 WANTED_MIOU = 60.0
 """What a network that has learned to see reaches; one trained on other pictures' labels stays below."""
@@ -30,6 +36,31 @@ class _TableKeeper(logging.Handler):
         message = record.getMessage().strip()
         if message.startswith('+-') and 'IoU' in message:
             self.table = message
+
+
+def show_pretrained(out_dir: str | os.PathLike[str], photo: str | os.PathLike[str] | None = None) -> list[str]:
+    """Segment a drawn scene, and a photograph where there is one, with the first network in the package.
+
+    Args:
+        out_dir: Folder for ``scene.png`` and the overlays, in ``out_dir/overlay``.
+        photo: A street picture of the user's own.
+
+    Returns:
+        A sentence for each picture that could not be segmented; where the others lie is printed. Nothing is done where
+        no network comes with the package.
+    """
+    names = pretrained_names()
+    if not names:
+        return []
+    folder = Path(out_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    scene = folder / 'scene.png'
+    cv2.imwrite(str(scene), paint_scene((360, 480), seed=5, index=0)[0])
+    predictor = load_pretrained(names[0])
+    sources = find_sources([str(path) for path in (scene, photo) if path is not None])
+    done = predict_sources(predictor, sources, folder, predictor.palette)
+    print(f'{names[0]}, the network in the package, segmented {done.done} of {len(sources)}: {folder / "overlay"}')
+    return done.failed
 
 
 def run_demo(

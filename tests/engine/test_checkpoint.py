@@ -148,3 +148,18 @@ def test_nothing_whole_and_pickle_are_errors(tmp_path):
     torch.save({**whole(10), 'note': Evil(tmp_path / 'x')}, tmp_path / 'iter_10.pth')
     with pytest.raises(RefusedCheckpointError, match='iter_10.pth was refused'):
         find_resumable(tmp_path)
+
+
+def test_a_safetensors_file_is_a_checkpoint(tmp_path):
+    save_file = pytest.importorskip('safetensors.torch').save_file
+    path = tmp_path / 'weights.safetensors'
+    save_file({'weight': torch.ones(2, dtype=torch.half)}, path)
+    assert load_checkpoint(path)['state_dict']['weight'].tolist() == [1.0, 1.0]
+    layer = torch.nn.LayerNorm(2, bias=False)
+    layer.weight.data.zero_()
+    with weights_only_checkpoints():
+        mmengine_load(layer, str(path))
+    assert layer.weight.tolist() == [1.0, 1.0] and layer.weight.dtype == torch.float32
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DamagedCheckpointError, match='weights.safetensors cannot be read'):
+        load_checkpoint(path)

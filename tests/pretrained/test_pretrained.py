@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS
 
 import bisenet_plugins.pretrained.export as export
 from bisenet_plugins.engine import DamagedCheckpointError
+from bisenet_plugins.engine.demo import show_pretrained
 from bisenet_plugins.inference import Predictor
 from bisenet_plugins.pretrained import load_pretrained, pretrained_names, store
 from bisenet_plugins.pretrained.export import export_pretrained
@@ -230,6 +231,28 @@ def test_predict_needs_neither_config_nor_checkpoint(call, shipped, capsys, tmp_
     assert '--pretrained takes the place of --config and --checkpoint' in capsys.readouterr().err
     assert call('predict.py', tmp_path / 'empty', 'scene.png') == 1
     assert 'name a network by --config and --checkpoint, or run "make demo" first' in capsys.readouterr().err
+
+
+def test_the_demo_shows_the_network_first(shipped, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(store, 'FOLDER', Path(shipped[0]))
+    photo = tmp_path / 'photo.png'
+    cv2.imwrite(str(photo), scenes()[0])
+    assert show_pretrained(tmp_path / 'out', photo) == []
+    told = capsys.readouterr().out
+    assert 'tiny, the network in the package, segmented 2 of 2' in told
+    assert sorted(path.name for path in (tmp_path / 'out' / 'overlay').iterdir()) == ['photo.jpg', 'scene.jpg']
+    failed = show_pretrained(tmp_path / 'out', tmp_path / 'none.png')
+    assert len(failed) == 1 and 'none.png' in failed[0]
+    monkeypatch.setattr(store, 'FOLDER', tmp_path)
+    assert show_pretrained(tmp_path / 'nothing') == [] and not (tmp_path / 'nothing').exists()
+
+
+def test_tools_take_the_file_as_a_checkpoint(shipped):
+    """The training's config and the shipped weights, as in ``tools/test.py CONFIG weights.safetensors``."""
+    path = Path(shipped[0]) / store.read_index(shipped[0])['tiny']['file']
+    image = scenes()[0]
+    np.testing.assert_array_equal(Predictor(tiny_config(), path)(image),
+                                  load_pretrained('tiny', folder=shipped[0])(image))
 
 
 def test_the_export_tool_writes_into_a_folder(call, trained, capsys, tmp_path):

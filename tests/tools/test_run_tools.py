@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
+from bisenet_plugins.pretrained import store
+
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = '''
 _base_ = {base!r}
@@ -70,14 +72,16 @@ def test_a_missing_config_is_one_sentence(call, capsys, tool, arguments):
     assert status not in (0, None)
 
 
-def test_a_network_is_needed_to_predict(call, capsys):
+def test_a_network_is_needed_to_predict(call, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(store, 'FOLDER', tmp_path)  # a copy of the package without its network
     assert call('predict.py', 'a.png') == 1
     assert 'name a network by --config and --checkpoint, or run "make demo" first' in capsys.readouterr().err
     assert call('predict.py', 'a.png', '--config', 'a.py') == 1
     assert '--config and --checkpoint go together' in capsys.readouterr().err
 
 
-def test_demo_then_predict_then_resume(call, capsys, config, tmp_path):
+def test_demo_then_predict_then_resume(call, capsys, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, 'FOLDER', tmp_path)
     assert call('demo.py', config) == 1
     told = capsys.readouterr().out
     assert '| Pedestrian |' in told and 'is below the 60 that the demo should reach' in told
