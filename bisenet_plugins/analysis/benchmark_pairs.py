@@ -56,7 +56,8 @@ def pair_configs(
         auxiliary_head=[dict(in_channels=channels, in_index=index, channels=width, num_convs=2, **their_head)
                         for index, (channels, width) in enumerate(BOOSTERS.values(), 1)])
     ours = dict(
-        type='BilateralSegmentor', num_classes=classes, norm_cfg=norm, channels_last=True, **shared,
+        type='BilateralSegmentor', num_classes=classes, norm_cfg=norm, channels_last=True, recompute_norms=True,
+        **shared,
         backbone=dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch'),
                       semantic_branch=dict(type='SemanticBranch', expansion='depthwise')),
         decode_head=dict(

@@ -5,6 +5,7 @@ Shape letters: N batch, C channels, K classes, H and W image sides, h and w map 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.nn.modules.module import register_module_module_registration_hook
 
 from ...inference.fast_mask import upsample_argmax
 from ..build import complete
+from ..recompute import recomputed_norms
 from .settings import complete_head
 
 _HEAD_STEPS = ('predict', 'predict_by_feat')
@@ -45,6 +47,8 @@ class BilateralSegmentor(EncoderDecoder):
         align_corners: How maps are resized.
         channels_last: Keep the weights, and with them every map, in channels-last memory: the same numbers within float
             noise, faster on CPUs and on GPUs with tensor cores.
+        recompute_norms: Train in less memory: outputs of batch norms and ReLUs are made again in the backward pass. The
+            same gradients within float noise, a few percent more time.
         **kwargs: Other arguments of mmseg's ``EncoderDecoder``. ``test_cfg`` also takes ``return_logits``, whether
             every result is to carry ``seg_logits`` as mmseg's does.
 
@@ -87,7 +91,9 @@ class BilateralSegmentor(EncoderDecoder):
                  act_cfg: dict | None = None,
                  align_corners: bool | None = None,
                  channels_last: bool = False,
+                 recompute_norms: bool = False,
                  **kwargs: Any) -> None:
+        self.recompute_norms = recompute_norms
         self._settings = dict(
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
         super().__init__(
@@ -115,6 +121,11 @@ class BilateralSegmentor(EncoderDecoder):
         if self.with_neck:  # the heads then read the neck's maps
             return complete(head, argument, **self._settings)
         return complete_head(head, argument, self.backbone, self._settings)
+
+    def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
+        """Return the losses of all heads, as mmseg's ``EncoderDecoder`` does."""
+        with recomputed_norms(self) if self.recompute_norms else nullcontext():
+            return super().loss(inputs, data_samples)
 
     def predict(
         self, inputs: Tensor, data_samples: list[SegDataSample] | None = None, return_logits: bool | None = None

@@ -5,8 +5,8 @@ train_pipeline = [
     dict(type='SeedSample'),
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomScaleCropWarp', scale=(480, 360), ratio_range=(0.75, 1.75), crop_size=crop_size, cat_max_ratio=0.75,
-         pad_val=(104, 116, 124)),
+    dict(type='RandomScaleCropWarp', scale=(480, 360), ratio_range=(0.75, 1.75), crop_size=crop_size,
+         cat_max_ratio=0.75, pad_val=(104, 116, 124)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortionByTable'),
     dict(type='PackSegInputs')
