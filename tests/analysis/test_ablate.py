@@ -12,7 +12,7 @@ from bisenet_plugins.analysis import ablate
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = next((ROOT / 'configs' / 'bisenetv2').glob('bisenetv2_bga_1xb8-demo-*_street-scenes-*.py'))
-HEADS = dict(detail=0, semantic=0, sum=0, concat=0, bga=0, booster=4, ohem=4)
+HEADS = dict(detail=0, semantic=0, sum=0, concat=0, bga=0, booster=4, ohem=4, depthwise=4, mobilenetv2=4)
 
 
 @pytest.mark.parametrize('row', ablate.ROWS)
@@ -23,7 +23,7 @@ def test_row_is_what_it_says(row, tmp_path):
         model = MODELS.build(cfg.model)
     boosters = list(getattr(model, 'auxiliary_head', []))
     losses = {type(head.loss_decode).__name__ for head in (model.decode_head, *boosters)}
-    assert losses == {'OhemCrossEntropyLoss' if row == 'ohem' else 'CrossEntropyLoss'}
+    assert losses == {'OhemCrossEntropyLoss' if row in ('ohem', *ablate.BRANCHES) else 'CrossEntropyLoss'}
     assert len(boosters) == HEADS[row]
     assert model.eval()(torch.zeros(1, 3, 64, 64, device='meta')).shape[1] == 11
 
@@ -56,6 +56,8 @@ def test_runs_are_kept_and_not_repeated(tmp_path, monkeypatch):
 def test_table_says_when_the_order_does_not_come_out():
     runs = dict(settings=dict(config='c.py', iters=9), miou=dict(sum={'0': 40.0}, bga={'0': 39.0}))
     assert 'does not come out: bga is below sum.' in ablate.format_ablation(runs)
+    runs['miou'] = dict(sum={'0': 40.0}, depthwise={'0': 39.0})
+    assert 'order' not in ablate.format_ablation(runs)
 
 
 def test_unknown_row_is_refused(tmp_path):
