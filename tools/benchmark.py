@@ -33,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     pipeline.add_argument('--folder', help='where the configs and weights of the two networks are kept')
     pipeline.add_argument('--weights', help="checkpoint of mmseg's BiSeNet V2 (default: random weights)")
     pipeline.add_argument('--narrow', action='store_true', help='also ours with a main head 128 channels wide')
+    pipeline.add_argument('--scored', metavar='CONFIG', help="config on whose validation images both are scored")
     pipeline.add_argument('--extra', nargs='+', default=[], metavar='SUBJECT', help=subject)
 
     mask = benchmarks.add_parser('mask', parents=[shared], help='the class map from small logits')

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 
 from .benchmark import Report, environment
 from .benchmark_kernels import picture_logits, run_mask, run_matmul
@@ -75,9 +76,10 @@ def _pipeline(args: Namespace) -> Report:
     height, width = args.picture_size
     picture = load_picture(args.picture, (height, width))
     extra = [_spec(text) for text in args.extra]
+    scored = None if args.scored is None else dict(Config.fromfile(args.scored).val_dataloader.dataset)
     with tempfile.TemporaryDirectory() as folder:
         return run_pipeline(args.folder or folder, picture, args.iterations or 10, tuple(args.size or (512, 1024)),
-                            args.narrow, extra, args.device, not args.no_memory, args.weights)
+                            args.narrow, extra, args.device, not args.no_memory, args.weights, scored)
 
 
 def _mask(args: Namespace) -> Report:

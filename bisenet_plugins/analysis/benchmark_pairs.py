@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from ..convert import read_weights, to_ours
 from .benchmark import Report
 from .benchmark_runs import run_subjects
+from .scores import confusion_matrix, labelled_pictures, score
 
 __all__ = ['pair_configs', 'pair_weights', 'run_pipeline', 'write_pair']
 
@@ -136,7 +138,7 @@ def write_pair(
 def run_pipeline(
     folder: str | os.PathLike[str], picture: np.ndarray, iterations: int, size: tuple[int, int] = (512, 1024),
     narrow: bool = False, extra: list[dict[str, Any]] | None = None, device: str = 'cpu', memory: bool = True,
-    weights: str | None = None
+    weights: str | None = None, scored: dict[str, Any] | None = None
 ) -> Report:
     """Time mmseg's ``inference_model`` and our ``Predictor`` with the same weights, from a picture to its class map.
 
@@ -151,6 +153,7 @@ def run_pipeline(
         device: Where configs run.
         memory: Whether the peak memory of each is taken.
         weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights.
+        scored: Config of a dataset; the mIoU of both on it goes into ``checks``.
     """
     specs: list[dict[str, Any]] = []
     for width in (1024, 128) if narrow else (1024,):
@@ -177,4 +180,23 @@ def run_pipeline(
         differ = once.argmax(1)[0].cpu().numpy() != ours
     report.checks.update(pixels_that_differ_from_one_resize_and_argmax=int(differ.sum()),
                          of_these_no_ties_within_float_noise=int((differ & ~near).sum()))
+    if scored is not None:
+        ways = {name: subjects[name].whole for name in ('mmseg inference_model', 'Predictor, head 1024')}
+        report.checks['scored'] = _scored(ways, scored, logits.shape[1])
     return report
+
+
+def _scored(
+    ways: dict[str, Callable[[np.ndarray], np.ndarray]], dataset: dict[str, Any], classes: int
+) -> dict[str, Any]:
+    """Score both ways on labelled pictures, and count the pixels on which they agree."""
+    matrices = {name: np.zeros((classes, classes), np.int64) for name in ways}
+    pictures = same = total = 0
+    for picture, label in labelled_pictures(dataset):
+        maps = {name: way(picture) for name, way in ways.items()}
+        for name, found in maps.items():
+            matrices[name] += confusion_matrix(found, label, classes)
+        first, second = maps.values()
+        pictures, same, total = pictures + 1, same + int((first == second).sum()), total + first.size
+    return dict(pictures=pictures, same_pixels=round(same / max(total, 1), 6),
+                mIoU={name: round(score(matrix).miou, 3) for name, matrix in matrices.items()})

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from bisenet_plugins.analysis.benchmark import Report, apart, environment, interleave, peak_memory_mb, ratio, spread
 from bisenet_plugins.analysis.benchmark_kernels import picture_logits, run_mask, run_matmul
-from bisenet_plugins.analysis.benchmark_pairs import pair_configs, write_pair
+from bisenet_plugins.analysis.benchmark_pairs import pair_configs, run_pipeline, write_pair
 from bisenet_plugins.analysis.benchmark_plot import plot_scaling, plot_speed
 from bisenet_plugins.analysis.benchmark_runs import load_picture, run_scaling, run_subjects
 from bisenet_plugins.analysis.benchmark_subjects import config_at, open_subject, parse_subject
@@ -168,6 +168,17 @@ def test_the_pair_has_the_same_weights_and_gives_the_same_map(tmp_path):
     assert first.keys() == second.keys()
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
+
+
+def test_a_pipeline_is_timed_and_scored(tmp_path):
+    scenes = dict(type='StreetSceneDataset', length=2, size=(64, 128))
+    report = run_pipeline(tmp_path, load_picture(None, (64, 128)), 1, (32, 64), memory=False, scored=scenes)
+    assert [row['name'] for row in report.rows] == ['mmseg inference_model', 'Predictor, head 1024']
+    found = report.checks['scored']
+    assert found['pictures'] == 2 and found['same_pixels'] > 0.95
+    first, second = found['mIoU'].values()
+    assert 0 < first < 50 and abs(first - second) < 1
+    assert report.checks['of_these_no_ties_within_float_noise'] == 0
 
 
 @pytest.mark.slow
