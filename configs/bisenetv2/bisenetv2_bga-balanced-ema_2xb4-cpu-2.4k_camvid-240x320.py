@@ -3,7 +3,7 @@
 # Two processes of one thread and four crops each do more than one of two threads and eight crops:
 # torchrun --nproc_per_node=2 tools/train.py CONFIG --launcher pytorch --cfg-options load_from=CHECKPOINT_OF_STAGE_1
 _base_ = [
-    '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_240x320.py', '../_base_/schedules/v2_3k.py',
+    '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_240x320.py', '../_base_/schedules/v2_2400.py',
     '../_base_/default_runtime.py'
 ]
 # Sky, Building, Pole, Road, Pavement, Tree, SignSymbol, Fence, Car, Pedestrian, Bicyclist: near the inverse square root
