@@ -32,6 +32,7 @@ def parse_args() -> argparse.Namespace:
     pipeline = benchmarks.add_parser('pipeline', parents=[shared], help="against mmseg's inference_model, same weights")
     pipeline.add_argument('--folder', help='where the configs and weights of the two networks are kept')
     pipeline.add_argument('--weights', help="checkpoint of mmseg's BiSeNet V2 (default: random weights)")
+    pipeline.add_argument('--classes', type=int, help="number of classes (default: the checkpoint's, or 19)")
     pipeline.add_argument('--narrow', action='store_true', help='also ours with a main head 128 channels wide')
     pipeline.add_argument('--scored', metavar='CONFIG', help="config on whose validation images both are scored")
     pipeline.add_argument('--extra', nargs='+', default=[], metavar='SUBJECT', help=subject)

@@ -79,7 +79,7 @@ def _pipeline(args: Namespace) -> Report:
     scored = None if args.scored is None else dict(Config.fromfile(args.scored).val_dataloader.dataset)
     with tempfile.TemporaryDirectory() as folder:
         return run_pipeline(args.folder or folder, picture, args.iterations or 10, tuple(args.size or (512, 1024)),
-                            args.narrow, extra, args.device, not args.no_memory, args.weights, scored)
+                            args.narrow, extra, args.device, not args.no_memory, args.weights, scored, args.classes)
 
 
 def _mask(args: Namespace) -> Report:

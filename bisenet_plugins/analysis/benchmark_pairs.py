@@ -23,6 +23,7 @@ from .scores import confusion_matrix, labelled_pictures, score
 
 __all__ = ['pair_configs', 'pair_weights', 'run_pipeline', 'write_pair']
 
+_CLASSIFIER = 'decode_head.conv_seg'
 BOOSTERS = {'stage2': (16, 16), 'stage3': (32, 64), 'stage4': (64, 256), 'stage5': (128, 1024)}
 
 
@@ -106,7 +107,8 @@ def _deployed(cfg: Config) -> Config:
 
 
 def write_pair(
-    folder: str | os.PathLike[str], picture: np.ndarray, size: tuple[int, int], width: int, weights: str | None = None
+    folder: str | os.PathLike[str], picture: np.ndarray, size: tuple[int, int], width: int, weights: str | None = None,
+    classes: int | None = None
 ) -> dict[str, Path]:
     """Write config and weights of both networks, without auxiliary heads, where they are not there already.
 
@@ -115,7 +117,10 @@ def write_pair(
         picture: ``(H, W, 3)`` uint8 BGR, for batch norm statistics of random weights.
         size: Height and width at which the networks see a picture.
         width: Width of the main head.
-        weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights.
+        weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights. For a narrower head, the channels
+            of its head that matter most are kept, and its classifier is fitted to the wide one's scores on the picture.
+        classes: Number of classes; where the checkpoint has fewer, the further ones are copies of its first ones with
+            scores lower by two, so that they cost what classes cost and never win. None is the checkpoint's, or 19.
 
     Returns:
         The config of each; its weights lie beside it.
@@ -123,11 +128,16 @@ def write_pair(
     paths = {name: Path(folder) / f'{name}-{width}.py' for name in ('mmseg', 'ours')}
     if all(path.is_file() and path.with_suffix('.pth').is_file() for path in paths.values()):
         return paths
-    given = {} if weights is None else {
-        name: value for name, value in read_weights(weights)[0].items() if not name.startswith('auxiliary_head')}
-    classes = len(given['decode_head.conv_seg.weight']) if given else 19
-    configs = {name: _deployed(cfg) for name, cfg in pair_configs(size, width, classes).items()}
-    states = dict(mmseg=given, ours=to_ours(given).weights) if given else pair_weights(configs, picture)
+    if weights is None:
+        configs = {name: _deployed(cfg) for name, cfg in pair_configs(size, width, classes or 19).items()}
+        states = pair_weights(configs, picture)
+    else:
+        given = _with_classes(read_weights(weights)[0], classes or 0)
+        given = {name: value for name, value in given.items() if not name.startswith('auxiliary_head')}
+        given = _narrowed(given, width, picture, size)
+        states = dict(mmseg=given, ours=to_ours(given).weights)
+        pair = pair_configs(size, width, len(given[f'{_CLASSIFIER}.bias']))
+        configs = {name: _deployed(cfg) for name, cfg in pair.items()}
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name, cfg in configs.items():
         cfg.dump(str(paths[name]))
@@ -135,10 +145,43 @@ def write_pair(
     return paths
 
 
+def _with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
+    """Add classes to the classifier that never win."""
+    weight, bias = (weights[f'{_CLASSIFIER}.{name}'] for name in ('weight', 'bias'))
+    copied = torch.arange(max(classes - len(bias), 0)) % len(bias)
+    return {**weights, f'{_CLASSIFIER}.weight': torch.cat([weight, weight[copied]]),
+            f'{_CLASSIFIER}.bias': torch.cat([bias, bias[copied] - 2])}
+
+
+def _narrowed(
+    weights: dict[str, Tensor], width: int, picture: np.ndarray, size: tuple[int, int]
+) -> dict[str, Tensor]:
+    """Keep the head's channels that matter most on a picture, and fit the classifier to the scores of all."""
+    wide, classes = weights[f'{_CLASSIFIER}.weight'].shape[1], len(weights[f'{_CLASSIFIER}.bias'])
+    if width >= wide:
+        return weights
+    register_all_modules(init_default_scope=True)
+    model: Any = MODELS.build(_deployed(pair_configs(size, wide, classes)['mmseg']).model).eval()
+    model.load_state_dict(weights)
+    image = torch.from_numpy(cv2.resize(picture, size[::-1]))[None].permute(0, 3, 1, 2)
+    with torch.no_grad():
+        maps = model.extract_feat(model.data_preprocessor(dict(inputs=list(image), data_samples=[]))['inputs'])
+        features = model.decode_head._forward_feature(maps)  # (1, wide, h, w)
+        scores = model.decode_head.conv_seg(features)[0].flatten(1).T  # (h * w, classes)
+    flat = features[0].flatten(1)  # (wide, h * w)
+    kept = (flat.std(1) * weights[f'{_CLASSIFIER}.weight'].flatten(1).norm(dim=0)).topk(width).indices
+    known = torch.cat([flat[kept], torch.ones_like(flat[:1])]).T.double()
+    fitted = torch.linalg.lstsq(known, scores.double(), driver='gelsd').solution.float()  # (width + 1, classes)
+    narrow = {name: value[kept] if name.startswith('decode_head.convs.') and value.ndim else value
+              for name, value in weights.items()}
+    return {**narrow, f'{_CLASSIFIER}.weight': fitted[:-1].T[..., None, None].contiguous(),
+            f'{_CLASSIFIER}.bias': fitted[-1].contiguous()}
+
+
 def run_pipeline(
     folder: str | os.PathLike[str], picture: np.ndarray, iterations: int, size: tuple[int, int] = (512, 1024),
     narrow: bool = False, extra: list[dict[str, Any]] | None = None, device: str = 'cpu', memory: bool = True,
-    weights: str | None = None, scored: dict[str, Any] | None = None
+    weights: str | None = None, scored: dict[str, Any] | None = None, classes: int | None = None
 ) -> Report:
     """Time mmseg's ``inference_model`` and our ``Predictor`` with the same weights, from a picture to its class map.
 
@@ -148,16 +191,17 @@ def run_pipeline(
         picture: ``(H, W, 3)`` uint8 BGR.
         iterations: Rounds that count.
         size: Height and width at which the networks see the picture.
-        narrow: Also time ours with a main head 128 channels wide, of random weights.
+        narrow: Also time ours with a main head 128 channels wide.
         extra: Further subjects, such as deployed folders.
         device: Where configs run.
         memory: Whether the peak memory of each is taken.
         weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights.
         scored: Config of a dataset; the mIoU of both on it goes into ``checks``.
+        classes: Number of classes, as for :func:`write_pair`.
     """
     specs: list[dict[str, Any]] = []
     for width in (1024, 128) if narrow else (1024,):
-        for name, path in write_pair(folder, picture, size, width, weights if width == 1024 else None).items():
+        for name, path in write_pair(folder, picture, size, width, weights, classes).items():
             if name == 'ours' or width == 1024:
                 label = 'mmseg inference_model' if name == 'mmseg' else f'Predictor, head {width}'
                 specs.append(dict(name=label, way=name, path=str(path), checkpoint=str(path.with_suffix('.pth'))))

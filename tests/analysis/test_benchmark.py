@@ -170,6 +170,19 @@ def test_the_pair_has_the_same_weights_and_gives_the_same_map(tmp_path):
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
 
 
+def test_trained_weights_are_narrowed_and_get_classes_that_never_win(tmp_path):
+    picture = load_picture(None, (64, 128))
+    wide = write_pair(tmp_path / 'wide', picture, (32, 64), 32)['mmseg']
+    made = write_pair(tmp_path / 'made', picture, (32, 64), 24, str(wide.with_suffix('.pth')), classes=25)
+    subjects = {name: open_subject('mmseg' if name == 'wide' else name, 'mmseg' if name == 'wide' else name, str(path),
+                                   str(path.with_suffix('.pth'))) for name, path in dict(made, wide=wide).items()}
+    maps = {name: subject.whole(picture) for name, subject in subjects.items()}
+    assert maps['mmseg'].max() < 19 and (maps['mmseg'] == maps['ours']).mean() > 0.97
+    assert (maps['mmseg'] == maps['wide']).mean() > 0.5  # 24 of 32 channels, fitted to the scores of all
+    weights = torch.load(made['mmseg'].with_suffix('.pth'))['state_dict']
+    assert weights['decode_head.conv_seg.weight'].shape == (25, 24, 1, 1)
+
+
 def test_a_pipeline_is_timed_and_scored(tmp_path):
     scenes = dict(type='StreetSceneDataset', length=2, size=(64, 128))
     report = run_pipeline(tmp_path, load_picture(None, (64, 128)), 1, (32, 64), memory=False, scored=scenes)
