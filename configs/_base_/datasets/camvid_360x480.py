@@ -13,7 +13,12 @@ train_pipeline = [
     dict(type='PhotoMetricDistortionByTable'),
     dict(type='PackSegInputs')
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=image_scale, keep_ratio=True),  # nothing for CamVid's own images, what others need
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs')
+]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
