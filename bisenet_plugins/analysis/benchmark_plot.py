@@ -42,9 +42,10 @@ def plot_speed(
     figure = Figure(figsize=(7, 4.5), dpi=100, layout='constrained')
     axis = figure.subplots()
     for row in rows:
-        place = (1000 / row['ms']['p50'], row[key])
-        axis.plot(*place, 'o')
-        axis.annotate(row['name'], place, xytext=(5, 5), textcoords='offset points', fontsize=8)
+        axis.plot(1000 / row['ms']['p50'], row[key], 'o', label=row['name'])
+    axis.legend(fontsize=8, loc='center left', bbox_to_anchor=(1, 0.5))
+    if key == 'gmacs':
+        axis.set_yscale('log')
     axis.set_xlabel('frames a second (median, from a decoded picture to its class map)')
     axis.set_ylabel('mIoU in percent' if key == 'miou' else 'multiply-adds of the network in thousand millions')
     axis.margins(0.15)

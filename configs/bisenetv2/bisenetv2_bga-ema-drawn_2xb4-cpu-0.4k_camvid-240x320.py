@@ -1,5 +1,5 @@
-# Fourth stage, after bisenetv2_bga-ema_2xb4-cpu-1.2k_camvid-240x320: a quarter of the pictures are street scenes that the
-# project draws itself, so that the network sees other streets than those of one town.
+# Fourth stage, after bisenetv2_bga-ema_2xb4-cpu-1.2k_camvid-240x320: a quarter of the pictures are street scenes that
+# the project draws itself, so that the network sees other streets than those of one town.
 _base_ = [
     '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_240x320.py', '../_base_/schedules/v2_400.py',
     '../_base_/default_runtime.py'
