@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import statistics
@@ -62,7 +63,7 @@ def row_config(config: str | Path, row: str, seed: int, iters: int, work_dir: st
     cfg = load_config(config, work_dir)
     cfg.merge_from_dict(
         dict(
-            model=ROWS[row],
+            model=copy.deepcopy(ROWS[row]),  # merging takes _delete_ out
             randomness=dict(seed=seed),
             train_cfg=dict(max_iters=iters, val_interval=iters),
             default_hooks=dict(checkpoint=dict(interval=iters), logger=dict(interval=10)),

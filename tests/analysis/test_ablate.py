@@ -17,7 +17,9 @@ HEADS = dict(detail=0, semantic=0, sum=0, concat=0, bga=0, booster=4, ohem=4, de
 
 @pytest.mark.parametrize('row', ablate.ROWS)
 def test_row_is_what_it_says(row, tmp_path):
+    first = ablate.row_config(CONFIG, row, 2, 40, tmp_path)
     cfg = ablate.row_config(CONFIG, row, 3, 40, tmp_path)
+    assert cfg.model == first.model
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 40 and cfg.randomness.seed == 3
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
