@@ -77,7 +77,7 @@ def _from_folder(folder: str, count: int) -> list[Sample]:
 
 
 def _from_dataset(dataset_cfg: dict, count: int) -> list[Sample]:
-    """Read images and labels with a dataset's own loading steps, without any resizing."""
+    """Read images and labels with a dataset's own loading steps, without any resizing; of joined ones, the first's."""
     from mmengine.dataset import Compose
     from mmseg.registry import DATASETS, TRANSFORMS
     from mmseg.utils import register_all_modules
@@ -85,6 +85,8 @@ def _from_dataset(dataset_cfg: dict, count: int) -> list[Sample]:
     import bisenet_plugins  # noqa: F401  registers the datasets
     register_all_modules(init_default_scope=True)
     settings = dict(dataset_cfg)
+    while 'dataset' in settings or 'datasets' in settings:  # repeated or joined
+        settings = dict(settings['dataset'] if 'dataset' in settings else settings['datasets'][0])
     pipeline = list(settings.pop('pipeline', []))
     loading = [step for step in pipeline if step['type'].rsplit('.', 1)[-1].startswith(LOADING_STEPS)]
     dataset = DATASETS.build(dict(settings, pipeline=[], lazy_init=False))

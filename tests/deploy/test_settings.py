@@ -135,3 +135,10 @@ def test_latencies_take_turns():
     times = latencies({name: lambda name=name: order.append(name) for name in 'ab'}, rounds=3, warmup=1)
     assert ''.join(order) == 'abababab'
     assert set(times) == {'a', 'b'}
+
+
+def test_joined_and_repeated_datasets_give_the_first_ones_images():
+    scenes = dict(type='StreetSceneDataset', length=3, size=(48, 64), pipeline=[dict(type='PackSegInputs')])
+    joined = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=2, dataset=scenes)])
+    samples = load_samples('train', 2, dict(train_dataloader=dict(dataset=joined)))
+    assert [sample.image.shape for sample in samples] == [(48, 64, 3)] * 2
