@@ -99,8 +99,10 @@ def test_top_level_keys_are_known(path):
 def test_datasets_build_without_reading_files(path):
     cfg = load(path)
     for split in ('train', 'val', 'test'):
-        built = DATASETS.build({**copy.deepcopy(cfg[f'{split}_dataloader'].dataset), 'lazy_init': True})
-        assert len(built.metainfo['classes']) == len(built.metainfo['palette']) == classes_of(cfg)
+        dataset = cfg[f'{split}_dataloader'].dataset
+        for part in dataset.get('datasets', [dataset]):  # joined ones
+            built = DATASETS.build({**copy.deepcopy(part), 'lazy_init': True})
+            assert len(built.metainfo['classes']) == len(built.metainfo['palette']) == classes_of(cfg)
 
 
 @pytest.mark.parametrize('path', [path for path in CONFIGS if path not in NETWORKS], ids=identity)
