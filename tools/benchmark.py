@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
                         help='size that it is scaled to (default: 1024 2048)')
     shared.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'), help='size that networks see')
     shared.add_argument('--no-memory', action='store_true', help='leave out peak memory, which takes a process each')
-    subject = '[NAME=][mmseg:]CONFIG[,CHECKPOINT], a folder that tools/deploy.py wrote, or an ONNX file'
+    subject = '[NAME=][mmseg:|openvino:]CONFIG[,CHECKPOINT], a folder that tools/deploy.py wrote, or an ONNX file'
     parser = argparse.ArgumentParser(description='Time networks and their parts.')
     benchmarks = parser.add_subparsers(dest='benchmark', required=True)
 

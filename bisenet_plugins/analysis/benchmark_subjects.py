@@ -65,7 +65,7 @@ class Subject:
 
 
 def parse_subject(text: str) -> dict[str, str | None]:
-    """Read a command line's ``[NAME=][mmseg:]PATH[,CHECKPOINT]``.
+    """Read a command line's ``[NAME=][mmseg:|openvino:]PATH[,CHECKPOINT]``.
 
     Args:
         text: What was given; the path is a config, a folder that ``tools/deploy.py`` wrote, or an ONNX file.
@@ -81,8 +81,9 @@ def parse_subject(text: str) -> dict[str, str | None]:
     name, equals, rest = text.partition('=')
     if not equals:
         name, rest = '', text
-    way = 'mmseg' if rest.startswith('mmseg:') else 'ours'
-    path, _, checkpoint = rest.removeprefix('mmseg:').partition(',')
+    prefix, colon, after = rest.partition(':')
+    way, rest = (prefix, after) if colon and prefix in ('mmseg', 'openvino') else ('ours', rest)
+    path, _, checkpoint = rest.partition(',')
     if os.path.isfile(os.path.join(path, 'artifact.json')):
         way = 'artefact'
     elif path.endswith('.onnx') and os.path.isfile(path):
@@ -101,7 +102,7 @@ def open_subject(
 
     Args:
         name: What it is called.
-        way: ``ours``, ``mmseg``, ``artefact`` or ``onnx``.
+        way: ``ours``, ``openvino`` (ours, with OpenVINO computing the network), ``mmseg``, ``artefact`` or ``onnx``.
         path: Config, folder or file.
         checkpoint: Weights of a config; without them the network has random ones.
         size: Height and width at which a config's network sees a picture, in place of its test pipeline's.
@@ -115,10 +116,13 @@ def open_subject(
         return _artefact(name, str(path))
     if way == 'onnx':
         return _onnx(name, str(path), size)
-    if way not in ('ours', 'mmseg'):
-        raise ValueError(f"way is {way!r}, 'ours', 'mmseg', 'artefact' or 'onnx' is wanted")
+    if way not in ('ours', 'openvino', 'mmseg'):
+        raise ValueError(f"way is {way!r}, 'ours', 'openvino', 'mmseg', 'artefact' or 'onnx' is wanted")
     cfg = config_at(path, size, native)
-    subject = (_ours if way == 'ours' else _mmseg)(name, cfg, checkpoint, device)
+    if way == 'mmseg':
+        subject = _mmseg(name, cfg, checkpoint, device)
+    else:
+        subject = _ours(name, cfg, checkpoint, device, 'pytorch' if way == 'ours' else way)
     seen = size or _resized(cfg)
     if seen is not None:
         subject.gmacs = round(measure(build_uncounted(cfg), seen).macs / 1e9, 3)
@@ -152,8 +156,8 @@ def _resized(cfg: Config) -> tuple[int, int] | None:
     return (int(scales[-1][1]), int(scales[-1][0])) if scales else None
 
 
-def _ours(name: str, cfg: Config, checkpoint: str | None, device: str) -> Subject:
-    predictor = Predictor(cfg, checkpoint, device)
+def _ours(name: str, cfg: Config, checkpoint: str | None, device: str, runtime: str) -> Subject:
+    predictor = Predictor(cfg, checkpoint, device, runtime=runtime)
     net = predictor.network
     if not hasattr(net, '_masks'):  # another segmentor decides by itself: its mask is part of the network's time
         return Subject(name, predictor, {

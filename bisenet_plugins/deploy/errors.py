@@ -11,7 +11,7 @@ REQUIREMENTS = {
     'mmdeploy': ('deploy', "pip install 'bisenet-plugins[deploy]' && pip install --no-deps mmdeploy==1.3.1"),
     'onnx': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'onnxruntime': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
-    'openvino': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
+    'openvino': ('openvino', "pip install 'bisenet-plugins[openvino]'"),
     'nncf': ('int8', "pip install 'bisenet-plugins[int8]'"),
     'tensorrt': ('tensorrt', "pip install 'bisenet-plugins[tensorrt]'"),
     'tensorrt_rtx': ('tensorrt-rtx', "pip install 'bisenet-plugins[tensorrt-rtx]'"),

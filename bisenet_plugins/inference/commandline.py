@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -32,6 +33,9 @@ from .visualize import as_palette
 
 __all__ = ['run_predict']
 
+MANY = 100
+"""So many pictures repay the seconds that OpenVINO takes to convert a network."""
+
 
 def run_predict(args: Namespace, demo_dir: Path) -> int:
     """Segment what a command line names, with a progress bar, and say what came out.
@@ -46,10 +50,11 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        predictor, palette = _predictor(args, demo_dir)  # with the ray engine, to find out now what is wrong with it
         sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
+        many = len(sources) >= MANY or any(source.kind in ('video', 'camera') for source in sources)
+        predictor, palette = _predictor(args, demo_dir, many)  # with the ray engine, to find out now what is wrong
         if args.engine == 'ray':
-            summary = _on_ray(console, sources, args, demo_dir)
+            summary = _on_ray(console, sources, args, demo_dir, many)
         else:
             summary = _with_progress(console, predictor, palette, sources, args)
     except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, DeployError,
@@ -67,11 +72,13 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     return 1 if summary.failed else 0
 
 
-def _predictor(args: Namespace, demo_dir: Path) -> tuple[Callable[[Any], Any], np.ndarray]:
+def _predictor(args: Namespace, demo_dir: Path, many: bool) -> tuple[Callable[[Any], Any], np.ndarray]:
     """Load a deployed model, or a network; and the colours of its classes."""
     if args.model is None:
-        predictor = _network(args, demo_dir)
+        predictor = _settled(_network(args, demo_dir), args.runtime == 'auto' and many and args.device == 'cpu')
         return predictor, predictor.palette
+    if args.runtime != 'auto':
+        raise ValueError(f'--model has a runtime of its own, --runtime {args.runtime} cannot change it')
     if args.config or args.checkpoint or args.pretrained:
         raise ValueError('--model takes the place of --config and --checkpoint and of --pretrained, both are given')
     from ..deploy.artifact import ArtifactPredictor  # its runtime is an extra of its own
@@ -81,25 +88,40 @@ def _predictor(args: Namespace, demo_dir: Path) -> tuple[Callable[[Any], Any], n
     return deployed, as_palette(colours.tolist() if len(colours) else None, deployed.artifact.num_classes)
 
 
+def _settled(predictor: Predictor, long: bool) -> Predictor:
+    """Take OpenVINO for a long run where it is installed and can convert the network; convert now, not at a picture."""
+    if long and importlib.util.find_spec('openvino') is not None:
+        predictor.runtime = 'openvino'
+        try:
+            predictor.network  # noqa: B018
+        except ValueError as error:
+            print(f'note: {error}; PyTorch computes it', file=sys.stderr)
+            predictor.runtime = 'pytorch'
+    elif predictor.runtime == 'openvino':
+        predictor.network  # noqa: B018
+    return predictor
+
+
 def _network(args: Namespace, demo_dir: Path) -> Predictor:
     """Load the network that is named, else the first that comes with the package, else the demo's."""
+    runtime = 'pytorch' if args.runtime == 'auto' else args.runtime
     if (args.config or args.checkpoint) and args.pretrained:
         raise ValueError('--pretrained takes the place of --config and --checkpoint, both are given')
     if args.config and args.checkpoint:
-        return Predictor(Path(args.config), Path(args.checkpoint), args.device)
+        return Predictor(Path(args.config), Path(args.checkpoint), args.device, runtime=runtime)
     if args.config or args.checkpoint:
         raise ValueError('--config and --checkpoint go together, one of them is missing')
     shipped = args.pretrained or next(iter(pretrained_names()), None)
     if shipped:
-        return load_pretrained(shipped, args.device)
+        return load_pretrained(shipped, args.device, runtime=runtime)
     configs = sorted(demo_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
     checkpoint = find_resumable(demo_dir)
     if not configs or checkpoint is None:
         raise ValueError(f'name a network by --config and --checkpoint, or run "make demo" first ({demo_dir} has none)')
-    return Predictor(configs[-1], checkpoint, args.device)
+    return Predictor(configs[-1], checkpoint, args.device, runtime=runtime)
 
 
-def _on_ray(console: Console, sources: list[Source], args: Namespace, demo_dir: Path) -> Summary:
+def _on_ray(console: Console, sources: list[Source], args: Namespace, demo_dir: Path, many: bool) -> Summary:
     """Segment the sources on a cluster, whose machines find config and weights under the same absolute paths."""
     from .ray_engine import predict_on_ray
 
@@ -109,7 +131,7 @@ def _on_ray(console: Console, sources: list[Source], args: Namespace, demo_dir: 
             setattr(there, name, str(Path(getattr(args, name)).absolute()))
     with Progress(*_columns(), console=console) as bar:
         return predict_on_ray(
-            partial(_predictor, there, demo_dir.absolute()),
+            partial(_predictor, there, demo_dir.absolute(), many),
             sources,
             args.out_dir,
             args.save,

@@ -28,10 +28,12 @@ from torch import Tensor
 from ..engine.checkpoint import load_checkpoint
 from .fast_network import fast_form
 from .normalise import Normaliser, swaps_channels
+from .openvino_network import openvino_form
 from .visualize import as_palette
 
 __all__ = ['Predictor', 'image_pipeline']
 
+RUNTIMES = ('pytorch', 'openvino')
 _NOT_FOR_PICTURES = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
 
 
@@ -79,6 +81,8 @@ class Predictor:
         fast: Whether to predict with a copy of the network in its fast form, and to normalise by looking values up
             where the test pipeline and the data preprocessor are mmseg's plain ones. The class maps are the same,
             except where classes tie within float noise.
+        runtime: What computes the fast form: ``pytorch``, or ``openvino``, which is faster on most CPUs but takes
+            seconds to start.
 
     Shape:
         - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such pictures, of any sizes.
@@ -89,6 +93,7 @@ class Predictor:
         RefusedCheckpointError: If the checkpoint needs pickle.
         ValueError: If the checkpoint's weights are not those of the config's network.
         ValueError: If the network has more than 256 classes.
+        ValueError: If the runtime is unknown, or cannot do what the other arguments say.
         TypeError: If a picture is not an ``(H, W, C)`` uint8 array.
 
     Note:
@@ -103,7 +108,13 @@ class Predictor:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = 'cpu',
         fast: bool = True,
+        runtime: str = 'pytorch',
     ) -> None:
+        if runtime not in RUNTIMES:
+            raise ValueError(f'runtime is {runtime!r}; it must be one of {RUNTIMES}')
+        if runtime == 'openvino' and (not fast or torch.device(device).type != 'cpu'):
+            raise ValueError(f"runtime is 'openvino', which wants fast=True and device='cpu'; got fast={fast} and "
+                             f"device='{device}'")
         if not isinstance(config, Config):
             if not Path(config).is_file():
                 raise FileNotFoundError(f'there is no config at {config}')
@@ -124,7 +135,7 @@ class Predictor:
         self.palette = as_palette(colours, num_classes)
         self.pipeline = Compose(image_pipeline(self._test_pipeline()))
         self.model.to(self.device).eval()
-        self.fast = fast
+        self.fast, self.runtime = fast, runtime
         self._network: Any = None
         self._normaliser = self._short_way() if fast else None
 
@@ -132,10 +143,16 @@ class Predictor:
     def network(self) -> Any:
         """The network that predicts: the fast copy, or the loaded one where ``fast`` is off."""
         if self._network is None:
-            self._network = fast_form(self.model) if self.fast else self.model
+            self._network = self._form()
             if hasattr(self._network, 'mask_dtype'):
                 self._network.mask_dtype = torch.uint8
         return self._network
+
+    def _form(self) -> Any:
+        """Bring the network into the form that was asked for."""
+        if self.runtime == 'openvino':
+            return openvino_form(self.model)
+        return fast_form(self.model) if self.fast else self.model
 
     def _short_way(self) -> Normaliser | None:
         """Make what normalises a picture in one pass, if nothing but mmseg's plain steps stands in its way."""

@@ -82,7 +82,8 @@ def pretrained_names(folder: str | os.PathLike[str] | None = None) -> tuple[str,
 
 
 def load_pretrained(
-    name: str, device: str | torch.device = 'cpu', folder: str | os.PathLike[str] | None = None
+    name: str, device: str | torch.device = 'cpu', folder: str | os.PathLike[str] | None = None,
+    runtime: str = 'pytorch'
 ) -> Predictor:
     """Load a trained network that comes with the package: no config, no download.
 
@@ -90,6 +91,7 @@ def load_pretrained(
         name: One of :func:`pretrained_names`, such as ``bisenetv2-camvid``.
         device: Where the network runs, such as ``cpu`` or ``cuda:0``.
         folder: Where ``index.json`` lies; None is the package's own folder.
+        runtime: ``pytorch`` or ``openvino``, as in :class:`~bisenet_plugins.inference.Predictor`.
 
     Returns:
         A function from a BGR picture to its class map; its ``classes``, ``palette``, ``model`` and ``cfg`` are there
@@ -124,23 +126,26 @@ def load_pretrained(
             f'{path} is not the file that was shipped: its SHA-256 is {found[:12]}..., the index has '
             f'{entry["sha256"][:12]}...; install the package again'
         )
-    return predictor_from(content, str(path), device)
+    return predictor_from(content, str(path), device, runtime)
 
 
-def predictor_from(content: bytes, origin: str, device: str | torch.device = 'cpu') -> Predictor:
+def predictor_from(
+    content: bytes, origin: str, device: str | torch.device = 'cpu', runtime: str = 'pytorch'
+) -> Predictor:
     """Build a network from the bytes of a file that this package wrote.
 
     Args:
         content: The bytes.
         origin: Where they come from, for error messages.
         device: Where the network runs.
+        runtime: What computes it there.
 
     Raises:
         DamagedCheckpointError: If they hold no config.
         ImportError: If safetensors is not installed.
     """
     state = safetensors_torch().load(content)
-    predictor = Predictor(Config(_config_of(content, origin)), None, device)
+    predictor = Predictor(Config(_config_of(content, origin)), None, device, runtime=runtime)
     predictor.model.load_state_dict(state)
     return predictor
 

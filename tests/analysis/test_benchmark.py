@@ -1,5 +1,6 @@
 """Benchmarks on tiny maps: the figures' form, what is compared, and what is verified beside the times."""
 
+import importlib.util
 import json
 import time
 
@@ -66,7 +67,8 @@ def test_peak_memory_is_the_process_own():
     assert 60 < apart(hold, 64) < 80
 
 
-@pytest.mark.parametrize('way', ['ours', 'mmseg'])
+@pytest.mark.parametrize('way', ['ours', 'mmseg', pytest.param('openvino', marks=pytest.mark.skipif(
+    importlib.util.find_spec('openvino') is None, reason='openvino is not installed'))])
 def test_stages_and_whole_give_the_same_map(config, way):
     torch.manual_seed(0)
     subject = open_subject('x', way, config)
@@ -130,7 +132,7 @@ def test_the_fast_map_is_checked_against_one_resize():
 
 def test_networks_are_related_to_matrix_products(config):
     spec = dict(name='ours', way='ours', path=config)
-    report = run_matmul(2, 64, [spec], load_picture(None, (32, 64)))
+    report = run_matmul(2, 64, [spec], load_picture(None, (128, 256)))
     assert report.rows[0]['share'] == 1.0 and report.rows[1]['gflops'] > 0
     assert report.checks['where the time goes: ours']
     with pytest.raises(ValueError, match='networks are given without a picture'):
@@ -146,6 +148,7 @@ def test_a_configs_size_can_be_changed(config):
 
 def test_subjects_are_read_from_the_command_line(config, tmp_path):
     assert parse_subject(f'a=mmseg:{config},w.pth') == dict(name='a', way='mmseg', path=config, checkpoint='w.pth')
+    assert parse_subject(f'openvino:{config}')['way'] == 'openvino'
     assert parse_subject(config)['name'] == 'small'
     (tmp_path / 'net.onnx').touch()
     assert parse_subject(str(tmp_path / 'net.onnx'))['way'] == 'onnx'
@@ -153,7 +156,7 @@ def test_subjects_are_read_from_the_command_line(config, tmp_path):
     assert parse_subject(str(tmp_path))['way'] == 'artefact'
     with pytest.raises(ValueError, match='none.py is no config'):
         parse_subject('none.py')
-    with pytest.raises(ValueError, match="way is 'other', 'ours', 'mmseg', 'artefact' or 'onnx' is wanted"):
+    with pytest.raises(ValueError, match="way is 'other', 'ours', 'openvino', 'mmseg', 'artefact' or 'onnx' is wanted"):
         open_subject('x', 'other', config)
 
 

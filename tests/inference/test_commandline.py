@@ -1,5 +1,6 @@
 """What stands behind tools/predict.py: which network is taken."""
 
+import importlib.util
 import runpy
 import sys
 from argparse import Namespace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from bisenet_plugins.deploy import artifact
+from bisenet_plugins.inference import commandline
 from bisenet_plugins.inference.commandline import run_predict
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'predict.py'
@@ -52,3 +54,58 @@ def test_a_deployed_model_takes_the_networks_place(arguments, tmp_path, monkeypa
 def test_what_does_not_fit_is_one_sentence(arguments, tmp_path, capsys, options, sentence):
     assert run_predict(Namespace(**{**vars(arguments), **options}), tmp_path / 'demo') == 1
     assert sentence in capsys.readouterr().err
+
+
+@pytest.fixture
+def long_runs(arguments, tmp_path, monkeypatch):
+    """A network in the package, OpenVINO as good as installed, and the runtimes that were taken."""
+    taken = []
+
+    class Network:
+        palette, runtime = np.zeros((3, 3), np.uint8), 'pytorch'
+        convertible = True
+
+        @property
+        def network(self):
+            taken.append(self.runtime)
+            if not self.convertible:
+                raise ValueError('OpenVINO cannot convert it')
+
+        def __call__(self, images):
+            taken.append(f'predicts with {self.runtime}')
+            return [image[..., 0] for image in images]
+
+    def load(name, device, runtime):
+        network = Network()
+        network.runtime = runtime
+        return network
+
+    monkeypatch.setattr(commandline, 'load_pretrained', load)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *args: object())
+    options = Namespace(**{**vars(arguments), 'model': None, 'pretrained': 'some'})
+    return SimpleNamespace(options=options, taken=taken, network=Network)
+
+
+@pytest.mark.parametrize('many, runtime, device, wanted', [
+    (1, 'auto', 'cpu', ['openvino', 'predicts with openvino']), (2, 'auto', 'cpu', ['predicts with pytorch']),
+    (1, 'auto', 'cuda', ['predicts with pytorch']), (1, 'pytorch', 'cpu', ['predicts with pytorch']),
+    (2, 'openvino', 'cpu', ['openvino', 'predicts with openvino'])])
+def test_a_long_run_on_a_cpu_takes_openvino(long_runs, tmp_path, monkeypatch, many, runtime, device, wanted):
+    monkeypatch.setattr(commandline, 'MANY', many)
+    long_runs.options.runtime, long_runs.options.device = runtime, device
+    assert run_predict(long_runs.options, tmp_path / 'demo') == 0
+    assert long_runs.taken == wanted
+
+
+def test_what_openvino_cannot_convert_pytorch_computes(long_runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commandline, 'MANY', 1)
+    monkeypatch.setattr(long_runs.network, 'convertible', False)
+    assert run_predict(long_runs.options, tmp_path / 'demo') == 0
+    assert long_runs.taken[-1] == 'predicts with pytorch'
+    assert 'note: OpenVINO cannot convert it; PyTorch computes it' in capsys.readouterr().err
+
+
+def test_a_deployed_models_runtime_is_its_own(arguments, tmp_path, capsys):
+    arguments.runtime = 'openvino'
+    assert run_predict(arguments, tmp_path / 'demo') == 1
+    assert '--model has a runtime of its own, --runtime openvino cannot change it' in capsys.readouterr().err
