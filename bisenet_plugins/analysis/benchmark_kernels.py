@@ -106,7 +106,8 @@ def run_matmul(
         device: Where it runs.
 
     Returns:
-        The figures; a row's ``share`` is its multiply-adds a second over those of the matrix product, from the medians.
+        The figures; a row's ``share`` is its multiply-adds a second over those of PyTorch's matrix product, from the
+        medians. On a CPU NumPy's product stands below: two BLAS libraries do not agree on what a machine can do.
 
     Raises:
         ValueError: If there are networks and no picture.
@@ -124,6 +125,10 @@ def run_matmul(
         macs[subject.name] = subject.gmacs
     with torch.inference_mode():
         times = interleave(functions, iterations, 3, device)
+        if torch.device(device).type == 'cpu':  # apart: its threads wait busily and would take the others' time
+            first, second, other = a.numpy(), b.numpy(), f'{product}, NumPy'
+            times.update(interleave({other: lambda: first @ second}, iterations, 3, device))
+            macs[other] = macs[product]
     report = Report('matmul', settings=dict(side=side, iterations=iterations, picture=(
         None if picture is None else list(picture.shape[:2]))))
     rate = 0.0

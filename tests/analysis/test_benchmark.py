@@ -133,7 +133,10 @@ def test_the_fast_map_is_checked_against_one_resize():
 def test_networks_are_related_to_matrix_products(config):
     spec = dict(name='ours', way='ours', path=config)
     report = run_matmul(2, 64, [spec], load_picture(None, (128, 256)))
-    assert report.rows[0]['share'] == 1.0 and report.rows[1]['gflops'] > 0
+    assert [row['name'] for row in report.rows] == ['matrix product, 64', 'ours', 'matrix product, 64, NumPy']
+    assert report.rows[0]['share'] == 1.0 and report.rows[1]['gmacs'] > 0
+    for row in report.rows:
+        assert row['gflops'] == pytest.approx(2000 * row['gmacs'] / row['ms']['p50'], abs=0.06)
     assert report.checks['where the time goes: ours']
     with pytest.raises(ValueError, match='networks are given without a picture'):
         run_matmul(1, 8, [spec])
