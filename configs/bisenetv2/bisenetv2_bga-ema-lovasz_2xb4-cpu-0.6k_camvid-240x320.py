@@ -1,4 +1,4 @@
-# Sixth stage, after bisenetv2_bga-ema-drawn_2xb4-cpu-1.8k_camvid-240x320: beside the main head's loss the one that
+# Sixth stage, after bisenetv2_bga-ema-drawn_2xb4-cpu-1.4k_camvid-240x320: beside the main head's loss the one that
 # stands for mIoU itself (Berman et al., The Lovasz-Softmax loss, CVPR 2018), in which every class weighs the same.
 _base_ = './bisenetv2_bga-ema-drawn_2xb4-cpu-0.4k_camvid-240x320.py'
 model = dict(
