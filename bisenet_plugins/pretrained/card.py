@@ -18,7 +18,7 @@ _CAMVID = dict(
     data='CamVid (Cambridge-driving Labeled Video Database), the 11-class form at 480 x 360 in the layout of the '
     'SegNet tutorial: 367 training and 101 validation images. The 233 test images were not used.',
     licence='CamVid is for research use, CC BY-NC 4.0; cite Brostow, Fauqueur, Cipolla: Semantic object classes in '
-    'video, 2008. The weights were made from these images alone: use them for research, not commercially.',
+    'video, 2008. The weights were made from these images: use them for research, not commercially.',
     limits='Learnt from three drives through one town at day and dusk, from behind one windscreen; the validation '
     'images come from one of them. Other countries, night, rain, snow and other viewpoints are seen worse, and small '
     'classes (poles, signs, pedestrians) are often missed. Not for decisions on the road.',

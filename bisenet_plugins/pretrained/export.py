@@ -146,7 +146,7 @@ def export_pretrained(
             f'{after.pixels:.2f} % of the labelled pixels are right. The checkpoint in single precision has a mean IoU '
             f'of {before.miou:.2f}; the two agree on {same:.3f} % of all pixels.'
         )
-    camvid = 'CamVid' in str(((trained.cfg.get('train_dataloader') or {}).get('dataset') or {}).get('type'))
+    camvid = 'CamVidDataset' in str((trained.cfg.get('train_dataloader') or {}).get('dataset'))  # joined ones included
     write_atomically(exported.path, content)
     write_atomically(base / entry['card'], model_card(name, facts, told, camvid).encode())
     index = dict(networks={**store.read_index(base), name: entry})

@@ -131,7 +131,9 @@ def test_a_score_left_out_and_camvid_named(trained, shipped, tmp_path):
     assert done.scores is None
     card = (tmp_path / 'weights' / 'camvid.md').read_text()
     assert 'CC BY-NC 4.0' in card and 'Not measured.' in card and 'RandomFlip (prob 0.5)' in card and 'Seed: 5' in card
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset])
     export_pretrained(cfg, trained[1], 'another', evaluate=False, folder=tmp_path)
+    assert 'CC BY-NC 4.0' in (tmp_path / 'weights' / 'another.md').read_text()
     assert pretrained_names(tmp_path) == ('camvid', 'another')
 
 
