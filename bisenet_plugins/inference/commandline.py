@@ -89,16 +89,17 @@ def _predictor(args: Namespace, demo_dir: Path, many: bool) -> tuple[Callable[[A
 
 
 def _settled(predictor: Predictor, long: bool) -> Predictor:
-    """Take OpenVINO for a long run where it is installed and can convert the network; convert now, not at a picture."""
-    if long and importlib.util.find_spec('openvino') is not None:
+    """Make the network ready, for a long run in OpenVINO where it is installed and can convert the network."""
+    chosen = long and importlib.util.find_spec('openvino') is not None
+    if chosen:
         predictor.runtime = 'openvino'
-        try:
-            predictor.network  # noqa: B018
-        except ValueError as error:
-            print(f'note: {error}; PyTorch computes it', file=sys.stderr)
-            predictor.runtime = 'pytorch'
-    elif predictor.runtime == 'openvino':
+    try:
         predictor.network  # noqa: B018
+    except ValueError as error:
+        if not chosen:
+            raise
+        print(f'note: {error}; PyTorch computes it', file=sys.stderr)
+        predictor.runtime = 'pytorch'
     return predictor
 
 

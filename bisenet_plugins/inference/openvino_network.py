@@ -22,7 +22,7 @@ EXAMPLE = (129, 193)
 stage, so that no resizing is left out because it happened to change nothing."""
 
 
-def openvino_form(model: Any, threads: int = 0) -> Any:
+def openvino_form(model: Any) -> Any:
     """Copy a segmentor whose backbone, neck and decode head OpenVINO computes, in single precision.
 
     Between a loaded checkpoint and prediction, in the place of :func:`~.fast_network.fast_form`. Preprocessing and the
@@ -31,14 +31,14 @@ def openvino_form(model: Any, threads: int = 0) -> Any:
 
     Args:
         model: A segmentor of mmseg's ``EncoderDecoder`` kind on the CPU; it stays as it is.
-        threads: Threads; 0 takes as many as PyTorch.
 
     Raises:
         MissingBackendError: If openvino is not installed.
         ValueError: If OpenVINO cannot convert the network; the cause hangs on the error.
 
     Note:
-        Converting takes seconds, once. Pictures may have any size and batches any length.
+        Converting takes seconds, once. Pictures may have any size and batches any length. As many threads as PyTorch
+        has are taken.
     """
     from ..deploy.sessions import OpenVINOSession, require  # not above: most users predict without deployment
 
@@ -52,7 +52,7 @@ def openvino_form(model: Any, threads: int = 0) -> Any:
             warnings.simplefilter('ignore', torch.jit.TracerWarning)
             converted = openvino.convert_model(_Logits(fast), example_input=torch.rand(1, channels, *EXAMPLE))
         converted.reshape([-1, channels, -1, -1])
-        session = OpenVINOSession.from_model(converted, threads or torch.get_num_threads())
+        session = OpenVINOSession.from_model(converted, torch.get_num_threads())
     except Exception as error:  # OpenVINO's errors have no class of their own above Exception
         raise ValueError(f'OpenVINO cannot convert {type(model.backbone).__name__} with '
                          f'{type(model.decode_head).__name__}; its first line says: {_first_line(error)}') from error

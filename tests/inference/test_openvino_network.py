@@ -76,7 +76,7 @@ class Unconvertible(nn.Module):
     """A decode head that no tracer can follow."""
 
     def forward(self, maps):
-        raise NotImplementedError('there is no way through here')
+        raise RuntimeError('there is no way through here')
 
 
 @installed
