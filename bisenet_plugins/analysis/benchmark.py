@@ -62,7 +62,8 @@ def synchronise(device: str) -> None:
 
 
 def interleave(
-    functions: Mapping[str, Callable[[], Any]], iterations: int, warmup: int = 3, device: str = 'cpu'
+    functions: Mapping[str, Callable[[], Any]], iterations: int, warmup: int = 3, device: str = 'cpu',
+    states: Mapping[str, Callable[[], Any]] | None = None
 ) -> dict[str, list[float]]:
     """Time functions in turn, so that what slows the machine down slows all of them.
 
@@ -71,6 +72,8 @@ def interleave(
         iterations: Rounds that count.
         warmup: Rounds before them that do not.
         device: Where the network runs.
+        states: By the functions' names, what brings the process into the state that a function is timed in; where
+            that differs from the state before, the function runs once more, uncounted.
 
     Returns:
         Seconds of every round by name; the entries of one round belong together.
@@ -85,8 +88,14 @@ def interleave(
     if iterations < 1:
         raise ValueError(f'iterations is {iterations}, one or more is wanted')
     times: dict[str, list[float]] = {name: [] for name in functions}
+    current: Any = None
     for number in range(warmup + iterations):
         for name, function in functions.items():
+            state = (states or {}).get(name, current)
+            if state is not current:
+                current = state
+                state()
+                function()
             synchronise(device)
             start = time.perf_counter()
             function()
@@ -239,5 +248,12 @@ class Report:
         text = ['| ' + ' | '.join(line) + ' |' if line[0] != '---' else '|' + '|'.join(line) + '|' for line in lines]
         text += [f'{row["of"]} / {row["over"]}: {row["of_medians"]:.2f} x ({row["p10"]:.2f} to {row["p90"]:.2f})'
                  for row in self.ratios]
-        text += [f'{name}: {value}' for name, value in self.checks.items()]
+        for name, value in self.checks.items():
+            if isinstance(value, list):
+                keys = list(dict.fromkeys(key for row in value for key in row))
+                cells = [keys, *([str(row.get(key, '')) for key in keys] for row in value)]
+                text += ['', f'{name}:', *('| ' + ' | '.join(line) + ' |' for line in cells)]
+                text.insert(-len(value), '|' + '---|' * len(keys))
+            else:
+                text.append(f'{name}: {value}')
         return '\n'.join(text)

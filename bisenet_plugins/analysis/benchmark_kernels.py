@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..inference.fast_mask import upsample_argmax
 from .benchmark import Report, interleave, spread
+from .benchmark_layers import layer_table
 from .benchmark_subjects import open_subject
 
 __all__ = ['picture_logits', 'run_mask', 'run_matmul']
@@ -107,7 +108,8 @@ def run_matmul(
 
     Returns:
         The figures; a row's ``share`` is its multiply-adds a second over those of PyTorch's matrix product, from the
-        medians. On a CPU NumPy's product stands below: two BLAS libraries do not agree on what a machine can do.
+        medians, each counted in full, also where fewer do (Winograd). On a CPU NumPy's product stands below: two BLAS
+        libraries do not agree on what a machine can do. ``checks`` say where each network's time goes.
 
     Raises:
         ValueError: If there are networks and no picture.
@@ -120,11 +122,12 @@ def run_matmul(
     functions: dict[str, Any] = {product: lambda: torch.mm(a, b, out=out)}
     macs: dict[str, float | None] = {product: side**3 / 1e9}
     subjects = [open_subject(**{'device': device, **spec}) for spec in specs]
+    states = {subject.name: subject.memory for subject in subjects}
     for subject in subjects:
         functions[subject.name] = subject.network_alone(picture)  # type: ignore[arg-type]
         macs[subject.name] = subject.gmacs
     with torch.inference_mode():
-        times = interleave(functions, iterations, 3, device)
+        times = interleave(functions, iterations, 3, device, states)
         if torch.device(device).type == 'cpu':  # apart: its threads wait busily and would take the others' time
             first, second, other = a.numpy(), b.numpy(), f'{product}, NumPy'
             times.update(interleave({other: lambda: first @ second}, iterations, 3, device))
@@ -139,18 +142,9 @@ def run_matmul(
             rate = rate or reached
             row.update(gflops=round(2 * reached, 1), share=round(reached / rate, 3))
         report.rows.append(row)
-    for spec, subject in zip(specs, subjects, strict=True):
-        if spec['way'] in ('ours', 'mmseg'):
-            report.checks[f'where the time goes: {subject.name}'] = _operators(functions[subject.name])
+    for subject in subjects:
+        subject.memory()
+        table = layer_table(subject, picture)  # type: ignore[arg-type]
+        if table:
+            report.checks[f'where the time goes: {subject.name}'] = table
     return report
-
-
-def _operators(function: Any, most: int = 8) -> dict[str, float]:
-    """Return the operators that take most of the time, with their share of it in percent."""
-    with torch.inference_mode(), torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        for _ in range(3):
-            function()
-    events = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
-    total = sum(events.values()) or 1
-    first = sorted(events, key=lambda key: -events[key])[:most]
-    return {key: round(100 * events[key] / total, 1) for key in first}

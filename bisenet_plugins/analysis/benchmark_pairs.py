@@ -205,6 +205,8 @@ def run_pipeline(
             if name == 'ours' or width == 1024:
                 label = 'mmseg inference_model' if name == 'mmseg' else f'Predictor, head {width}'
                 specs.append(dict(name=label, way=name, path=str(path), checkpoint=str(path.with_suffix('.pth'))))
+                if name == 'mmseg':
+                    specs.append(dict(specs[-1], name=f'{label}, memory kept', keep=True))
     report, subjects = run_subjects([*specs, *(extra or [])], picture, iterations, 2, device, memory)
     report.benchmark = 'pipeline'
     report.settings.update(network_size=list(size), weights='random' if weights is None else 'trained')

@@ -77,12 +77,15 @@ def run_subjects(
         raise ValueError(f'subjects are named {names}, each wants a name of its own (NAME=PATH)')
     subjects = {spec['name']: open_subject(**{'device': device, **spec}) for spec in specs}
     calls = {name: _bind(subject, picture) for name, subject in subjects.items()}
-    times = interleave(calls, iterations, warmup, device)
+    states = {name: subject.memory for name, subject in subjects.items()}
+    times = interleave(calls, iterations, warmup, device, states)
     encoded = cv2.imencode(suffix, picture)[1]
     rounds = max(1, min(iterations, 50))
     staged: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     for _ in range(rounds):
         for name, subject in subjects.items():
+            subject.memory()
+            calls[name]()
             staged[name].append(_stages_once(subject, encoded, read_from, device))
     report = Report('subjects', settings=dict(
         picture=list(picture.shape[:2]), iterations=iterations, warmup=warmup, batch=1, decoded_from=suffix,
@@ -172,6 +175,7 @@ def run_scaling(
     report = Report('scaling', settings=dict(sizes=[list(size) for size in sizes], iterations=iterations, batch=1))
     subject = open_subject(**{'device': device, 'native': True, **spec})
     medians: dict[str, list[float]] = {}
+    subject.memory()
     for size in sizes:
         image = load_picture(picture, size)
         times = interleave({'whole': _bind(subject, image)}, iterations, 2, device)['whole']

@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 
 from ..engine.checkpoint import load_checkpoint
 from ..inference.fast_mask import upsample_argmax
+from ..inference.memory import keep_memory, release_memory
 from ..inference.normalise import Normaliser
 from ..inference.predictor import Predictor, image_pipeline
 from .complexity import build_uncounted, measure
@@ -41,6 +42,8 @@ class Subject:
         stages: The same way in steps, each of which takes what the one before gives; ``network`` is one of them.
         gmacs: Multiply-adds of the network for one picture, in thousand millions; None where they are not known.
         precision: Type of number that the network computes in.
+        memory: Brings the process's memory into the state that the way has when it runs alone.
+        network: What computes the network, a module or a session.
     """
 
     name: str
@@ -48,9 +51,20 @@ class Subject:
     stages: dict[str, Stage]
     gmacs: float | None = None
     precision: str = 'fp32'
+    memory: Callable[[], bool] = release_memory
+    network: Any = None
 
     def network_alone(self, image: np.ndarray) -> Callable[[], Any]:
         """Return the network's stage as a function that needs no input.
+
+        Args:
+            image: Picture ``(H, W, 3)`` that goes through the stages before.
+        """
+        value = self.network_input(image)
+        return torch.inference_mode()(lambda: self.stages['network'](value))
+
+    def network_input(self, image: np.ndarray) -> Any:
+        """Return what the network's stage takes.
 
         Args:
             image: Picture ``(H, W, 3)`` that goes through the stages before.
@@ -61,7 +75,7 @@ class Subject:
                 if name == 'network':
                     break
                 value = stage(value)
-        return torch.inference_mode()(lambda: self.stages['network'](value))
+        return value
 
 
 def parse_subject(text: str) -> dict[str, str | None]:
@@ -96,7 +110,7 @@ def parse_subject(text: str) -> dict[str, str | None]:
 
 def open_subject(
     name: str, way: str, path: str | Config, checkpoint: str | None = None, size: tuple[int, int] | None = None,
-    device: str = 'cpu', native: bool = False
+    device: str = 'cpu', native: bool = False, keep: bool = False
 ) -> Subject:
     """Load what is to be timed.
 
@@ -108,6 +122,7 @@ def open_subject(
         size: Height and width at which a config's network sees a picture, in place of its test pipeline's.
         device: Where a config's network runs.
         native: Whether the picture is not resized at all.
+        keep: Whether mmseg's way has :func:`~bisenet_plugins.inference.memory.keep_memory` too.
 
     Raises:
         ValueError: If ``way`` is unknown.
@@ -120,7 +135,7 @@ def open_subject(
         raise ValueError(f"way is {way!r}, 'ours', 'openvino', 'mmseg', 'artefact' or 'onnx' is wanted")
     cfg = config_at(path, size, native)
     if way == 'mmseg':
-        subject = _mmseg(name, cfg, checkpoint, device)
+        subject = _mmseg(name, cfg, checkpoint, device, keep)
     else:
         subject = _ours(name, cfg, checkpoint, device, 'pytorch' if way == 'ours' else way)
     seen = size or _resized(cfg)
@@ -159,20 +174,21 @@ def _resized(cfg: Config) -> tuple[int, int] | None:
 def _ours(name: str, cfg: Config, checkpoint: str | None, device: str, runtime: str) -> Subject:
     predictor = Predictor(cfg, checkpoint, device, runtime=runtime)
     net = predictor.network
+    kind = dict(memory=keep_memory, network=net if runtime == 'pytorch' else net.decode_head.forward.session)
     if not hasattr(net, '_masks'):  # another segmentor decides by itself: its mask is part of the network's time
         return Subject(name, predictor, {
             'resize': lambda image: predictor.resize(image), 'normalise': lambda sample: predictor.normalise([sample]),
             'network': lambda given: net(*given, mode='predict')[0].pred_sem_seg.data[0],
-            'upsample + argmax': lambda mask: mask.to(torch.uint8).cpu().numpy()})
+            'upsample + argmax': lambda mask: mask.to(torch.uint8).cpu().numpy()}, **kind)
     return Subject(name, predictor, {
         'resize': lambda image: predictor.resize(image),
         'normalise': lambda sample: predictor.normalise([sample]),
         'network': lambda given: (net.decode_head.forward(net.extract_feat(given[0])), given[1]),
         'upsample + argmax': lambda given: net._masks(given[0], [s.metainfo for s in given[1]])[0].cpu().numpy(),
-    })
+    }, **kind)
 
 
-def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Subject:
+def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str, keep: bool) -> Subject:
     """Load a network and predict as mmseg's documentation says: ``init_model``, then ``inference_model``."""
     from mmseg.apis import inference_model, init_model
     from mmseg.apis.utils import _preprare_data
@@ -195,7 +211,8 @@ def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Subje
         name, lambda image: inference_model(model, image).pred_sem_seg.data[0].cpu().numpy(),
         {'resize': lambda image: _preprare_data(image, model)[0],
          'normalise': lambda data: model.data_preprocessor(data, False),
-         'network': network, 'upsample + argmax': to_mask})
+         'network': network, 'upsample + argmax': to_mask},
+        memory=keep_memory if keep else release_memory, network=model)
 
 
 def _artefact(name: str, folder: str) -> Subject:
@@ -208,7 +225,7 @@ def _artefact(name: str, folder: str) -> Subject:
         {'resize + normalise': lambda image: (*artifact.batch_of(image), image.shape[:2]),
          'network': lambda given: (predictor.session(given[0])[:1], *given),
          'upsample + argmax': lambda given: artifact.mask_of(given[0], given[1][:1], given[2], given[3])},
-        onnx_macs(os.path.join(folder, artifact.graph)), artifact.precision)
+        onnx_macs(os.path.join(folder, artifact.graph)), artifact.precision, network=predictor.session)
 
 
 def _onnx(name: str, path: str, size: tuple[int, int] | None) -> Subject:

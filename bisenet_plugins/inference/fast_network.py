@@ -1,7 +1,8 @@
 """The form of a network that predicts fastest with PyTorch alone.
 
-Three steps, each of which leaves the numbers as they were within float noise: batch norms are folded into convolutions,
-maps are kept channels-last, and on a CPU a ReLU is computed inside the convolution before it.
+Each step leaves the numbers as they were within float noise: batch norms are folded into convolutions, maps are kept
+channels-last, and on a CPU wide convolutions of 3 x 3 take fewer multiplications and a ReLU is computed inside the
+convolution before it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
 from ..models.deploy_form import switch_to_deploy
+from .winograd import WinogradConv
 
-__all__ = ['fast_form', 'fuse_relu']
+__all__ = ['fast_form', 'fuse_relu', 'use_winograd']
 
 Network = TypeVar('Network', bound=nn.Module)
 
@@ -41,8 +43,25 @@ def fast_form(model: Network) -> Network:
         return fast
     fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if first.device.type == 'cpu' and first.dtype == torch.float32:
+        use_winograd(fast)
         fuse_relu(fast)
     return fast
+
+
+def use_winograd(model: nn.Module) -> int:
+    """Compute wide convolutions of 3 x 3 as :class:`~.winograd.WinogradConv`, in place.
+
+    Args:
+        model: A network in evaluation mode on the CPU.
+
+    Returns:
+        How many convolutions were changed.
+    """
+    wide = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()
+            if WinogradConv.fits(child)]
+    for parent, name, child in wide:
+        setattr(parent, name, WinogradConv(child))  # type: ignore[arg-type]
+    return len(wide)
 
 
 def fuse_relu(model: nn.Module) -> int:
@@ -52,30 +71,33 @@ def fuse_relu(model: nn.Module) -> int:
         model: A network in evaluation mode on the CPU whose batch norms are folded.
 
     Returns:
-        How many convolutions were changed: 0 where PyTorch has no oneDNN.
+        How many convolutions were changed: where PyTorch has no oneDNN, only those that
+        :func:`use_winograd` changed before.
 
     Note:
         Changed are mmcv's ``ConvModule`` objects that convolve, do not normalise and end in a ReLU.
     """
-    if not _works():
-        return 0
+    works = _works()
     count = 0
     for module in model.modules():
-        if isinstance(module, ConvModule) and _can_fuse(module):
+        if not isinstance(module, ConvModule) or not _ends_in_relu(module):
+            continue
+        if isinstance(module.conv, WinogradConv):
+            module.conv.relu = True
+        elif works and type(module.conv) is nn.Conv2d and _is_plain(module.conv):
             module.conv = _ConvReLU(module.conv)
-            module.activate = nn.Identity()
-            count += 1
+        else:
+            continue
+        module.activate = nn.Identity()
+        count += 1
     return count
 
 
-def _can_fuse(module: ConvModule) -> bool:
-    """Tell whether a module is a plain convolution and a ReLU, and nothing more."""
+def _ends_in_relu(module: ConvModule) -> bool:
+    """Tell whether a module is a convolution and a ReLU, and nothing more."""
     norm = getattr(module, module.norm_name) if module.norm_name else None
-    plain = type(module.conv) is nn.Conv2d and not isinstance(module.conv.padding, str)
     return (
-        plain
-        and module.conv.padding_mode == 'zeros'
-        and not module.with_explicit_padding
+        not module.with_explicit_padding
         and (norm is None or isinstance(norm, nn.Identity))
         and tuple(module.order) == ('conv', 'norm', 'act')
         and module.with_activation
@@ -83,12 +105,18 @@ def _can_fuse(module: ConvModule) -> bool:
     )
 
 
+def _is_plain(conv: nn.Conv2d) -> bool:
+    """Tell whether oneDNN's call has all that a convolution has."""
+    return conv.padding_mode == 'zeros' and not isinstance(conv.padding, str)
+
+
 class _ConvReLU(nn.Module):
     """One oneDNN call for a convolution and its ReLU, with the weights laid out ahead where that is possible."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = conv.in_channels, conv.out_channels
+        self.in_channels, self.out_channels, self.groups = conv.in_channels, conv.out_channels, conv.groups
+        self.kernel_size, self.stride = conv.kernel_size, conv.stride
         self.bias = conv.bias
         self.kind: tuple[Any, ...] = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self.weight: Tensor = conv.weight.detach()

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from ..engine.checkpoint import load_checkpoint
 from .fast_network import fast_form
+from .memory import keep_memory
 from .normalise import Normaliser, swaps_channels
 from .openvino_network import openvino_form
 from .visualize import as_palette
@@ -80,7 +81,8 @@ class Predictor:
         device: Where the network runs, such as ``cpu`` or ``cuda:0``.
         fast: Whether to predict with a copy of the network in its fast form, and to normalise by looking values up
             where the test pipeline and the data preprocessor are mmseg's plain ones. The class maps are the same,
-            except where classes tie within float noise.
+            except where classes tie within float noise. On a CPU the process keeps the memory of large maps from then
+            on (:func:`~.memory.keep_memory`).
         runtime: What computes the fast form: ``pytorch``, or ``openvino``, which is faster on most CPUs but takes
             seconds to start.
 
@@ -150,6 +152,8 @@ class Predictor:
 
     def _form(self) -> Any:
         """Bring the network into the form that was asked for."""
+        if self.fast and self.device.type == 'cpu':
+            keep_memory()
         if self.runtime == 'openvino':
             return openvino_form(self.model)
         return fast_form(self.model) if self.fast else self.model

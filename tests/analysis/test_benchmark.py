@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from torch import nn
 
 from bisenet_plugins.analysis.benchmark import Report, apart, environment, interleave, peak_memory_mb, ratio, spread
 from bisenet_plugins.analysis.benchmark_kernels import picture_logits, run_mask, run_matmul
+from bisenet_plugins.analysis.benchmark_layers import layer_table
 from bisenet_plugins.analysis.benchmark_pairs import pair_configs, run_pipeline, write_pair
 from bisenet_plugins.analysis.benchmark_plot import plot_scaling, plot_speed
 from bisenet_plugins.analysis.benchmark_runs import load_picture, run_scaling, run_subjects
-from bisenet_plugins.analysis.benchmark_subjects import config_at, open_subject, parse_subject
+from bisenet_plugins.analysis.benchmark_subjects import Subject, config_at, open_subject, parse_subject
 from bisenet_plugins.analysis.benchmark_train import run_train_step, train_steps
+from bisenet_plugins.inference.fast_network import fast_form
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +49,15 @@ def test_series_are_interleaved_and_compared_round_by_round():
         interleave({}, 0)
 
 
+def test_a_function_is_timed_in_its_own_state():
+    calls = []
+    functions = {name: lambda name=name: calls.append(name) for name in 'abc'}
+    states = dict(a=lambda: calls.append('<'), b=lambda: calls.append('>'))
+    times = interleave(functions, 2, 0, states=states)
+    assert ''.join(calls) == '<aa>bbc' * 2, 'once uncounted after each change; c takes what it finds'
+    assert [len(series) for series in times.values()] == [2, 2, 2]
+
+
 def test_a_report_says_where_its_figures_come_from(tmp_path):
     report = Report('x', 'a command', rows=[dict(name='a', ms=spread([0.01]))], environment=environment())
     report.compare(dict(a=[2.0], b=[1.0]), 'a')
@@ -67,8 +79,32 @@ def test_peak_memory_is_the_process_own():
     assert 60 < apart(hold, 64) < 80
 
 
-@pytest.mark.parametrize('way', ['ours', 'mmseg', pytest.param('openvino', marks=pytest.mark.skipif(
-    importlib.util.find_spec('openvino') is None, reason='openvino is not installed'))])
+WAYS = ['ours', 'mmseg', pytest.param('openvino', marks=pytest.mark.skipif(
+    importlib.util.find_spec('openvino') is None, reason='openvino is not installed'))]
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_layers_account_for_the_multiplications_and_the_time(config, way):
+    subject = open_subject('x', way, config)
+    table = layer_table(subject, load_picture(None, (48, 96)), 2)
+    assert [row['ms'] for row in table] == sorted((row['ms'] for row in table), reverse=True)
+    assert {'3 x 3', '3 x 3, stride 2', '1 x 1', 'all else'} <= {row['kind'] for row in table}
+    assert sum(row.get('gmacs', 0) for row in table) == pytest.approx(subject.gmacs, abs=0.005)
+    assert sum(row['percent'] for row in table) == pytest.approx(100, abs=1)
+
+
+def test_winograds_layers_are_named():
+    layer = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1)).eval()
+    with torch.inference_mode():
+        fast, x = fast_form(layer), torch.rand(1, 128, 8, 8)
+        subject = Subject('x', fast, dict(network=lambda image: fast(x)), network=fast)
+        rows = {row['kind']: row for row in layer_table(subject, x.numpy(), 2)}
+    assert set(rows) == {'3 x 3, Winograd', 'all else'}
+    assert rows['3 x 3, Winograd']['layers'] == 1 and rows['3 x 3, Winograd']['gmacs'] == round(.128**2 * 9 * 64e-3, 3)
+    assert layer_table(Subject('x', fast, dict(network=lambda image: fast(x))), x.numpy()) == []
+
+
+@pytest.mark.parametrize('way', WAYS)
 def test_stages_and_whole_give_the_same_map(config, way):
     torch.manual_seed(0)
     subject = open_subject('x', way, config)
@@ -137,7 +173,7 @@ def test_networks_are_related_to_matrix_products(config):
     assert report.rows[0]['share'] == 1.0 and report.rows[1]['gmacs'] > 0
     for row in report.rows:
         assert row['gflops'] == pytest.approx(2000 * row['gmacs'] / row['ms']['p50'], abs=0.06)
-    assert report.checks['where the time goes: ours']
+    assert report.checks['where the time goes: ours'] and '| kind | ms |' in report.table()
     with pytest.raises(ValueError, match='networks are given without a picture'):
         run_matmul(1, 8, [spec])
 
@@ -192,7 +228,8 @@ def test_trained_weights_are_narrowed_and_get_classes_that_never_win(tmp_path):
 def test_a_pipeline_is_timed_and_scored(tmp_path):
     scenes = dict(type='StreetSceneDataset', length=2, size=(64, 128))
     report = run_pipeline(tmp_path, load_picture(None, (64, 128)), 1, (32, 64), memory=False, scored=scenes)
-    assert [row['name'] for row in report.rows] == ['mmseg inference_model', 'Predictor, head 1024']
+    assert [row['name'] for row in report.rows] == [
+        'mmseg inference_model', 'mmseg inference_model, memory kept', 'Predictor, head 1024']
     found = report.checks['scored']
     assert found['pictures'] == 2 and found['same_pixels'] > 0.95
     first, second = found['mIoU'].values()
