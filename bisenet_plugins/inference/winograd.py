@@ -18,6 +18,10 @@ OUT, IN = 4, 6
 TILES_AT_ONCE = 1024
 """Tiles in one batch of matrix products: enough that these run at full rate, few enough to bound the memory."""
 
+FEWEST_TILES, FEWEST_KERNELS = 32, 128 * 256
+"""Where it begins to pay, as measured on a CPU: with fewer tiles or fewer pairs of channels, transforming and moving
+costs more than the multiplications that are saved."""
+
 POINTS = (0.0, 0.625, -0.625, 1.5, -1.5)
 """Where the polynomials are evaluated, and at infinity. The paper's 1, -1, 2 and -2 make short sums; matrix products do
 not need them short, and these points leave about half of the rounding errors, a third of the largest."""
@@ -61,18 +65,19 @@ class WinogradConv(nn.Module):
         - Output: ``(N, K, H, W)`` float32, channels-last.
 
     Note:
-        The result differs from the plain convolution's by float noise, of which it has about five times as much. It
-        pays from 128 channels on; below, moving the tiles costs more than it saves.
+        The result differs from the plain convolution's by float noise, of which it has about five times as much. Maps
+        of few tiles are convolved plainly.
 
     Source:
         Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, Section 4.3.
 
     Example:
-        >>> conv, x = nn.Conv2d(128, 128, 3, padding=1), torch.rand(1, 128, 9, 13)
+        >>> conv, x = nn.Conv2d(128, 256, 3, padding=1), torch.rand(1, 128, 25, 29)
         >>> with torch.inference_mode():
         ...     torch.testing.assert_close(WinogradConv(conv)(x), conv(x), rtol=1e-4, atol=1e-4)
     """
 
+    weight: Tensor
     kernels: Tensor
     bias: Tensor | None
     to_in: Tensor
@@ -83,6 +88,7 @@ class WinogradConv(nn.Module):
         self.in_channels, self.out_channels, self.groups = conv.in_channels, conv.out_channels, 1
         self.kernel_size, self.stride, self.form = conv.kernel_size, conv.stride, 'Winograd'
         self.relu = relu
+        self.register_buffer('weight', conv.weight.detach())
         to_in, to_kernel, to_out = tile_transforms()
         kernels = torch.einsum('ai,bj,kcij->abck', to_kernel, to_kernel, conv.weight.detach().double())
         self.register_buffer('kernels', kernels.flatten(0, 1).float().contiguous())  # (36, C, K)
@@ -104,6 +110,7 @@ class WinogradConv(nn.Module):
             and conv.padding_mode == 'zeros'
             and conv.groups == 1
             and min(conv.in_channels, conv.out_channels) >= 128
+            and conv.in_channels * conv.out_channels >= FEWEST_KERNELS
             and conv.weight.dtype == torch.float32
         )
 
@@ -111,6 +118,9 @@ class WinogradConv(nn.Module):
         """Return ``(N, K, H, W)``."""
         count, height, width = x.shape[0], x.shape[2], x.shape[3]
         rows, columns = -(-height // OUT), -(-width // OUT)
+        if count * rows * columns < FEWEST_TILES:
+            plain = F.conv2d(x, self.weight, self.bias, padding=1)
+            return plain.relu_() if self.relu else plain
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, OUT * columns + 1 - width, 1, OUT * rows + 1 - height))
         out = x.new_empty(count, OUT * rows, OUT * columns, self.out_channels)
         step = max(1, TILES_AT_ONCE // (count * columns))

@@ -23,7 +23,8 @@ def test_the_matrices_compute_a_correlation_exactly():
 @pytest.mark.parametrize('relu', [True, False])
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('size', [(16, 24), (13, 6), (1, 1), (45, 60)])
-def test_maps_are_the_convolutions(size, bias, relu, channels_last):
+def test_maps_are_the_convolutions(monkeypatch, size, bias, relu, channels_last):
+    monkeypatch.setattr(winograd, 'FEWEST_TILES', 0)
     torch.manual_seed(0)
     conv = nn.Conv2d(128, 136, 3, padding=1, bias=bias)
     x = torch.randn(2, 128, *size)
@@ -46,9 +47,19 @@ def test_noise_stays_near_that_of_a_plain_convolution():
     assert (fast - exact).abs().max() < 1e-5 * exact.abs().max()
 
 
+@pytest.mark.parametrize('relu', [True, False])
+def test_maps_of_few_tiles_are_convolved_plainly(relu):
+    conv, x = nn.Conv2d(128, 256, 3, padding=1), torch.randn(1, 128, 20, 24)
+    with torch.inference_mode():
+        wanted = conv(x).relu() if relu else conv(x)
+        layer = WinogradConv(conv, relu)
+        torch.testing.assert_close(layer(x), wanted, rtol=0, atol=0)
+        assert not torch.equal(layer(torch.cat([x, x]))[:1], wanted), '60 tiles are enough'
+
+
 @pytest.mark.parametrize('at_once', [1, 7, 30])
 def test_strips_of_tiles_join_without_a_seam(monkeypatch, at_once):
-    layer = WinogradConv(nn.Conv2d(128, 128, 3, padding=1))
+    layer = WinogradConv(nn.Conv2d(128, 256, 3, padding=1))
     x = torch.randn(2, 128, 21, 18)
     with torch.inference_mode():
         whole = layer(x)
@@ -59,20 +70,20 @@ def test_strips_of_tiles_join_without_a_seam(monkeypatch, at_once):
 @pytest.mark.parametrize(('fits', 'options'), [
     (True, dict()), (True, dict(bias=False)), (False, dict(stride=2)), (False, dict(dilation=2, padding=2)),
     (False, dict(groups=2)), (False, dict(padding=0)), (False, dict(padding='same')), (False, dict(kernel_size=5)),
-    (False, dict(padding_mode='reflect')), (False, dict(in_channels=64)), (False, dict(out_channels=19)),
-    (False, dict(dtype=torch.float64))])
+    (False, dict(padding_mode='reflect')), (False, dict(out_channels=128)),
+    (False, dict(in_channels=64, out_channels=512)), (False, dict(dtype=torch.float64))])
 def test_only_wide_plain_convolutions_fit(fits, options):
-    layer = nn.Conv2d(**{'in_channels': 128, 'out_channels': 128, 'kernel_size': 3, 'padding': 1, **options})
+    layer = nn.Conv2d(**{'in_channels': 128, 'out_channels': 256, 'kernel_size': 3, 'padding': 1, **options})
     assert WinogradConv.fits(layer) == fits
     assert use_winograd(nn.Sequential(layer)) == fits
-    assert not WinogradConv.fits(nn.ConvTranspose2d(128, 128, 3, padding=1))
+    assert not WinogradConv.fits(nn.ConvTranspose2d(128, 256, 3, padding=1))
 
 
 @pytest.mark.parametrize('act_cfg', [dict(type='ReLU'), dict(type='ReLU6'), None])
 def test_the_relu_behind_is_taken_in(act_cfg):
-    layer = ConvModule(128, 128, 3, padding=1, norm_cfg=dict(type='BN'), act_cfg=act_cfg).eval()
+    layer = ConvModule(128, 256, 3, padding=1, norm_cfg=dict(type='BN'), act_cfg=act_cfg).eval()
     nn.init.uniform_(layer.bn.running_var, 0.5, 2)
-    x = torch.randn(1, 128, 9, 9)
+    x = torch.randn(1, 128, 22, 23)
     fast = fast_form(layer)
     assert type(fast.conv) is WinogradConv and type(layer.conv) is nn.Conv2d
     assert fast.conv.relu == (act_cfg == dict(type='ReLU')) == isinstance(getattr(fast, 'activate', None), nn.Identity)
@@ -82,6 +93,6 @@ def test_the_relu_behind_is_taken_in(act_cfg):
 
 
 def test_a_network_in_another_precision_or_on_meta_stays():
-    net = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1)).eval()
+    net = nn.Sequential(nn.Conv2d(128, 256, 3, padding=1)).eval()
     assert type(fast_form(net.double())[0]) is nn.Conv2d
     assert type(fast_form(net.float().to('meta'))[0]) is nn.Conv2d
