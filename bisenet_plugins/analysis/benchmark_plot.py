@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from ..files import write_atomically
 
@@ -46,6 +47,8 @@ def plot_speed(
     axis.legend(fontsize=8, loc='center left', bbox_to_anchor=(1, 0.5))
     if key == 'gmacs':
         axis.set_yscale('log')
+        for use in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            use(ScalarFormatter())
     axis.set_xlabel('frames a second (median, from a decoded picture to its class map)')
     axis.set_ylabel('mIoU in percent' if key == 'miou' else 'multiply-adds of the network in thousand millions')
     axis.margins(0.15)
@@ -67,7 +70,7 @@ def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> N
         content = json.load(opened)
     if content.get('benchmark') != 'scaling':
         raise ValueError(f'{file} is of the benchmark {content.get("benchmark")!r}, scaling is wanted')
-    figure = Figure(figsize=(7, 4.5), dpi=100, layout='constrained')
+    figure = Figure(figsize=(8, 4.5), dpi=100, layout='constrained')
     axis = figure.subplots()
     pixels = [row['megapixels'] for row in content['rows']]
     for stage, exponent in content['checks']['exponents'].items():
@@ -76,7 +79,7 @@ def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> N
     axis.set_xlabel('million pixels')
     axis.set_ylabel('milliseconds (median)')
     axis.grid(alpha=0.3, which='both')
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc='center left', bbox_to_anchor=(1, 0.5))
     _write(figure, out)
 
 
