@@ -22,8 +22,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--opacity', type=float, default=0.5, help='weight of the colours in an overlay, 0 to 1')
     parser.add_argument('--device', default='cpu', help='where the network runs (default: %(default)s)')
     parser.add_argument('--runtime', choices=['auto', 'pytorch', 'openvino'], default='auto',
-                        help='what computes the network; auto takes OpenVINO where it is installed, the device is the '
-                        'CPU, and there is a video or so many pictures that its start pays (default: auto)')
+                        help='what computes the network; auto is PyTorch, but for a video or 100 pictures and more it '
+                        'times PyTorch and OpenVINO, where that is installed, and keeps the faster (default: auto)')
     parser.add_argument('--batch-size', type=int, default=1, help='frames of a video segmented together')
     parser.add_argument('--max-frames', type=int, help='frames taken from each video or camera')
     parser.add_argument('--recursive', action='store_true', help='look into folders of folders')

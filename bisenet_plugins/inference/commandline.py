@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -34,7 +33,7 @@ from .visualize import as_palette
 __all__ = ['run_predict']
 
 MANY = 100
-"""So many pictures repay the seconds that OpenVINO takes to convert a network."""
+"""So many pictures repay the seconds in which a network is converted and both runtimes are timed."""
 
 
 def run_predict(args: Namespace, demo_dir: Path) -> int:
@@ -75,7 +74,9 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
 def _predictor(args: Namespace, demo_dir: Path, many: bool) -> tuple[Callable[[Any], Any], np.ndarray]:
     """Load a deployed model, or a network; and the colours of its classes."""
     if args.model is None:
-        predictor = _settled(_network(args, demo_dir), args.runtime == 'auto' and many and args.device == 'cpu')
+        predictor = _network(args, demo_dir, 'fastest' if many else 'pytorch')
+        if predictor.runtime != 'fastest':
+            predictor.network  # noqa: B018, what is wrong with it is found out before the first picture
         return predictor, predictor.palette
     if args.runtime != 'auto':
         raise ValueError(f'--model has a runtime of its own, --runtime {args.runtime} cannot change it')
@@ -88,24 +89,9 @@ def _predictor(args: Namespace, demo_dir: Path, many: bool) -> tuple[Callable[[A
     return deployed, as_palette(colours.tolist() if len(colours) else None, deployed.artifact.num_classes)
 
 
-def _settled(predictor: Predictor, long: bool) -> Predictor:
-    """Make the network ready, for a long run in OpenVINO where it is installed and can convert the network."""
-    chosen = long and importlib.util.find_spec('openvino') is not None
-    if chosen:
-        predictor.runtime = 'openvino'
-    try:
-        predictor.network  # noqa: B018
-    except ValueError as error:
-        if not chosen:
-            raise
-        print(f'note: {error}; PyTorch computes it', file=sys.stderr)
-        predictor.runtime = 'pytorch'
-    return predictor
-
-
-def _network(args: Namespace, demo_dir: Path) -> Predictor:
+def _network(args: Namespace, demo_dir: Path, best: str) -> Predictor:
     """Load the network that is named, else the first that comes with the package, else the demo's."""
-    runtime = 'pytorch' if args.runtime == 'auto' else args.runtime
+    runtime = best if args.runtime == 'auto' else args.runtime
     if (args.config or args.checkpoint) and args.pretrained:
         raise ValueError('--pretrained takes the place of --config and --checkpoint, both are given')
     if args.config and args.checkpoint:

@@ -6,9 +6,12 @@ Letters: N batch, C channels, K classes, H and W the sides of a picture in pixel
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ from .visualize import as_palette
 
 __all__ = ['Predictor', 'image_pipeline']
 
-RUNTIMES = ('pytorch', 'openvino')
+RUNTIMES = ('pytorch', 'openvino', 'fastest')
 _NOT_FOR_PICTURES = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
 
 
@@ -83,8 +86,9 @@ class Predictor:
             where the test pipeline and the data preprocessor are mmseg's plain ones. The class maps are the same,
             except where classes tie within float noise. On a CPU the process keeps the memory of large maps from then
             on (:func:`~.memory.keep_memory`).
-        runtime: What computes the fast form: ``pytorch``, or ``openvino``, which is faster on most CPUs but takes
-            seconds to start.
+        runtime: What computes the fast form: ``pytorch``; ``openvino``, which takes seconds to start; or ``fastest``,
+            which times both at the first picture and keeps the faster, PyTorch where OpenVINO is not installed or
+            cannot convert the network, or on a GPU.
 
     Shape:
         - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such pictures, of any sizes.
@@ -117,6 +121,8 @@ class Predictor:
         if runtime == 'openvino' and (not fast or torch.device(device).type != 'cpu'):
             raise ValueError(f"runtime is 'openvino', which wants fast=True and device='cpu'; got fast={fast} and "
                              f"device='{device}'")
+        if runtime == 'fastest' and not fast:
+            raise ValueError("runtime is 'fastest', which wants fast=True; got fast=False")
         if not isinstance(config, Config):
             if not Path(config).is_file():
                 raise FileNotFoundError(f'there is no config at {config}')
@@ -145,18 +151,32 @@ class Predictor:
     def network(self) -> Any:
         """The network that predicts: the fast copy, or the loaded one where ``fast`` is off."""
         if self._network is None:
-            self._network = self._form()
-            if hasattr(self._network, 'mask_dtype'):
-                self._network.mask_dtype = torch.uint8
+            self._network = self._form(self.runtime)
         return self._network
 
-    def _form(self) -> Any:
-        """Bring the network into the form that was asked for."""
+    def _form(self, runtime: str) -> Any:
+        """Bring the network into the form that a runtime computes."""
         if self.fast and self.device.type == 'cpu':
             keep_memory()
-        if self.runtime == 'openvino':
-            return openvino_form(self.model)
-        return fast_form(self.model) if self.fast else self.model
+        network = self.model
+        if self.fast:
+            network = openvino_form(self.model) if runtime == 'openvino' else fast_form(self.model)
+        if hasattr(network, 'mask_dtype'):
+            network.mask_dtype = torch.uint8
+        return network
+
+    def _choose(self, inputs: Tensor, data_samples: list[Any]) -> None:
+        """Predict a batch with every runtime there is, and keep the one that takes the least time."""
+        forms = {'pytorch': self._form('pytorch')}
+        if self.device.type == 'cpu' and importlib.util.find_spec('openvino') is not None:
+            try:
+                forms['openvino'] = self._form('openvino')
+            except ValueError as error:
+                print_log(f'{error}; PyTorch computes it', logger='current')
+        seconds = {name: _least_seconds(partial(form, inputs, data_samples, mode='predict'))
+                   for name, form in forms.items()} if len(forms) > 1 else dict.fromkeys(forms, 0.0)
+        self.runtime = min(seconds, key=seconds.__getitem__)
+        self._network = forms[self.runtime]
 
     def _short_way(self) -> Normaliser | None:
         """Make what normalises a picture in one pass, if nothing but mmseg's plain steps stands in its way."""
@@ -264,7 +284,7 @@ class Predictor:
         samples = [_packed(sample) for sample in samples]
         data = dict(inputs=[sample['inputs'] for sample in samples],
                     data_samples=[sample['data_samples'] for sample in samples])
-        data = self.network.data_preprocessor(data, False)
+        data = self.model.data_preprocessor(data, False)
         return data['inputs'], data['data_samples']
 
     @torch.inference_mode()
@@ -278,6 +298,8 @@ class Predictor:
         masks: list[np.ndarray] = [np.empty(0, np.uint8)] * len(images)
         for numbers in groups.values():
             inputs, data_samples = self.normalise([samples[number] for number in numbers])
+            if self._network is None and self.runtime == 'fastest':
+                self._choose(inputs, data_samples)
             results = self.network(inputs, data_samples, mode='predict')
             for number, result in zip(numbers, results, strict=True):
                 masks[number] = result.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
@@ -289,3 +311,14 @@ def _packed(sample: dict[str, Any]) -> dict[str, Any]:
     if 'inputs' in sample:
         return sample
     return dict(sample, inputs=torch.from_numpy(np.ascontiguousarray(sample['img'].transpose(2, 0, 1))))
+
+
+def _least_seconds(call: Callable[[], Any], tries: int = 3) -> float:
+    """Call once to warm up, then several times; return the least time."""
+    call()
+    seconds = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

@@ -91,7 +91,7 @@ def load_pretrained(
         name: One of :func:`pretrained_names`, such as ``bisenetv2-camvid``.
         device: Where the network runs, such as ``cpu`` or ``cuda:0``.
         folder: Where ``index.json`` lies; None is the package's own folder.
-        runtime: ``pytorch`` or ``openvino``, as in :class:`~bisenet_plugins.inference.Predictor`.
+        runtime: ``pytorch``, ``openvino`` or ``fastest``, as in :class:`~bisenet_plugins.inference.Predictor`.
 
     Returns:
         A function from a BGR picture to its class map; its ``classes``, ``palette``, ``model`` and ``cfg`` are there

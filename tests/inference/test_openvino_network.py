@@ -1,6 +1,7 @@
 """OpenVINO in the place of PyTorch gives what the network gives."""
 
 import importlib.util
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bisenet_plugins.deploy.errors import MissingBackendError
+from bisenet_plugins.inference import predictor
 from bisenet_plugins.inference.openvino_network import openvino_form
 from bisenet_plugins.inference.predictor import Predictor
 
@@ -93,7 +95,44 @@ def test_without_openvino_the_extra_is_named(small_config, monkeypatch):
         openvino_form(Predictor(small_config).model)
 
 
+@installed
+@pytest.mark.parametrize('winner', ['pytorch', 'openvino'])
+def test_the_faster_runtime_is_kept(small_config, monkeypatch, winner):
+    seconds = iter([0.1, 0.2] if winner == 'pytorch' else [0.2, 0.1])  # there is no third: they are timed once
+    monkeypatch.setattr(predictor, '_least_seconds', lambda call: (call(), next(seconds))[1])
+    plain, fastest = Predictor(small_config), Predictor(small_config, runtime='fastest')
+    trained(plain.model)
+    fastest.model.load_state_dict(plain.model.state_dict())
+    picture = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    for _ in range(2):
+        np.testing.assert_array_equal(fastest([picture, picture])[1], plain(picture))
+    assert fastest.runtime == winner
+
+
+@installed
+def test_what_cannot_be_converted_stays_with_pytorch(small_config, monkeypatch):
+    def refuse(model):
+        raise ValueError('OpenVINO cannot convert it')
+
+    monkeypatch.setattr(predictor, 'openvino_form', refuse)
+    network = Predictor(small_config, runtime='fastest')
+    assert network(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32) and network.runtime == 'pytorch'
+
+
+def test_without_openvino_the_fastest_is_pytorch(small_config, monkeypatch):
+    network = Predictor(small_config, runtime='fastest')
+    monkeypatch.setattr(predictor.importlib.util, 'find_spec', lambda name: None)
+    monkeypatch.setattr(predictor, '_least_seconds', lambda call: pytest.fail('there is nothing to compare'))
+    assert network(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32) and network.runtime == 'pytorch'
+
+
+def test_the_least_time_leaves_out_the_first_call():
+    pauses = iter([0.3, 0.02, 0.01, 0.02])
+    assert 0.01 <= predictor._least_seconds(lambda: time.sleep(next(pauses))) < 0.02
+
+
 @pytest.mark.parametrize('options, sentence', [
+    (dict(runtime='fastest', fast=False), "runtime is 'fastest', which wants fast=True"),
     (dict(runtime='tvm'), "runtime is 'tvm'; it must be one of"),
     (dict(runtime='openvino', fast=False), "runtime is 'openvino', which wants fast=True"),
     (dict(runtime='openvino', device='cuda'), "got fast=True and device='cuda'")])
