@@ -117,15 +117,9 @@ def _openvino_layers(subject: Subject, image: np.ndarray, rounds: int) -> tuple[
     array = np.ascontiguousarray(inputs.numpy() if isinstance(inputs, Tensor) else inputs)
     times, whole = subject.network.layer_times(array, rounds)
     timed = []
-    for operation, ms in times:
-        if operation is None or not operation.get_type_name().endswith('Convolution'):
-            continue
-        weight, output = list(operation.input_value(1).shape), list(operation.output(0).shape)
-        groups = weight.pop(0) if operation.get_type_name() == 'GroupConvolution' else 1
-        kernel = (weight[2], weight[3])
-        kind = kind_of(groups * weight[0], groups * weight[1], groups, kernel, operation.get_attributes()['strides'][0],
-                       '')
-        timed.append((kind, ms, int(np.prod(output)) * int(np.prod(weight[1:])) / 1e9))
+    for (groups, out_channels, in_channels, height, width), output, stride, ms in times:
+        kind = kind_of(groups * out_channels, groups * in_channels, groups, (height, width), stride, '')
+        timed.append((kind, ms, int(np.prod(output)) * in_channels * height * width / 1e9))
     return timed, whole
 
 

@@ -193,28 +193,36 @@ class OpenVINOSession(Session):
         return self._scores.get_output_tensor(0).data.copy()
 
 
-    def layer_times(self, inputs: np.ndarray, rounds: int = 5) -> tuple[list[tuple[Any, float]], float]:
-        """Time every operation, in a copy of the model that measures.
+    def layer_times(
+        self, inputs: np.ndarray, rounds: int = 5
+    ) -> tuple[list[tuple[list[int], list[int], int, float]], float]:
+        """Time every convolution, in a copy of the model that measures.
 
         Args:
             inputs: A batch in the model's layout.
             rounds: Runs whose mean is taken, the first one included.
 
         Returns:
-            Milliseconds for each operation of the ``openvino.Model``, whose shapes are those of this batch, with None
-            in an operation's place for what the runtime added; and milliseconds of the whole.
+            For each convolution its weight's shape with the groups first, its output's shape, its stride and its
+            milliseconds; and the milliseconds of the whole.
         """
         model = self._model.clone()
         model.reshape(list(inputs.shape))
         request = self._compile(model, PERF_COUNT=True)
-        operations = {operation.get_friendly_name(): operation for operation in model.get_ordered_ops()}
+        found = {}
+        for operation in model.get_ordered_ops():
+            kind = operation.get_type_name()
+            if kind in ('Convolution', 'GroupConvolution'):
+                weight = [1, *operation.input_value(1).shape][-5:]
+                found[operation.get_friendly_name()] = (
+                    [int(side) for side in weight], [int(side) for side in operation.output(0).shape],
+                    int(operation.get_attributes()['strides'][0]))
         start = time.perf_counter()
         for _ in range(rounds):
             request.infer([inputs])
         whole = 1000 * (time.perf_counter() - start) / rounds
-        times = [(operations.get(entry.node_name), 1000 * entry.real_time.total_seconds())
-                 for entry in request.get_profiling_info()]  # means over all runs so far
-        return times, whole
+        times = {entry.node_name: 1000 * entry.real_time.total_seconds() for entry in request.get_profiling_info()}
+        return [(*shapes, times[name]) for name, shapes in found.items() if name in times], whole
 
 
 class TensorRTSession(Session):
