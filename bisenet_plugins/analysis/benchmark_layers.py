@@ -5,6 +5,7 @@ Letters: C input and K output channels, H and W the sides of a picture in pixels
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from .benchmark import interleave
 from .benchmark_subjects import Subject
 
 __all__ = ['layer_table']
@@ -96,7 +98,9 @@ def _torch_layers(network: nn.Module, run: Callable[[], Any], rounds: int) -> tu
     hooks = [hook for module in layers
              for hook in (module.register_forward_pre_hook(start), module.register_forward_hook(end))]
     try:
-        whole = _mean_ms(run, rounds, spent.clear)
+        run()
+        spent.clear()  # the first run warms up
+        whole = 1000 * statistics.fmean(interleave(dict(run=run), rounds, warmup=0)['run'])
     finally:
         for hook in hooks:
             hook.remove()
@@ -117,17 +121,8 @@ def _openvino_layers(subject: Subject, image: np.ndarray, rounds: int) -> tuple[
     array = np.ascontiguousarray(inputs.numpy() if isinstance(inputs, Tensor) else inputs)
     times, whole = subject.network.layer_times(array, rounds)
     timed = []
-    for (groups, out_channels, in_channels, height, width), output, stride, ms in times:
-        kind = kind_of(groups * out_channels, groups * in_channels, groups, (height, width), stride, '')
-        timed.append((kind, ms, int(np.prod(output)) * in_channels * height * width / 1e9))
+    for layer in times:
+        groups, out_channels, in_channels, height, width = layer.weight
+        kind = kind_of(groups * out_channels, groups * in_channels, groups, (height, width), layer.stride, '')
+        timed.append((kind, layer.ms, int(np.prod(layer.output)) * in_channels * height * width / 1e9))
     return timed, whole
-
-
-def _mean_ms(run: Callable[[], Any], rounds: int, ready: Callable[[], Any]) -> float:
-    """Run once to warm up, then several times; return the mean in milliseconds."""
-    run()
-    ready()
-    start = time.perf_counter()
-    for _ in range(rounds):
-        run()
-    return 1000 * (time.perf_counter() - start) / rounds

@@ -23,7 +23,7 @@ from torch import Tensor
 from .errors import DeployError, require
 from .half import to_float16
 from .quantize import Calibration, quantize_onnx, quantize_openvino
-from .sessions import Session, open_session, runtime_module
+from .sessions import Session, open_session, openvino_core, runtime_module
 from .tensorrt_build import build_engine
 
 __all__ = ['OnnxRuntimeManager', 'OpenVINOManager', 'SessionWrapper', 'TensorRTManager', 'TensorRTRTXManager']
@@ -202,7 +202,7 @@ class OpenVINOManager(_Manager):
         files = []
         for path in ir_files:
             target = os.path.join(work_dir, os.path.basename(path).replace('.onnx', '.xml'))
-            model = openvino.Core().read_model(path)
+            model = openvino_core().read_model(path)
             if precision == 'int8':
                 model = quantize_openvino(model, _needs_calibration(calibration))
             openvino.save_model(model, target, compress_to_fp16=precision == 'fp16')

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .errors import DeployError, NoGpuError, require
 
 __all__ = ['OnnxRuntimeSession', 'OpenVINOSession', 'Session', 'TensorRTSession', 'has_gpu', 'open_session',
-           'runtime_module']
+           'openvino_core', 'runtime_module']
 
 SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml', 'tensorrt': '.engine', 'tensorrt-rtx': '.engine'}
 
@@ -39,6 +40,22 @@ def runtime_module(backend: str) -> str:
     if backend not in SUFFIXES:
         raise ValueError(f'backend is {backend!r}; it must be one of {tuple(SUFFIXES)}')
     return backend.replace('-', '_')
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """Return the process's one ``openvino.Core``, which stays until the process ends.
+
+    A core that compiles gives its thread a stack for signals (Intel's AMX needs a larger one), and puts the one before
+    back when it goes. Of two cores that go in the order they came, the second puts the freed stack of the first back:
+    the next signal that Python handles, such as that of an ended worker of a data loader, ends the process.
+
+    Raises:
+        MissingBackendError: If openvino is missing.
+    """
+    require('openvino')
+    import openvino
+    return openvino.Core()
 
 
 class Session(ABC):
@@ -135,9 +152,7 @@ class OpenVINOSession(Session):
     """
 
     def __init__(self, path: str, threads: int = 0) -> None:
-        require('openvino')
-        import openvino
-        self._start(openvino.Core().read_model(path), threads)
+        self._start(openvino_core().read_model(path), threads)
 
     @classmethod
     def from_model(cls, model: Any, threads: int = 0) -> OpenVINOSession:
@@ -152,8 +167,6 @@ class OpenVINOSession(Session):
         return session
 
     def _start(self, model: Any, threads: int) -> None:
-        import openvino
-        self._core = openvino.Core()
         self._model = model
         self._options: dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
         if threads:
@@ -162,7 +175,7 @@ class OpenVINOSession(Session):
         self._scores: Any = None
 
     def _compile(self, model: Any, **options: Any) -> Any:
-        return self._core.compile_model(model, 'CPU', {**self._options, **options}).create_infer_request()
+        return openvino_core().compile_model(model, 'CPU', {**self._options, **options}).create_infer_request()
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Compute the model's output.
@@ -192,10 +205,7 @@ class OpenVINOSession(Session):
         self._scores.infer([inputs])
         return self._scores.get_output_tensor(0).data.copy()
 
-
-    def layer_times(
-        self, inputs: np.ndarray, rounds: int = 5
-    ) -> tuple[list[tuple[list[int], list[int], int, float]], float]:
+    def layer_times(self, inputs: np.ndarray, rounds: int = 5) -> tuple[list[ConvolutionTime], float]:
         """Time every convolution, in a copy of the model that measures.
 
         Args:
@@ -203,26 +213,38 @@ class OpenVINOSession(Session):
             rounds: Runs whose mean is taken, the first one included.
 
         Returns:
-            For each convolution its weight's shape with the groups first, its output's shape, its stride and its
-            milliseconds; and the milliseconds of the whole.
+            The convolutions, and the milliseconds of the whole.
         """
         model = self._model.clone()
         model.reshape(list(inputs.shape))
         request = self._compile(model, PERF_COUNT=True)
-        found = {}
-        for operation in model.get_ordered_ops():
-            kind = operation.get_type_name()
-            if kind in ('Convolution', 'GroupConvolution'):
-                weight = [1, *operation.input_value(1).shape][-5:]
-                found[operation.get_friendly_name()] = (
-                    [int(side) for side in weight], [int(side) for side in operation.output(0).shape],
-                    int(operation.get_attributes()['strides'][0]))
         start = time.perf_counter()
         for _ in range(rounds):
             request.infer([inputs])
         whole = 1000 * (time.perf_counter() - start) / rounds
-        times = {entry.node_name: 1000 * entry.real_time.total_seconds() for entry in request.get_profiling_info()}
-        return [(*shapes, times[name]) for name, shapes in found.items() if name in times], whole
+        spent = {entry.node_name: 1000 * entry.real_time.total_seconds() for entry in request.get_profiling_info()}
+        return [ConvolutionTime(
+            weight=tuple([1, *operation.input_value(1).shape][-5:]), output=tuple(operation.output(0).shape),
+            stride=int(operation.get_attributes()['strides'][0]), ms=spent[operation.get_friendly_name()])
+            for operation in model.get_ordered_ops()
+            if operation.get_type_name() in ('Convolution', 'GroupConvolution')
+            and operation.get_friendly_name() in spent], whole
+
+
+class ConvolutionTime(NamedTuple):
+    """How long one convolution takes.
+
+    Args:
+        weight: ``(groups, K / groups, C / groups, height, width)``.
+        output: ``(N, K, h, w)``.
+        stride: Stride.
+        ms: Milliseconds.
+    """
+
+    weight: tuple[int, ...]
+    output: tuple[int, ...]
+    stride: int
+    ms: float
 
 
 class TensorRTSession(Session):

@@ -40,7 +40,10 @@ def release_memory() -> bool:
     Returns:
         Whether it took effect.
     """
-    return _set(USUAL) and bool(ctypes.CDLL(None).malloc_trim(0) in (0, 1))
+    done = _set(USUAL)
+    if done:
+        ctypes.CDLL(None).malloc_trim(0)
+    return done
 
 
 def _set(options: dict[int, int]) -> bool:
