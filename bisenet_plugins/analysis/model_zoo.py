@@ -95,7 +95,7 @@ def zoo_configs(root: str | Path) -> list[Path]:
 
 
 def best_metric(log: str | Path, key: str = 'mIoU') -> float:
-    """Find the best value of a metric in a log of mmengine.
+    """Find the best value of a metric in a log of mmengine, to two places (a log of several processes has float32).
 
     Args:
         log: A ``scalars.json`` of mmengine, one JSON object in a line, or a text log.
@@ -108,7 +108,7 @@ def best_metric(log: str | Path, key: str = 'mIoU') -> float:
     values = [float(v) for v in re.findall(rf'(?<!\w){key}"?: (\d+(?:\.\d+)?)', text)]
     if not values:
         raise ValueError(f'log must hold {key}, but {log} does not')
-    return max(values)
+    return round(max(values), 2)
 
 
 def read_entries(root: str | Path, folder: str) -> list[ZooEntry]:

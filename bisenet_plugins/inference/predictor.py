@@ -149,7 +149,13 @@ class Predictor:
 
     @property
     def network(self) -> Any:
-        """The network that predicts: the fast copy, or the loaded one where ``fast`` is off."""
+        """The network that predicts: the fast copy, or the loaded one where ``fast`` is off.
+
+        Raises:
+            RuntimeError: If it is still to be chosen, at the first picture.
+        """
+        if self._network is None and self.runtime == 'fastest':
+            raise RuntimeError("runtime is 'fastest', which chooses the network at the first picture; ask after it")
         if self._network is None:
             self._network = self._form(self.runtime)
         return self._network

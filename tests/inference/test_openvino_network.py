@@ -143,6 +143,8 @@ def test_what_cannot_be_converted_stays_with_pytorch(small_config, monkeypatch):
 
 def test_without_openvino_the_fastest_is_pytorch(small_config, monkeypatch):
     network = Predictor(small_config, runtime='fastest')
+    with pytest.raises(RuntimeError, match='chooses the network at the first picture'):
+        network.network  # noqa: B018, there is none yet
     monkeypatch.setattr(predictor.importlib.util, 'find_spec', lambda name: None)
     monkeypatch.setattr(predictor, '_least_seconds', lambda call: pytest.fail('there is nothing to compare'))
     assert network(np.zeros((32, 32, 3), np.uint8)).shape == (32, 32) and network.runtime == 'pytorch'
