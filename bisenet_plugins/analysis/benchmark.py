@@ -237,7 +237,7 @@ class Report:
                  if key not in ('name', 'ms', 'stages_ms')]
         stages = list(dict.fromkeys(stage for row in self.rows for stage in row.get('stages_ms', {})))
         head = ['name', 'p50 ms', 'p90 ms', 'p99 ms', 'a second', *stages, *extra]
-        lines = [head, ['---'] * len(head)]
+        lines = []
         for row in self.rows:
             ms = row.get('ms')
             times = [f'{ms[key]:.2f}' for key in ('p50', 'p90', 'p99')] if ms else [''] * 3
@@ -245,15 +245,18 @@ class Report:
             lines.append([row['name'], *times, f'{1000 / ms["p50"]:.1f}' if ms else '',
                           *(f'{parts[stage]["p50"]:.2f}' if stage in parts else '' for stage in stages),
                           *(str(row.get(key, '')) for key in extra)])
-        text = ['| ' + ' | '.join(line) + ' |' if line[0] != '---' else '|' + '|'.join(line) + '|' for line in lines]
+        text = _markdown(head, lines)
         text += [f'{row["of"]} / {row["over"]}: {row["of_medians"]:.2f} x ({row["p10"]:.2f} to {row["p90"]:.2f})'
                  for row in self.ratios]
         for name, value in self.checks.items():
             if isinstance(value, list):
                 keys = list(dict.fromkeys(key for row in value for key in row))
-                cells = [keys, *([str(row.get(key, '')) for key in keys] for row in value)]
-                text += ['', f'{name}:', *('| ' + ' | '.join(line) + ' |' for line in cells)]
-                text.insert(-len(value), '|' + '---|' * len(keys))
+                text += ['', f'{name}:', *_markdown(keys, [[str(row.get(key, '')) for key in keys] for row in value])]
             else:
                 text.append(f'{name}: {value}')
         return '\n'.join(text)
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Return the lines of a table."""
+    return [f'| {" | ".join(head)} |', '|' + '---|' * len(head), *(f'| {" | ".join(row)} |' for row in rows)]

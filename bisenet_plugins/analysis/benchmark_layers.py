@@ -39,9 +39,8 @@ def layer_table(subject: Subject, image: np.ndarray, rounds: int = 10) -> list[d
     Note:
         Timing each layer takes time itself, a few microseconds a layer.
     """
-    run = subject.network_alone(image)
     if isinstance(subject.network, nn.Module):
-        timed, whole = _torch_layers(subject.network, run, rounds)
+        timed, whole = _torch_layers(subject.network, subject.network_alone(image), rounds)
     elif hasattr(subject.network, 'layer_times'):
         timed, whole = _openvino_layers(subject, image, rounds)
     else:
