@@ -1,6 +1,6 @@
-# Second and last stage for MobileNetV2 as semantic branch, after
-# bisenetv2_mobilenetv2-bga_1xb8-cpu-1.5k_camvid-192x256: larger crops, averaged weights,
-# drawn scenes and Lovasz-Softmax at once, which the network with the paper's branch got one after the other.
+# Second stage for MobileNetV2 as semantic branch, after bisenetv2_mobilenetv2-bga_1xb8-cpu-1.5k_camvid-192x256, and
+# once more from its own weights the third and last: larger crops, averaged weights, drawn scenes and Lovasz-Softmax at
+# once, which the network with the paper's branch got one after the other.
 _base_ = './bisenetv2_bga-ema-lovasz_2xb4-cpu-0.6k_camvid-240x320.py'
 model = dict(backbone=dict(semantic_branch=dict(_delete_=True, type='MobileNetV2')))
 max_iters = 2400
