@@ -12,8 +12,8 @@ import numpy as np
 
 from .errors import DeployError, NoGpuError, require
 
-__all__ = ['OnnxRuntimeSession', 'OpenVINOSession', 'Session', 'TensorRTSession', 'has_gpu', 'open_session',
-           'openvino_core', 'runtime_module']
+__all__ = ['ConvolutionTime', 'OnnxRuntimeSession', 'OpenVINOSession', 'Session', 'TensorRTSession', 'has_gpu',
+           'open_session', 'openvino_core', 'runtime_module']
 
 SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml', 'tensorrt': '.engine', 'tensorrt-rtx': '.engine'}
 
@@ -136,6 +136,22 @@ class OnnxRuntimeSession(Session):
         return self._scores.run(None, {self._scores.get_inputs()[0].name: inputs})[-1]
 
 
+class ConvolutionTime(NamedTuple):
+    """How long one convolution takes.
+
+    Args:
+        weight: ``(groups, K / groups, C / groups, height, width)``.
+        output: ``(N, K, h, w)``.
+        stride: Stride.
+        ms: Milliseconds.
+    """
+
+    weight: tuple[int, ...]
+    output: tuple[int, ...]
+    stride: int
+    ms: float
+
+
 class OpenVINOSession(Session):
     """An OpenVINO model on the CPU.
 
@@ -223,28 +239,14 @@ class OpenVINOSession(Session):
             request.infer([inputs])
         whole = 1000 * (time.perf_counter() - start) / rounds
         spent = {entry.node_name: 1000 * entry.real_time.total_seconds() for entry in request.get_profiling_info()}
-        return [ConvolutionTime(
-            weight=tuple([1, *operation.input_value(1).shape][-5:]), output=tuple(operation.output(0).shape),
-            stride=int(operation.get_attributes()['strides'][0]), ms=spent[operation.get_friendly_name()])
-            for operation in model.get_ordered_ops()
-            if operation.get_type_name() in ('Convolution', 'GroupConvolution')
-            and operation.get_friendly_name() in spent], whole
-
-
-class ConvolutionTime(NamedTuple):
-    """How long one convolution takes.
-
-    Args:
-        weight: ``(groups, K / groups, C / groups, height, width)``.
-        output: ``(N, K, h, w)``.
-        stride: Stride.
-        ms: Milliseconds.
-    """
-
-    weight: tuple[int, ...]
-    output: tuple[int, ...]
-    stride: int
-    ms: float
+        layers = []
+        for operation in model.get_ordered_ops():
+            name = operation.get_friendly_name()
+            if operation.get_type_name() in ('Convolution', 'GroupConvolution') and name in spent:
+                weight = tuple([1, *operation.input_value(1).shape][-5:])  # one group where the shape names none
+                stride = int(operation.get_attributes()['strides'][0])
+                layers.append(ConvolutionTime(weight, tuple(operation.output(0).shape), stride, spent[name]))
+        return layers, whole
 
 
 class TensorRTSession(Session):
