@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmseg.datasets.basesegdataset import BaseSegDataset
@@ -19,6 +20,9 @@ class CamVidDataset(BaseSegDataset):
     Args:
         img_suffix: End of the image files' names.
         seg_map_suffix: End of the label files' names.
+        drives: Drives to keep, out of ``0001TP``, ``0006R0``, ``0016E5`` and ``Seq05VD``, by the beginning of the
+            files' names; ``None`` keeps all. Frames of one drive resemble each other, so that only a drive that was
+            not trained on tells how a network generalises.
         kwargs: Arguments of mmseg's ``BaseSegDataset``: ``data_root``, ``data_prefix``, ``pipeline`` and others.
 
     Source:
@@ -37,8 +41,17 @@ class CamVidDataset(BaseSegDataset):
                  [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0], [0, 128, 192]])
     UNLABELLED = 11
 
-    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png', **kwargs: Any) -> None:
+    def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png',
+                 drives: Sequence[str] | None = None, **kwargs: Any) -> None:
+        self.drives = None if drives is None else tuple(drives)
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the images, of the asked drives only."""
+        samples = super().load_data_list()
+        if self.drives is None:
+            return samples
+        return [sample for sample in samples if Path(sample['img_path']).name.startswith(self.drives)]
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:

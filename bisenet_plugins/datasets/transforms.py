@@ -38,6 +38,9 @@ class RandomScaleCropWarp(BaseTransform):
         keep_ratio: Fit the scaled picture into ``scale`` instead of stretching it.
         cat_max_ratio: Draw another crop, ten times at most, while one class takes so great a part of the labelled
             pixels; 1 takes the first.
+        focus_classes: Classes that crops are centred on, with ``focus_prob``: one of those that the image has is drawn,
+            then one of its pixels.
+        focus_prob: Share of the crops that are centred so.
         pad_val: Values beyond the picture's right and lower edge, one a channel in the image's order, or one for all.
         seg_pad_val: Label there; also the label that ``cat_max_ratio`` leaves out.
         exact: Give the pixels that the separate transforms give. Without, where the crop is resized to a smaller
@@ -77,6 +80,8 @@ class RandomScaleCropWarp(BaseTransform):
         size: tuple[int, int] | None = None,
         keep_ratio: bool = True,
         cat_max_ratio: float = 1.0,
+        focus_classes: Sequence[int] = (),
+        focus_prob: float = 0.0,
         pad_val: float | Sequence[float] = 0,
         seg_pad_val: int = _IGNORED,
         exact: bool = True,
@@ -88,6 +93,10 @@ class RandomScaleCropWarp(BaseTransform):
             raise ValueError(f'ratio_range is {ratio_range}, two rising positive numbers are wanted')
         if not 0 < cat_max_ratio <= 1:
             raise ValueError(f'cat_max_ratio is {cat_max_ratio}, a number above 0 and at most 1 is wanted')
+        if not 0 <= focus_prob <= 1:
+            raise ValueError(f'focus_prob is {focus_prob}, a number from 0 to 1 is wanted')
+        self.focus_classes = tuple(focus_classes)
+        self.focus_prob = focus_prob
         self.scale = tuple(scale)
         self.ratio_range = tuple(ratio_range)
         self.crop_size = tuple(crop_size)
@@ -112,6 +121,21 @@ class RandomScaleCropWarp(BaseTransform):
         left = np.random.randint(0, max(scaled[1] - self.crop_size[1], 0) + 1)
         return int(top), int(left)
 
+    def draw_focus(self, label: np.ndarray | None, scaled: tuple[int, int]) -> tuple[int, int] | None:
+        """Draw the place (y, x) of the first pixel of a crop around a focus class, or nothing."""
+        if label is None or not self.focus_prob or np.random.random_sample() >= self.focus_prob:
+            return None
+        present = np.intersect1d(label, self.focus_classes)
+        if not len(present):
+            return None
+        places = np.flatnonzero(label == np.random.choice(present))
+        pixel = np.unravel_index(places[np.random.randint(len(places))], label.shape)
+        offset = []
+        for place, side, whole, crop in zip(pixel, label.shape, scaled, self.crop_size):
+            centre = (place + 0.5) * whole / side + (np.random.random_sample() - 0.5) * crop / 2
+            offset.append(int(np.clip(centre - crop / 2, 0, max(whole - crop, 0))))
+        return offset[0], offset[1]
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace image and labels."""
         image = results['img']
@@ -119,7 +143,7 @@ class RandomScaleCropWarp(BaseTransform):
         fields = results.get('seg_fields', [])
         scaled = self.draw_scale(sides)
         for attempt in range(_TRIES + 1):
-            offset = self.draw_offset(scaled)
+            offset = self.draw_focus(results.get('gt_seg_map'), scaled) or self.draw_offset(scaled)
             labels = {field: self.warp_labels(results[field], scaled, offset) for field in fields}
             last = self.cat_max_ratio == 1 or attempt == _TRIES or 'gt_seg_map' not in labels
             if last or self._is_varied(labels['gt_seg_map']):

@@ -1,5 +1,6 @@
 """Training and testing: hooks, exact resuming, safe checkpoints, and what the tools call."""
 
+from .autocast import AutocastOptimWrapper
 from .checkpoint import (
     DamagedCheckpointError,
     RefusedCheckpointError,
@@ -15,6 +16,7 @@ from .reproducible import PlacedIndex, ReproducibleTrainingHook, ResumableSample
 __all__ = [
     'AtomicCheckpointHook',
     'AtomicLocalBackend',
+    'AutocastOptimWrapper',
     'CurvesHook',
     'DamagedCheckpointError',
     'PicturesHook',

@@ -7,6 +7,8 @@ from typing import TypeVar
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
 
+from .layers import RepConvModule
+
 Network = TypeVar('Network', bound=nn.Module)
 
 
@@ -40,4 +42,8 @@ def switch_to_deploy(model: Network) -> Network:
     model.eval()
     if getattr(model, 'with_auxiliary_head', False):
         setattr(model, 'auxiliary_head', None)  # noqa: B010, the name is a segmentor's, not every module's
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, RepConvModule) and (folded := child.folded()) is not None:
+                setattr(parent, name, folded)
     return fuse_conv_bn(model)

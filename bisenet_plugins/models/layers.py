@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule
+from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer, fuse_conv_bn
 from mmengine.dist import get_world_size
+from mmengine.model import BaseModule
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
@@ -74,3 +77,72 @@ def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, 
     if x.shape[2:] == size:
         return x
     return F.interpolate(x, size=size, mode=mode, align_corners=align_corners if mode == 'bilinear' else None)
+
+
+class RepConvModule(BaseModule):
+    """Sum a 3x3 convolution, a 1x1 convolution and the input, each with its norm; one 3x3 convolution after folding.
+
+    The unit of :class:`DetailBranch` with ``reparam``: three paths train better than one and cost nothing at inference,
+    where :func:`switch_to_deploy` folds them.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: 1 or 2; the input is added where shapes agree.
+        conv_cfg: Convolution of both paths.
+        norm_cfg: Norm of every path.
+        act_cfg: Activation after the sum.
+
+    Shape:
+        - Input: ``(N, in_channels, h, w)``.
+        - Output: ``(N, out_channels, h/stride, w/stride)``, sides rounded up.
+
+    Source:
+        RepVGG (arXiv 2101.03697), Figures 2 and 4.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'), act_cfg: dict | None = dict(type='ReLU')) -> None:
+        super().__init__()
+        cfgs = dict(stride=stride, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        self.dense = ConvModule(in_channels, out_channels, 3, padding=1, **cfgs)
+        self.point = ConvModule(in_channels, out_channels, 1, **cfgs)
+        self.identity = None
+        if stride == 1 and in_channels == out_channels:
+            self.identity = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
+        self.act_cfg = act_cfg
+        self.activate = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the activated sum of the paths."""
+        out = self.dense(x) + self.point(x)  # (N, out_channels, h/stride, w/stride)
+        if self.identity is not None:
+            out = out + self.identity(x)
+        return self.activate(out)
+
+    def folded(self) -> ConvModule | None:
+        """Return one plain convolution that computes the same in evaluation mode, or ``None`` where there is none.
+
+        Note:
+            Only plain convolutions and batch norms can be folded.
+        """
+        dense, point = fuse_conv_bn(copy.deepcopy(self.dense)).conv, fuse_conv_bn(copy.deepcopy(self.point)).conv
+        norms = [layer for layer in self.modules() if isinstance(layer, _InstanceNorm | nn.GroupNorm | nn.LayerNorm)]
+        if norms or type(dense) is not nn.Conv2d or not isinstance(self.identity, None | nn.Identity | _BatchNorm):
+            return None
+        weight = dense.weight + F.pad(point.weight, (1, 1, 1, 1))
+        bias = sum(conv.bias for conv in (dense, point) if conv.bias is not None)
+        if self.identity is not None:
+            unit = torch.eye(len(weight)).to(weight)
+            scale, shift = unit.new_ones(len(unit)), unit.new_zeros(len(unit))
+            if isinstance(self.identity, _BatchNorm):
+                norm = self.identity
+                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                shift = norm.bias - norm.running_mean * scale
+            weight = weight + F.pad((unit * scale)[..., None, None], (1, 1, 1, 1))
+            bias = bias + shift
+        whole = ConvModule(dense.in_channels, dense.out_channels, 3, stride=dense.stride, padding=1, bias=True,
+                           act_cfg=self.act_cfg)
+        whole.conv.weight.data.copy_(weight.detach())
+        whole.conv.bias.data.copy_(torch.as_tensor(bias).detach())
+        return whole.to(weight.device).train(self.training)

