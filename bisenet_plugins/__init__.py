@@ -8,12 +8,12 @@ from .datasets import *  # noqa: F403
 from .datasets import __all__ as _datasets
 from .engine import *  # noqa: F403
 from .engine import __all__ as _engine
-from .inference import *  # noqa: F403
-from .inference import __all__ as _inference
 from .models import *  # noqa: F403
 from .models import __all__ as _models
-from .pretrained import *  # noqa: F403
-from .pretrained import __all__ as _pretrained
+from .runtime import *  # noqa: F403
+from .runtime import __all__ as _runtime
 from .version import __version__
+from .weights import *  # noqa: F403
+from .weights import __all__ as _weights
 
-__all__ = ['__version__', *_datasets, *_engine, *_inference, *_models, *_pretrained]
+__all__ = ['__version__', *_datasets, *_engine, *_models, *_runtime, *_weights]

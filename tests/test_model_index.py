@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bisenet_plugins.analysis.model_zoo import COLLECTIONS, best_metric, read_entries, write_zoo, zoo_configs
+from benchmarks.model_zoo import COLLECTIONS, best_metric, read_entries, write_zoo, zoo_configs
 
 ROOT = Path(__file__).resolve().parents[1]
 every_folder = pytest.mark.parametrize('folder', COLLECTIONS)

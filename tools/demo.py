@@ -9,7 +9,7 @@ sys.path.insert(0, str(ROOT))
 
 from mmengine.config import DictAction  # noqa: E402
 
-from bisenet_plugins.engine.demo import run_demo, show_pretrained  # noqa: E402
+from bisenet_plugins.cli.demo import run_demo, show_pretrained  # noqa: E402
 from bisenet_plugins.engine.launch import LaunchError  # noqa: E402
 
 CONFIG = ROOT / 'configs' / 'bisenetv2' / 'bisenetv2_bga_1xb8-demo-1k_street-scenes-144x192.py'

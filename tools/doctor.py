@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument('--json', action='store_true', help='print the report as JSON')
     args = parser.parse_args()
     # By its path, not through the package: that cannot be imported where the stack is broken.
-    path = Path(__file__).resolve().parents[1] / 'bisenet_plugins' / 'analysis' / 'doctor.py'
+    path = Path(__file__).resolve().parents[1] / 'bisenet_plugins' / 'cli' / 'doctor.py'
     spec = importlib.util.spec_from_file_location('doctor', path)
     doctor = importlib.util.module_from_spec(spec)
     sys.modules['doctor'] = doctor

@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
-    from bisenet_plugins.inference.commandline import run_predict
+    from bisenet_plugins.cli.predict import run_predict
 
     return run_predict(args, demo_dir=Path('work_dirs') / 'demo')
 

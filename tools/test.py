@@ -9,8 +9,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mmengine.config import DictAction  # noqa: E402
 
-from bisenet_plugins.engine import DamagedCheckpointError, RefusedCheckpointError  # noqa: E402
 from bisenet_plugins.engine.launch import LaunchError, load_config, prepare_test, run_test  # noqa: E402
+from bisenet_plugins.weights import DamagedCheckpointError, RefusedCheckpointError  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,8 +9,8 @@ import importlib.util
 
 import bisenet_plugins  # noqa: F401  registers the parts that configs name
 
+from ..errors import AgreementError, DeployError, MissingBackendError, NoGpuError, UnsupportedOperatorError
 from .artifact import Artifact, ArtifactPredictor, Preprocess
-from .errors import AgreementError, DeployError, MissingBackendError, NoGpuError, UnsupportedOperatorError
 from .forms import DeployForm
 
 __all__ = [
@@ -25,7 +25,7 @@ def register_mmdeploy_parts() -> None:
     Raises:
         MissingBackendError: If mmdeploy is not installed.
     """
-    from .errors import require
+    from ..errors import require
     require('mmdeploy')
     from . import managers, rewrites, task  # noqa: F401
 

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import torch
 
-from ..inference.normalise import Normaliser
-from .errors import DeployError
+from ..errors import DeployError
+from ..runtime.preprocess import Normaliser
+from ..runtime.sessions import Session, open_session
 from .metrics import resize_nearest
-from .sessions import Session, open_session
 
 __all__ = ['Artifact', 'ArtifactPredictor', 'Preprocess']
 
@@ -235,7 +235,7 @@ class Artifact:
         if output.dtype.kind != 'f':
             classes = output.reshape(output.shape[-2:])[:valid[0], :valid[1]]
             return resize_nearest(classes, size).astype(np.uint8)
-        from bisenet_plugins.inference.fast_mask import upsample_argmax
+        from bisenet_plugins.models.fast_mask import upsample_argmax
         scores = torch.from_numpy(output)
         padded = (batch.shape[2], batch.shape[3])
         if self.channel_order is not None or padded == tuple(valid):
@@ -247,7 +247,7 @@ class Artifact:
 
 
 class ArtifactPredictor:
-    """Predict with a deployed artefact, with the call of :class:`bisenet_plugins.inference.Predictor`.
+    """Predict with a deployed artefact, with the call of :class:`bisenet_plugins.runtime.Predictor`.
 
     Args:
         folder: Folder that a deployment wrote.

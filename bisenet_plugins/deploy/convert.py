@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..inference.predictor import Predictor
+from ..datasets.samples import Sample, load_samples, synthetic_samples
+from ..errors import DeployError, require
+from ..runtime.predictor import Predictor
+from ..runtime.sessions import runtime_module
 from .artifact import META_FILE, Artifact, Preprocess
-from .errors import DeployError, require
-from .samples import Sample, load_samples, synthetic_samples
-from .sessions import runtime_module
 from .settings import COMPUTE_CAPABILITIES, MAX_SHAPE, deploy_config
 from .tensorrt_build import check_backend
 from .verify import compare, require_agreement
@@ -102,8 +102,8 @@ def _check_out(out: str, overwrite: bool) -> None:
 
 def _calibration(options: DeployOptions, artifact: Artifact, model_cfg: Any) -> Any:
     """Read the calibration images, and the labels where there are some, in the artefact's layout."""
+    from ..datasets.samples import labelled
     from .quantize import Calibration
-    from .samples import labelled
     if options.calibration is None:
         raise DeployError('precision int8 needs calibration images; give a folder, a dataset config, train, val or '
                           'synthetic (--calibration)')

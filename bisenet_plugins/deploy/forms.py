@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..inference.normalise import swaps_channels
-from .errors import DeployError
+from ..errors import DeployError
+from ..runtime.preprocess import swaps_channels
 
 __all__ = ['OUTPUTS', 'DeployForm', 'classify', 'network_logits']
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import DeployError, UnsupportedOperatorError, require
+from ..errors import DeployError, UnsupportedOperatorError, require
 
 if TYPE_CHECKING:
     import onnx

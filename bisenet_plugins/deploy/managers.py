@@ -20,10 +20,10 @@ from mmdeploy.backend.base import BACKEND_MANAGERS, BaseBackendManager, BaseWrap
 from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, get_root_logger
 from torch import Tensor
 
-from .errors import DeployError, require
+from ..errors import DeployError, require
+from ..runtime.sessions import Session, open_session, openvino_core, runtime_module
 from .half import to_float16
 from .quantize import Calibration, quantize_onnx, quantize_openvino
-from .sessions import Session, open_session, openvino_core, runtime_module
 from .tensorrt_build import build_engine
 
 __all__ = ['OnnxRuntimeManager', 'OpenVINOManager', 'SessionWrapper', 'TensorRTManager', 'TensorRTRTXManager']

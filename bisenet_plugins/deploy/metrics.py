@@ -45,7 +45,7 @@ def mask_of(output: np.ndarray, size: tuple[int, int], align_corners: bool = Fal
         return resize_nearest(output.reshape(output.shape[-2:]), size).astype(np.int64)
     import torch
 
-    from bisenet_plugins.inference.fast_mask import upsample_argmax
+    from bisenet_plugins.models.fast_mask import upsample_argmax
     return upsample_argmax(torch.from_numpy(output), (size[0], size[1]), align_corners=align_corners)[0].numpy()
 
 

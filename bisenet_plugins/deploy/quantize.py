@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DeployError, require
+from ..errors import DeployError, require
+from ..runtime.sessions import OnnxRuntimeSession, OpenVINOSession, Session
 from .metrics import MeanIoU, mask_of
-from .sessions import OnnxRuntimeSession, OpenVINOSession, Session
 
 __all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
 

@@ -15,7 +15,7 @@ from mmdeploy.core import FUNCTION_REWRITER
 from mmdeploy.utils import IR, get_codebase_config, is_dynamic_shape
 from torch import Tensor, nn
 
-from .errors import UnsupportedOperatorError
+from ..errors import UnsupportedOperatorError
 from .forms import DeployForm
 from .graph import finish_graph
 

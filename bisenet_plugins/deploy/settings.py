@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ..runtime.sessions import SUFFIXES
 from .forms import OUTPUTS
-from .sessions import SUFFIXES
 
 __all__ = ['config_name', 'deploy_config', 'parse_shape', 'parse_config_name']
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import DeployError, NoGpuError, UnsupportedOperatorError, require
+from ..errors import DeployError, NoGpuError, UnsupportedOperatorError, require
+from ..runtime.sessions import has_gpu, runtime_module
 from .graph import module_of
-from .sessions import has_gpu, runtime_module
 
 __all__ = ['build_engine', 'check_backend']
 

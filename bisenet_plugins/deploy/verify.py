@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..datasets.samples import Sample, labelled, load_samples
+from ..errors import AgreementError, NoGpuError
+from ..runtime.sessions import OnnxRuntimeSession, Session
 from .artifact import Artifact
-from .errors import AgreementError, NoGpuError
 from .forms import DeployForm, classify
 from .metrics import MeanIoU, resize_nearest
-from .samples import Sample, labelled, load_samples
-from .sessions import OnnxRuntimeSession, Session
 
 __all__ = ['THRESHOLDS', 'compare', 'judge', 'latencies', 'reference_form', 'verify']
 
@@ -185,7 +185,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
         config: mmseg config, or its path.
         checkpoint: The model's weights.
         folders: Folders of artefacts.
-        images: Where the images come from, in the words of :func:`~bisenet_plugins.deploy.samples.load_samples`.
+        images: Where the images come from, in the words of :func:`~bisenet_plugins.datasets.samples.load_samples`.
         count: Most images.
         rounds: Turns of the latency table; 0 for none.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
@@ -196,7 +196,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
     Raises:
         DeployError: If a folder is no artefact, or the images cannot be read.
     """
-    from ..inference.predictor import Predictor
+    from ..runtime.predictor import Predictor
     predictor = Predictor(config, checkpoint)
     first = Artifact.load(folders[0])
     samples = load_samples(images, count, predictor.cfg, first.shape or (128, 256))

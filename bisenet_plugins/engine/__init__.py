@@ -1,13 +1,6 @@
 """Training and testing: hooks, exact resuming, safe checkpoints, and what the tools call."""
 
 from .autocast import AutocastOptimWrapper
-from .checkpoint import (
-    DamagedCheckpointError,
-    RefusedCheckpointError,
-    find_resumable,
-    load_checkpoint,
-    weights_only_checkpoints,
-)
 from .checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .curves_hook import CurvesHook, draw_curves, read_history
 from .pictures_hook import PicturesHook, WritePredictionsHook
@@ -18,17 +11,12 @@ __all__ = [
     'AtomicLocalBackend',
     'AutocastOptimWrapper',
     'CurvesHook',
-    'DamagedCheckpointError',
     'PicturesHook',
     'PlacedIndex',
-    'RefusedCheckpointError',
     'ReproducibleTrainingHook',
     'ResumableSampler',
     'SeedSample',
     'WritePredictionsHook',
     'draw_curves',
-    'find_resumable',
-    'load_checkpoint',
     'read_history',
-    'weights_only_checkpoints',
 ]

@@ -15,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
-from .checkpoint import find_resumable, load_checkpoint, weights_only_checkpoints
+from ..weights.checkpoint import find_resumable, load_checkpoint, weights_only_checkpoints
 
 __all__ = ['LaunchError', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 

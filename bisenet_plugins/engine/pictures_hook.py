@@ -11,8 +11,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
+from .. import visualize
 from ..files import write_atomically
-from ..inference import visualize
 
 __all__ = ['PicturesHook', 'WritePredictionsHook']
 

@@ -8,7 +8,7 @@ from .branches import *  # noqa: F403
 from .branches import __all__ as _branches
 from .decode_heads import *  # noqa: F403
 from .decode_heads import __all__ as _decode_heads
-from .deploy_form import switch_to_deploy
+from .fuse import switch_to_deploy
 from .losses import *  # noqa: F403
 from .losses import __all__ as _losses
 from .segmentors import *  # noqa: F403

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from bisenet_plugins.datasets import street_scenes  # noqa: F401
 from bisenet_plugins.datasets.check import FINDINGS, check_dataset
+from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
 
-TOOL = Path(__file__).parents[2] / 'tools/datasets/check_dataset.py'
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 
 

@@ -7,7 +7,7 @@ from mmcv.transforms import Compose
 from mmseg.registry import TRANSFORMS
 
 from bisenet_plugins.datasets.decoded import LoadDecoded
-from bisenet_plugins.datasets.scene_painter import paint_scene
+from bisenet_plugins.datasets.scenes.painter import paint_scene
 
 
 @pytest.fixture(scope='module')

@@ -21,7 +21,7 @@ from bisenet_plugins.datasets.prepare import (
     write_atomically,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools/datasets/prepare_camvid.py'
+TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/camvid.py'
 ORIGINALS = ('0001TP_006690', '0001TP_008550', '0016E5_07961', 'Seq05VD_f00030')
 
 

@@ -7,7 +7,7 @@ import pytest
 from mmcv.transforms import Compose
 from mmseg.registry import TRANSFORMS
 
-from bisenet_plugins.datasets.scene_painter import paint_scene
+from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.datasets.transforms import RandomScaleCropWarp
 
 SIDES = (96, 128)

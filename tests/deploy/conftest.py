@@ -65,7 +65,7 @@ def tiny(tmp_path_factory):
     import torch
 
     from bisenet_plugins.deploy.convert import DeployOptions, deploy
-    from bisenet_plugins.inference.predictor import Predictor
+    from bisenet_plugins.runtime.predictor import Predictor
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp('tiny')
     predictor = Predictor(tiny_config())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy import (
     Artifact,
     ArtifactPredictor,
@@ -18,10 +19,8 @@ from bisenet_plugins.deploy import (
     NoGpuError,
     UnsupportedOperatorError,
 )
-from bisenet_plugins.deploy.samples import Sample, synthetic_samples
-from bisenet_plugins.inference.predictor import Predictor
-
-from .conftest import ROOT, needs, other_backend, tiny_config
+from bisenet_plugins.runtime.predictor import Predictor
+from tests.deploy.conftest import ROOT, needs, other_backend, tiny_config
 
 pytestmark = needs('mmdeploy', 'onnx', 'onnxruntime')
 
@@ -167,7 +166,7 @@ def test_tensorrt_without_a_gpu_says_so_at_once(tiny, tmp_path, monkeypatch):
 
 
 def test_missing_backend_names_extra_and_pip_line(monkeypatch):
-    from bisenet_plugins.deploy import errors
+    from bisenet_plugins import errors
     monkeypatch.setattr(errors.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(MissingBackendError, match=r"extra 'tensorrt-rtx': pip install 'bisenet-plugins\[tensorrt-rtx"):
         errors.require('tensorrt_rtx')

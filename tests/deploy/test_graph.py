@@ -8,9 +8,9 @@ onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not inst
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from bisenet_plugins.deploy.errors import DeployError, UnsupportedOperatorError  # noqa: E402
 from bisenet_plugins.deploy.graph import check_graph, finish_graph, fold_batch_norms  # noqa: E402
 from bisenet_plugins.deploy.half import to_float16  # noqa: E402
+from bisenet_plugins.errors import DeployError, UnsupportedOperatorError  # noqa: E402
 
 
 def norm_graph(pad=0, tail='Conv', name='/backbone/gap/BatchNormalization'):

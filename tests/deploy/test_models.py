@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from bisenet_plugins.deploy.artifact import Artifact
-from bisenet_plugins.inference.predictor import Predictor
-
-from .conftest import ROOT, needs, other_backend
+from bisenet_plugins.runtime.predictor import Predictor
+from tests.deploy.conftest import ROOT, needs, other_backend
 
 pytestmark = pytest.mark.slow
 MODELS = {
@@ -49,7 +48,7 @@ def network(request, tmp_path_factory):
 
 
 def images(artifact: Artifact):
-    from bisenet_plugins.deploy.samples import Sample, synthetic_samples
+    from bisenet_plugins.datasets.samples import Sample, synthetic_samples
     image = synthetic_samples(1, (67, 131))[0].image
     return [Sample(image[:64, :128].copy())] + ([] if artifact.shape else [Sample(image)])
 

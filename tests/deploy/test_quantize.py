@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
+from bisenet_plugins.datasets.samples import synthetic_samples
 from bisenet_plugins.deploy.metrics import MeanIoU, mask_of
 from bisenet_plugins.deploy.quantize import Calibration, layer_groups, search_layers
-from bisenet_plugins.deploy.samples import synthetic_samples
-from bisenet_plugins.deploy.sessions import Session
-
-from .conftest import needs, other_backend  # noqa: F401
+from bisenet_plugins.runtime.sessions import Session
+from tests.deploy.conftest import needs, other_backend  # noqa: F401
 
 
 class Flipping(Session):
@@ -124,7 +123,7 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
     import onnx
 
     from bisenet_plugins.deploy.quantize import quantize_onnx
-    from bisenet_plugins.deploy.sessions import OnnxRuntimeSession
+    from bisenet_plugins.runtime.sessions import OnnxRuntimeSession
     given = tiny_calibration(tiny)
     quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), given, symmetric)
     graph = onnx.load(tmp_path / 'q.onnx').graph
@@ -156,7 +155,7 @@ def test_openvino_is_quantised_by_nncf(tiny):
     import openvino
 
     from bisenet_plugins.deploy.quantize import quantize_openvino
-    from bisenet_plugins.deploy.sessions import OpenVINOSession
+    from bisenet_plugins.runtime.sessions import OpenVINOSession
     given = tiny_calibration(tiny)
     model = quantize_openvino(openvino.Core().read_model(tiny[0].path), given)
     kinds = [op.get_type_name() for op in model.get_ops()]

@@ -3,15 +3,14 @@
 import pytest
 from mmengine import Config
 
+from bisenet_plugins.datasets.samples import load_samples, synthetic_samples
 from bisenet_plugins.deploy.artifact import Preprocess
-from bisenet_plugins.deploy.errors import AgreementError, DeployError
 from bisenet_plugins.deploy.forms import DeployForm
-from bisenet_plugins.deploy.samples import load_samples, synthetic_samples
-from bisenet_plugins.deploy.sessions import open_session
 from bisenet_plugins.deploy.settings import config_name, deploy_config, parse_config_name, parse_shape
 from bisenet_plugins.deploy.verify import judge, latencies, require_agreement
-
-from .conftest import ROOT, tiny_config
+from bisenet_plugins.errors import AgreementError, DeployError
+from bisenet_plugins.runtime.sessions import open_session
+from tests.deploy.conftest import ROOT, tiny_config
 
 FILES = sorted((ROOT / 'configs' / 'deploy').glob('*.py'))
 
@@ -75,7 +74,7 @@ def test_unknown_backend_cannot_be_opened():
     (dict(network_size=(32, 64)), 'network_size is for the self-contained form'),
 ])
 def test_form_is_checked(settings, match):
-    from bisenet_plugins.inference.predictor import Predictor
+    from bisenet_plugins.runtime.predictor import Predictor
     with pytest.raises(ValueError, match=match):
         DeployForm(Predictor(tiny_config()).model, **settings)
 
@@ -93,7 +92,7 @@ def test_preprocess_equals_the_data_preprocessor():
     import numpy as np
     import torch
 
-    from bisenet_plugins.inference.predictor import Predictor
+    from bisenet_plugins.runtime.predictor import Predictor
     image = synthetic_samples(1, (32, 48))[0].image
     batch, valid = Preprocess.from_config(tiny_config())(image)
     pre = Predictor(tiny_config()).model.data_preprocessor

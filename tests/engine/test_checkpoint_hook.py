@@ -6,8 +6,9 @@ import pytest
 import torch
 from mmengine.fileio import get_file_backend
 
-from bisenet_plugins.engine import AtomicCheckpointHook, AtomicLocalBackend, load_checkpoint
+from bisenet_plugins.engine import AtomicCheckpointHook, AtomicLocalBackend
 from bisenet_plugins.files import write_atomically
+from bisenet_plugins.weights import load_checkpoint
 
 
 @pytest.mark.parametrize('step', ['fsync', 'replace'])

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bisenet_plugins.engine import CurvesHook, draw_curves, load_checkpoint, read_history
+from bisenet_plugins.engine import CurvesHook, draw_curves, read_history
+from bisenet_plugins.weights import load_checkpoint
 
 
 def write(path, rows):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bisenet_plugins.engine import load_checkpoint, read_history
+from bisenet_plugins.engine import read_history
+from bisenet_plugins.weights import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from bisenet_plugins.convert import to_mmseg, to_ours
 from bisenet_plugins.models import DetailTarget
+from bisenet_plugins.weights.convert import to_mmseg, to_ours
 
 NORM = dict(type='BN')
 CLASSES = 5

@@ -5,8 +5,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
-from bisenet_plugins.convert import to_mmseg, to_ours
 from bisenet_plugins.models import SemanticBranch
+from bisenet_plugins.weights.convert import to_mmseg, to_ours
 
 NORM = dict(type='BN')
 CLASSES = 19

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.pretrained import store
+from bisenet_plugins.weights import store
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 CONFIG = '''

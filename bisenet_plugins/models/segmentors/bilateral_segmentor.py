@@ -19,8 +19,8 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
-from ...inference.fast_mask import upsample_argmax
 from ..build import complete
+from ..fast_mask import upsample_argmax
 from ..recompute import recomputed_norms
 from .settings import complete_head
 

@@ -1,4 +1,4 @@
-# CamVid at 360 x 480, as tools/datasets/prepare_camvid.py lays it out from the SegNet form.
+# CamVid at 360 x 480, as tools/dataset_converters/camvid.py lays it out from the SegNet form.
 dataset_type = 'CamVidDataset'
 data_root = 'data/camvid'
 crop_size = (360, 480)  # (h, w)

@@ -1,4 +1,4 @@
-# CamVid at 720 x 960, as tools/datasets/prepare_camvid.py lays it out from the original 701 images.
+# CamVid at 720 x 960, as tools/dataset_converters/camvid.py lays it out from the original 701 images.
 _base_ = './camvid_360x480.py'
 crop_size = (720, 960)  # (h, w)
 train_pipeline = [

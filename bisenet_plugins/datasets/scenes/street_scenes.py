@@ -1,0 +1,167 @@
+"""Street scenes that the project draws itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mmseg.datasets.basesegdataset import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from ..camvid import CamVidDataset
+from .painter import paint_scene
+
+SMALLEST_SIDE = 32
+
+
+class TakeDrawnLabel:
+    """Put a scene's label map as it was drawn into the sample, where a pipeline for files would read it.
+
+    Test-time augmentation reads the label map after it has resized and flipped the image, so that it stays as it is.
+    """
+
+    def __call__(self, results: dict) -> dict:
+        """Replace ``gt_seg_map``."""
+        return {**results, 'gt_seg_map': results['drawn_label'].copy()}
+
+
+def without_files(pipeline: Sequence[Any]) -> list[Any]:
+    """Turn a pipeline for pictures on disk into one for drawn scenes, the branches of ``TestTimeAug`` included.
+
+    ``LoadImageFromFile`` is left out; in the place of ``LoadAnnotations`` the drawn label map is taken.
+
+    Args:
+        pipeline: Config dicts or built transforms, nested lists of them included.
+
+    Example:
+        >>> without_files([dict(type='LoadImageFromFile'), dict(type='RandomFlip', prob=0.5)])
+        [{'type': 'RandomFlip', 'prob': 0.5}]
+    """
+    kept: list[Any] = []
+    for step in pipeline:
+        if isinstance(step, Sequence) and not isinstance(step, str):
+            kept.append(without_files(step))
+            continue
+        kind = step.get('type') if isinstance(step, dict) else type(step)
+        name = (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rsplit('.', 1)[-1]
+        if name == 'LoadAnnotations':
+            kept.append(TakeDrawnLabel())
+        elif name != 'LoadImageFromFile':
+            nested = isinstance(step, dict) and 'transforms' in step
+            kept.append({**step, 'transforms': without_files(step['transforms'])} if nested else step)
+    return kept
+
+
+@DATASETS.register_module()
+class StreetSceneDataset(BaseSegDataset):
+    """Draw street scenes with CamVid's 11 classes, the same ones for the same seed, without any file on disk.
+
+    Stands where a dataset of pictures stands; each sample enters the pipeline with its image and label map in it.
+
+    Args:
+        length: Number of scenes.
+        seed: Names the collection; two seeds share no scene.
+        size: Height and width in pixels, at least 32 each.
+        shuffle_labels: Whether each picture gets the label map of another one. A network trained so can learn where
+            classes usually lie but not what they look like: the check that a score comes from learning to see.
+        cache_size: Scenes that each process keeps instead of drawing them again; one of 180 x 240 takes 173 kB.
+        pipeline: Transforms. A pipeline for pictures on disk serves too: ``LoadImageFromFile`` is left out, and
+            ``LoadAnnotations`` takes the drawn label map.
+        kwargs: Arguments of mmseg's ``BaseSegDataset`` that do not concern files: ``metainfo``, ``indices``,
+            ``test_mode`` and others.
+
+    Shape:
+        - ``get_data_info``: ``img`` ``(H, W, 3)`` uint8 BGR, ``gt_seg_map`` ``(H, W)`` uint8, ids 0 to 10 and 255.
+
+    Raises:
+        ValueError: If ``length`` is below 1, or below 2 with ``shuffle_labels``.
+        ValueError: If ``seed`` is negative.
+        ValueError: If ``size`` is not two sides of at least 32 pixels.
+        ValueError: If ``reduce_zero_label`` is asked for.
+
+    Note:
+        ``img_path`` is a name to print (``street_scene_000012``), not a file: a hook that reads it again will fail.
+        The scenes depend on the drawing of the installed NumPy and OpenCV; other versions may differ in single pixels.
+
+    Example:
+        >>> scenes = StreetSceneDataset(length=3, seed=1, size=(48, 64))
+        >>> len(scenes), scenes.get_data_info(2)['img'].shape, scenes.get_data_info(2)['img_path']
+        (3, (48, 64, 3), 'street_scene_000002')
+    """
+
+    METAINFO = dict(CamVidDataset.METAINFO)
+
+    def __init__(
+        self,
+        length: int,
+        seed: int = 0,
+        size: tuple[int, int] = (180, 240),
+        shuffle_labels: bool = False,
+        cache_size: int = 0,
+        pipeline: Sequence[dict | Callable] = (),
+        **kwargs: Any,
+    ) -> None:
+        if length < (2 if shuffle_labels else 1):
+            raise ValueError(
+                f'length is {length}, wants at least {2 if shuffle_labels else 1} scenes '
+                f'with shuffle_labels={shuffle_labels}.')
+        if seed < 0:
+            raise ValueError(f'seed is {seed}, wants a number from 0 up.')
+        if len(size) != 2 or min(size) < SMALLEST_SIDE:
+            raise ValueError(f'size is {tuple(size)}, wants (height, width) of at least {SMALLEST_SIDE} pixels each.')
+        if kwargs.get('reduce_zero_label'):
+            raise ValueError('reduce_zero_label is True, wants False: id 0 is Sky, a class like any other.')
+        self.length, self.seed, self.shuffle_labels = int(length), int(seed), shuffle_labels
+        self.size = (int(size[0]), int(size[1]))
+        self.cache_size = cache_size
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        super().__init__(pipeline=without_files(pipeline), **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """List the scenes: which one gives the picture, and which one the label map."""
+        labels = np.arange(self.length)
+        if self.shuffle_labels:  # one random ring through all scenes, so that none keeps its own label map
+            ring = np.random.default_rng(self.seed).permutation(self.length)
+            labels[ring] = np.roll(ring, 1)
+        return [
+            dict(
+                img_path=f'street_scene_{index:06d}',
+                scene=index,
+                label_scene=int(labels[index]),
+                label_map=self.label_map,
+                reduce_zero_label=self.reduce_zero_label,
+            ) for index in range(self.length)
+        ]
+
+    def get_data_info(self, idx: int) -> dict:
+        """Draw one scene.
+
+        Args:
+            idx: Place of the scene in the dataset; negative counts from the end.
+
+        Raises:
+            IndexError: If ``idx`` lies outside the dataset.
+        """
+        if not -len(self) <= idx < len(self):
+            raise IndexError(f'idx is {idx}, wants a place among {len(self)} scenes.')
+        info = super().get_data_info(idx % len(self))
+        image, label = self._scene(info['scene'])
+        if info['label_scene'] != info['scene']:
+            label = self._scene(info['label_scene'])[1]
+        if info['label_map']:
+            table = np.arange(256, dtype=np.uint8)
+            table[list(info['label_map'])] = list(info['label_map'].values())
+            label = table[label]
+        info.update(img=image, img_shape=self.size, ori_shape=self.size, gt_seg_map=label,
+                    seg_fields=['gt_seg_map'], drawn_label=label)
+        return info
+
+    def _scene(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a scene, or copy the one that was kept."""
+        scene = self._kept.get(index)
+        if scene is None:
+            scene = paint_scene(self.size, self.seed, index)
+            if len(self._kept) < self.cache_size:
+                self._kept[index] = scene
+        return (scene[0].copy(), scene[1].copy()) if index in self._kept else scene

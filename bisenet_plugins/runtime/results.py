@@ -1,0 +1,263 @@
+"""Segment whole lists of sources and write what comes out, without stopping at a bad one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .. import visualize
+from ..files import write_atomically
+from .overlap import WriteBehind, read_ahead
+from .sources import Frame, Source, UnreadableError, open_source
+
+__all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
+
+KINDS = ('overlay', 'palette', 'ids')
+"""What can be written: the colours laid over the picture, an indexed PNG of them, a grey PNG of the ids."""
+
+
+@dataclass
+class Summary:
+    """What a run did.
+
+    Args:
+        done: Sources segmented.
+        skipped: Sources whose results were there already.
+        failed: What could not be read or written, each as a sentence.
+        frames: Pictures segmented, frames of videos included.
+    """
+
+    done: int = 0
+    skipped: int = 0
+    frames: int = 0
+    failed: list[str] = field(default_factory=list)
+
+
+class Listener:
+    """Hear how a run goes on; this one does nothing."""
+
+    def started(self, source: Source) -> None:
+        """A source is opened."""
+
+    def advanced(self, source: Source, number: int, length: int | None) -> None:
+        """A picture is done; ``number`` counts from 0, ``length`` is None where it is not known."""
+
+    def ended(self, source: Source, failure: str | None) -> None:
+        """A source is done, skipped, or failed for the reason given."""
+
+
+def predict_sources(
+    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    sources: Sequence[Source],
+    out_dir: str | os.PathLike[str],
+    palette: np.ndarray,
+    save: Sequence[str] = ('overlay',),
+    opacity: float = 0.5,
+    batch_size: int = 1,
+    skip_existing: bool = False,
+    max_frames: int | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Segment all sources and write the results to ``out_dir/KIND/NAME``.
+
+    Args:
+        predictor: Turns a list of BGR pictures into a list of uint8 class maps.
+        sources: As from :func:`bisenet_plugins.runtime.sources.find_sources`.
+        out_dir: Folder for results; an image's overlay is a JPEG, a video's an MP4, everything else PNGs.
+        palette: ``(256, 3)`` RGB colours of the classes.
+        save: Any of ``overlay``, ``palette`` and ``ids``.
+        opacity: Weight of the class colours in an overlay.
+        batch_size: Frames of a video or camera segmented together.
+        skip_existing: Leave out sources whose results are all there, so that a stopped run can go on.
+        max_frames: Frames taken from each video or camera; None takes all.
+        listener: Told how the run goes on, for a progress bar.
+
+    Returns:
+        Counts, and a sentence for each source that failed; the others are segmented all the same.
+
+    Raises:
+        ValueError: If ``save`` names something else, ``batch_size`` is below one or ``opacity`` not within 0 and 1.
+
+    Note:
+        A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
+        in good order, and goes through otherwise. A video is read, segmented and written at the same time, in threads
+        that end with it.
+    """
+    if not save or set(save) - set(KINDS):
+        raise ValueError(f'save is {list(save)}, some of {list(KINDS)} are wanted')
+    if batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}, one or more is wanted')
+    if not 0.0 <= opacity <= 1.0:
+        raise ValueError(f'opacity is {opacity}, a number from 0 to 1 is wanted')
+    summary = Summary()
+    listener = listener or Listener()
+    inputs = {source.path.resolve() for source in sources if source.kind in ('image', 'video')}
+    for source in sources:
+        listener.started(source)
+        failure = None
+        writer = _Writer(Path(out_dir), source, tuple(dict.fromkeys(save)), palette, opacity)
+        clash = next((target for target in writer.targets if target.resolve() in inputs), None)
+        try:
+            if clash is not None:
+                raise UnreadableError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
+            if skip_existing and all(target.exists() for target in writer.targets):
+                summary.skipped += 1
+            else:
+                with open_source(source) as frames, writer:
+                    writer.fps = frames.fps
+                    length = frames.length if max_frames is None else min(frames.length or max_frames, max_frames)
+                    _segment(predictor, frames, batch_size, max_frames, _Step(writer, summary, listener, length))
+                summary.done += 1
+        except UnreadableError as error:
+            failure = str(error)
+        except OSError as error:
+            failure = f'{source}: {error}'
+        if failure is not None:
+            summary.failed.append(failure)
+        listener.ended(source, failure)
+    return summary
+
+
+def _segment(
+    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    frames: open_source,
+    size: int,
+    most: int | None,
+    finish: _Step,
+) -> None:
+    """Segment the frames of one source; those of a moving one are read and written beside the network's work."""
+    if frames.source.kind == 'image':
+        for frame in frames:
+            finish(frame, predictor([frame.image])[0])
+        return
+    with WriteBehind(2 * size) as behind, closing(read_ahead(_first(frames, most), 2 * size)) as ahead:
+        try:
+            for batch in _batches(ahead, size):
+                masks = predictor([frame.image for frame in batch])
+                for frame, mask in zip(batch, masks, strict=True):
+                    behind(finish, frame, mask)
+        except KeyboardInterrupt:  # at a camera it is the end of the stream
+            if frames.source.kind != 'camera':
+                raise
+
+
+def _first(frames: Iterable[Frame], most: int | None) -> Iterator[Frame]:
+    """Yield at most so many frames, and read none behind the last."""
+    for frame in frames:
+        yield frame
+        if most is not None and frame.number + 1 >= most:
+            return
+
+
+def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Gather frames."""
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass
+class _Step:
+    """What is done with a picture and its class map."""
+
+    writer: _Writer
+    summary: Summary
+    listener: Listener
+    length: int | None
+
+    def __call__(self, frame: Frame, mask: np.ndarray) -> None:
+        """Write the results, and count."""
+        self.writer.write(frame, mask)
+        self.summary.frames += 1
+        self.listener.advanced(self.writer.source, frame.number, self.length)
+
+
+class _Writer:
+    """Write the results of one source; a video's file gets its name when it is whole."""
+
+    def __init__(
+        self, out_dir: Path, source: Source, save: tuple[str, ...], palette: np.ndarray, opacity: float
+    ) -> None:
+        self.source = source
+        self.palette = palette
+        self.opacity = opacity
+        self.fps = 25.0
+        self.moving = source.kind in ('video', 'camera')
+        suffixes = {'overlay': '.mp4' if self.moving else '.jpg', 'palette': '.png', 'ids': '.png'}
+        if self.moving:  # maps of frames go to a folder; compressed video would change the ids
+            suffixes.update(palette='', ids='')
+        self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
+        self.video: cv2.VideoWriter | None = None
+        self.partial: Path | None = None
+
+    @property
+    def targets(self) -> list[Path]:
+        """Return what is there when the source is done."""
+        return list(self.places.values())
+
+    def __enter__(self) -> _Writer:
+        """Start, without what a killed run has left of the same video."""
+        self._clear()
+        return self
+
+    def _clear(self) -> None:
+        """Remove unfinished folders of frames."""
+        for kind in ('palette', 'ids'):
+            if self.moving and kind in self.places:
+                shutil.rmtree(_unfinished(self.places[kind]), ignore_errors=True)
+
+    def write(self, frame: Frame, mask: np.ndarray) -> None:
+        """Write the results of one picture."""
+        for kind, place in self.places.items():
+            if kind == 'overlay':
+                painted = visualize.overlay(frame.image, mask, self.palette, self.opacity)
+                if self.moving:
+                    self._append(place, painted)
+                else:
+                    write_atomically(place, visualize.encode_image(painted, place.suffix))
+                continue
+            content = visualize.encode_palette(mask, self.palette) if kind == 'palette' else visualize.encode_ids(mask)
+            write_atomically(_unfinished(place) / f'{frame.number:06d}.png' if self.moving else place, content)
+
+    def _append(self, place: Path, painted: np.ndarray) -> None:
+        """Append a frame to the video."""
+        if self.video is None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self.partial = place.with_name(f'.{place.stem}.{os.getpid()}.partial.mp4')
+            size = (painted.shape[1], painted.shape[0])
+            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), self.fps, size)
+            if not self.video.isOpened():
+                raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
+        self.video.write(painted)
+
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        """Give finished files their names, or leave nothing behind."""
+        if self.video is not None:
+            self.video.release()
+        if self.partial is not None:
+            if kind is None:
+                os.replace(self.partial, self.places['overlay'])
+            else:
+                self.partial.unlink(missing_ok=True)
+        for name in ('palette', 'ids'):
+            if self.moving and kind is None and name in self.places:
+                shutil.rmtree(self.places[name], ignore_errors=True)
+                os.replace(_unfinished(self.places[name]), self.places[name])
+        self._clear()
+
+
+def _unfinished(place: Path) -> Path:
+    """Name the folder in which a video's frames gather until all are there."""
+    return place.with_name(f'.{place.name}.partial')

@@ -1,0 +1,222 @@
+"""Read checkpoints without ever running code from them, and find the one to resume from.
+
+``torch.load`` stays at ``weights_only=True`` everywhere. Checkpoints of mmengine carry, beside tensors, the histories
+of its message hub; the few classes those need are allowed by name while such a file is read, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import CheckpointLoader
+
+__all__ = [
+    'DamagedCheckpointError',
+    'RefusedCheckpointError',
+    'find_resumable',
+    'load_checkpoint',
+    'weights_only_checkpoints',
+]
+
+_FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+_UNSAFE_GLOBAL = re.compile(r'GLOBAL ([\w.<>]+)')
+_STEP = re.compile(r'_(\d+)\.pth$')
+
+
+class RefusedCheckpointError(RuntimeError):
+    """A checkpoint that can only be read by running code stored inside it."""
+
+
+class DamagedCheckpointError(RuntimeError):
+    """A file that is cut short, or no checkpoint at all."""
+
+
+def safe_classes() -> list[Any]:
+    """Name what mmengine's own checkpoints hold beside tensors: histories of scalars and plain numpy values.
+
+    Returns:
+        Classes and functions for ``torch.serialization.safe_globals``. A function that must be known under a second
+        name (numpy 1 and numpy 2 call the same module differently) comes as a pair of function and name.
+    """
+    core = getattr(np, '_core', None) or np.core
+    dtypes = sorted({type(np.dtype(kind)) for kind in '?bBhHiIlLqQefdU'}, key=lambda kind: kind.__name__)
+    listed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, *dtypes]
+    for function in (core.multiarray._reconstruct, core.multiarray.scalar):
+        listed += [(function, f'{place}.multiarray.{function.__name__}') for place in ('numpy.core', 'numpy._core')]
+    listed.append((_statistic_of_history, 'builtins.getattr'))
+    return listed
+
+
+def _statistic_of_history(owner: Any, name: str) -> Any:
+    """Answer the one use of ``getattr`` in mmengine's checkpoints: a history's own ways to sum itself up.
+
+    The real ``getattr`` would open a way from any class to the whole interpreter, so it stays locked.
+    """
+    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'Unsupported global: GLOBAL builtins.getattr of {owner!r}, {name!r}')
+
+
+def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> dict[str, Any]:
+    """Read a checkpoint with ``weights_only=True``.
+
+    Args:
+        path: File written by mmengine or by ``torch.save`` of a state dict, or a ``.safetensors`` file.
+        map_location: Where the tensors go, as in ``torch.load``.
+
+    Returns:
+        The dictionary that the file holds; the weights of a safetensors file stand under ``state_dict``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If the file is a safetensors file and safetensors is not installed.
+        RefusedCheckpointError: If the file needs pickle, that is, would run code when read.
+        DamagedCheckpointError: If the file is cut short or holds no dictionary.
+
+    Note:
+        A file of an older project that stores whole objects is refused; the sentence names the first such object.
+
+    Example:
+        >>> import tempfile
+        >>> path = os.path.join(tempfile.mkdtemp(), 'weights.pth')
+        >>> torch.save({'weight': torch.ones(2)}, path)
+        >>> load_checkpoint(path)
+        {'weight': tensor([1., 1.])}
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'no checkpoint at {path}')
+    if path.suffix == '.safetensors':
+        return dict(state_dict=_safetensors(path, map_location))
+    try:
+        with torch.serialization.safe_globals(safe_classes()):
+            loaded = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise _explain(path, error) from error
+    if not isinstance(loaded, dict):
+        raise DamagedCheckpointError(f'{path} holds a {type(loaded).__name__}, a dictionary of weights is wanted')
+    return loaded
+
+
+def _safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
+    """Read a safetensors file, such as the networks in the package; it can hold nothing but tensors."""
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError(f'{path} is a safetensors file: pip install safetensors') from error
+    try:
+        return dict(load_file(path, device=str(map_location or 'cpu')))
+    except SafetensorError as error:
+        raise DamagedCheckpointError(f'{path} cannot be read, it is cut short or no weights ({error})') from error
+
+
+def _explain(path: Path, error: Exception) -> RuntimeError:
+    """Say whether a file was refused or is damaged."""
+    match = _UNSAFE_GLOBAL.search(str(error))
+    if match:
+        return RefusedCheckpointError(
+            f'{path} was refused: it holds {match.group(1)}, which only pickle can rebuild, and pickle can run any '
+            'code. If you trust the file, write its weights anew with "python tools/model_converters/convert_weights.py --trust", or '
+            'save only the state_dict where the file was made'
+        )
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return DamagedCheckpointError(f'{path} cannot be read, it is cut short or no checkpoint ({reason})')
+
+
+@contextlib.contextmanager
+def weights_only_checkpoints() -> Iterator[None]:
+    """Make every load inside the block, mmengine's included, keep ``weights_only=True``.
+
+    Local files go through :func:`load_checkpoint`; loads by other ways (a URL in ``init_cfg``) are held to
+    ``weights_only=True`` by torch's own switch ``TORCH_FORCE_WEIGHTS_ONLY_LOAD``.
+
+    Raises:
+        RefusedCheckpointError: If a file loaded inside the block needs pickle.
+
+    Note:
+        Without this, the classic mmengine cannot resume from its own checkpoints with torch 2.6 and later, and the
+        onedl one answers a refused file by reading it with pickle.
+    """
+    previous_loader = CheckpointLoader._schemes['']
+    previous_switch = os.environ.get(_FORCE)
+    CheckpointLoader.register_scheme('', _load_from_local, force=True)
+    os.environ[_FORCE] = '1'
+    try:
+        with torch.serialization.safe_globals(safe_classes()):
+            yield
+    except pickle.UnpicklingError as error:
+        raise _explain(Path('a checkpoint that the config names'), error) from error
+    finally:
+        CheckpointLoader.register_scheme('', previous_loader, force=True)
+        if previous_switch is None:
+            os.environ.pop(_FORCE, None)
+        else:
+            os.environ[_FORCE] = previous_switch
+
+
+def _load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Stand in for mmengine's reader of local files."""
+    return load_checkpoint(filename, map_location)
+
+
+def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
+    """Find the newest checkpoint of a run that can be read to its end.
+
+    Args:
+        work_dir: Folder of the run, with ``last_checkpoint`` and the ``iter_*.pth`` or ``epoch_*.pth`` files.
+
+    Returns:
+        The checkpoint to resume from, or None where the folder has none at all.
+
+    Raises:
+        RefusedCheckpointError: If the newest checkpoint needs pickle.
+        DamagedCheckpointError: If there are checkpoints and none of them can be read.
+
+    Note:
+        Each damaged file is named in a warning, and the one before it is tried.
+    """
+    folder = Path(work_dir)
+    candidates = sorted(
+        (path for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth') if _STEP.search(path.name)),
+        key=_step_of,
+        reverse=True,
+    )
+    pointer = folder / 'last_checkpoint'
+    if pointer.is_file():
+        text = pointer.read_text(encoding='utf-8').strip()
+        # A moved run still finds its files: the name counts where the recorded folder is gone.
+        places = [Path(text), folder / Path(text).name] if text else []
+        pointed = next((place for place in places if place.is_file()), None)
+        if text and pointed is None:
+            print_log(f'{pointer} names {text}, which is not there', logger='current', level=logging.WARNING)
+        if pointed is not None:
+            candidates = [pointed, *(path for path in candidates if path.resolve() != pointed.resolve())]
+    for path in candidates:
+        try:
+            checkpoint = load_checkpoint(path)
+            if not {'meta', 'state_dict', 'optimizer'} <= set(checkpoint):
+                raise DamagedCheckpointError(f'{path} holds no optimizer state, training cannot go on from it')
+        except DamagedCheckpointError as error:
+            print_log(f'{error}; the checkpoint before it is tried', logger='current', level=logging.WARNING)
+        else:
+            return path
+    if candidates:
+        raise DamagedCheckpointError(f'none of the {len(candidates)} checkpoints in {folder} can be read')
+    return None
+
+
+def _step_of(path: Path) -> int:
+    """Return the iteration or epoch in a checkpoint's name."""
+    match = _STEP.search(path.name)
+    return int(match.group(1)) if match else -1

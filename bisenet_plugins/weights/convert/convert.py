@@ -1,0 +1,325 @@
+"""Convert checkpoints of other projects to this package's names, and back to mmseg's.
+
+Read :class:`Source` first: one table per project says how names, values and options correspond. Nothing here guesses: a
+name that no table knows stops the conversion before anything is written.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...files import write_atomically
+from ...version import __version__
+from ..checkpoint import RefusedCheckpointError, load_checkpoint
+from . import coincheung_v1, coincheung_v2, mmseg_stdc, mmseg_v1, mmseg_v2, stdc_seg, torchseg_v1
+from .options import check_weights, different_options
+from .sources import NUM_BATCHES, ConversionError, Source, Weights
+
+# Where marks of one are among another's, the more particular one stands first.
+SOURCES: tuple[Source, ...] = (
+    mmseg_v1.SOURCE,
+    mmseg_v2.SOURCE,
+    mmseg_stdc.SOURCE,
+    coincheung_v1.SOURCE,
+    coincheung_v1.TWO_LAYERS,
+    coincheung_v1.FIRST,
+    coincheung_v2.PLAIN_HEADS,
+    coincheung_v2.SOURCE,
+    stdc_seg.STDC2,
+    stdc_seg.STDC1,
+    torchseg_v1.DEEP_STEM,
+    torchseg_v1.RESNET,
+    torchseg_v1.XCEPTION,
+)
+OURS = 'bisenet_plugins'
+TARGETS = ('ours', 'mmseg')
+_OUR_MARK = 'backbone.semantic_branch.'
+_AUXILIARY = 'auxiliary_head.'
+
+
+@dataclass
+class Conversion:
+    """What a conversion made, and what there is to know about it.
+
+    Args:
+        source: Where the weights came from.
+        target: Whose names they have now.
+        weights: The weights, under their new names.
+        dropped: How many weights were left out, by reason.
+        notes: Values that were changed or added.
+        config: Config, below ``configs/``, that comes nearest to the network.
+        options: Options of our model under which both sides compute the same.
+        differences: Options in which the config that was named departs from ``options``.
+        absent: Auxiliary heads' weights that this config's network has beyond the file's.
+        meta: Classes and colours that the file held.
+    """
+
+    source: str
+    target: str
+    weights: Weights
+    dropped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    config: str = ''
+    options: dict[str, Any] = field(default_factory=dict)
+    differences: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def report(self) -> list[str]:
+        """Give the lines that tell a person all of this."""
+        lines = [f'source: {self.source}', f'target: {self.target}, {len(self.weights)} weights']
+        lines += [f'dropped on purpose: {count} weights, {reason}' for reason, count in self.dropped.items()]
+        lines += [f'note: {note}' for note in self.notes]
+        if self.options:
+            lines += [f'both compute the same with these options, over configs/{self.config}:']
+            lines += [f'    model.{name} = {value!r}' for name, value in self.options.items()]
+        if self.absent:
+            lines += [f'not in the file, stays as initialised: {len(self.absent)} weights of auxiliary heads']
+        return lines + [f'the config differs: {difference}' for difference in self.differences]
+
+
+def recognise(weights: Iterable[str]) -> Source:
+    """Find the project that weights come from by their names.
+
+    Args:
+        weights: Names, or a dictionary by names.
+
+    Raises:
+        ConversionError: If no known project names its weights so.
+
+    Example:
+        >>> recognise(['detail.S1.0.conv.weight', 'segment.S1S2.conv.conv.weight']).name
+        'CoinCheung/BiSeNet V2'
+    """
+    names = list(weights)
+    for source in SOURCES:
+        if all(any(name.startswith(mark) for name in names) for mark in source.marks):
+            return source
+    known = ', '.join([OURS, *(source.name for source in SOURCES)])
+    raise ConversionError(f'these weights (the first is {names[0] if names else None!r}) are of no known source; known '
+                          f'are {known}')
+
+
+def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conversion:
+    """Rename another project's weights to this package's, and change what values must change.
+
+    Args:
+        weights: Weights under their names.
+        source: Where they come from; ``None`` finds out.
+
+    Raises:
+        ConversionError: If the source is unknown, some names have no counterpart, or a part of the network is missing.
+    """
+    source = source or recognise(weights)
+    done = Conversion(source.name, OURS, {}, config=source.config)
+    kept = {}
+    for name, value in weights.items():
+        reason = source.reason_to_drop(name)
+        if reason is None:
+            kept[name] = value
+        else:
+            done.dropped[reason] += 1
+    needed = [prefix for prefix, _ in source.prefixes if not source.may_lack(prefix)]
+    done.weights = _rename(kept, source.prefixes, needed, source.name)
+    with _complete(source.name):
+        if source.refine is not None:
+            done.notes += source.refine(done.weights)
+        done.options = source.options(done.weights)
+    for name in [name for name in done.weights if name.endswith('.running_var')]:
+        done.weights.setdefault(f'{name[:-len("running_var")]}{NUM_BATCHES}', torch.tensor(0))
+    return done
+
+
+def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
+    """Rename this package's weights to those of mmseg's built-in network of the same form.
+
+    Args:
+        weights: Weights under our names.
+
+    Raises:
+        ConversionError: If the weights are not ours, or of a network that mmseg has not.
+    """
+    for source in SOURCES:
+        marks = source.our_marks
+        if marks and all(any(name.startswith(mark) for name in weights) for mark in marks):
+            break
+    else:
+        names = ', '.join(source.name for source in SOURCES if source.our_marks)
+        raise ConversionError(f'these are not weights of {OURS} in a form that mmseg has too; such are {names}')
+    done = Conversion(OURS, source.name, dict(weights), config=source.config)
+    back = tuple((ours, theirs) for theirs, ours in source.prefixes)
+    needed = [ours for theirs, ours in source.prefixes if not source.may_lack(theirs)]
+    _rename(weights, back, needed, source.name)  # complains about names before values are looked at
+    with _complete(source.name):
+        done.options = source.options(done.weights)
+        if source.restore is not None:
+            done.notes += source.restore(done.weights)
+    done.weights = _rename(done.weights, back, needed, source.name)
+    for beside, name, value in source.constants:
+        if any(other.startswith(beside) for other in done.weights):
+            done.weights[name] = value.clone()
+    return done
+
+
+@contextmanager
+def _complete(source: str) -> Iterator[None]:
+    """Say which weight is missing where one is looked for in vain."""
+    try:
+        yield
+    except KeyError as error:
+        raise ConversionError(f'the network is not whole ({source}), there is no {error.args[0]}') from error
+
+
+def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], needed: Iterable[str],
+            source: str) -> Weights:
+    """Replace the beginning of each name, or complain about all that have no known one."""
+    renamed, unmatched, used = {}, [], set()
+    pairs = dict(prefixes)
+    lengths = sorted({len(prefix) for prefix in pairs}, reverse=True)
+    for name, value in weights.items():
+        found = next((name[:length] for length in lengths if name[:length] in pairs), None)
+        if found is None:
+            unmatched.append(name)
+        else:
+            used.add(found)
+            renamed[pairs[found] + name[len(found):]] = value
+    if unmatched:
+        raise ConversionError(f'{len(unmatched)} weights have no counterpart ({source}):\n  ' + '\n  '.join(unmatched))
+    missing = [prefix for prefix in needed if prefix not in used]
+    if missing:
+        raise ConversionError(f'the network is not whole ({source}), there are no weights under:\n  '
+                              + '\n  '.join(missing))
+    return renamed
+
+
+def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Weights, dict[str, Any]]:
+    """Read the weights of a checkpoint, and the classes and colours that it names.
+
+    Args:
+        path: File with a state dict, by itself or inside a larger checkpoint.
+        trust: Whether pickled objects in the file may be rebuilt, which can run any code.
+
+    Raises:
+        RefusedCheckpointError: If the file holds pickled objects and is not trusted; the message names the first.
+        DamagedCheckpointError: If the file is cut short or no checkpoint.
+        ConversionError: If there are no weights in it, or an object of it cannot be rebuilt here.
+    """
+    loaded: Any
+    try:
+        loaded = load_checkpoint(path)
+    except RefusedCheckpointError:
+        if not trust:
+            raise
+        try:
+            loaded = torch.load(path, map_location='cpu', weights_only=False)
+        except (ImportError, AttributeError) as error:
+            raise ConversionError(f'{path} holds an object that cannot be rebuilt here: {error}') from error
+    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
+    for key in ('state_dict', 'model'):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping | nn.Module):
+            loaded = loaded[key]
+            break
+    if isinstance(loaded, nn.Module):
+        loaded = loaded.state_dict()
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise ConversionError(f'{path} holds no weights')
+    odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise ConversionError(f'{path} holds no plain weights: {odd[0]!r} is a {type(loaded[odd[0]]).__name__}')
+    wrapped = all(name.startswith('module.') for name in loaded)
+    weights = {name[len('module.'):] if wrapped else name: value.detach() for name, value in loaded.items()}
+    return weights, _dataset_meta(meta)
+
+
+def _dataset_meta(meta: Any) -> dict[str, Any]:
+    """Keep the classes and colours of a checkpoint's meta, as mmseg 0.x and 1.x write them."""
+    if not isinstance(meta, Mapping):
+        return {}
+    found = meta.get('dataset_meta') or {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
+    kept = {}
+    for key in ('classes', 'palette'):
+        value = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if isinstance(value, list | tuple) and value:
+            kept[key] = value
+    return kept
+
+
+def convert_file(src: str | os.PathLike[str],
+                 dst: str | os.PathLike[str],
+                 to: str = 'ours',
+                 config: str | os.PathLike[str] | None = None,
+                 trust: bool = False,
+                 dry_run: bool = False,
+                 auxiliary: bool = True) -> Conversion:
+    """Convert a checkpoint; the new file appears whole or not at all.
+
+    Args:
+        src: Checkpoint to read.
+        dst: File to write, with ``meta`` and ``state_dict``, as mmengine loads it.
+        to: ``'ours'`` or ``'mmseg'``.
+        config: Config of our model; the weights under our names must be exactly its network's, save that they may hold
+            no auxiliary head at all.
+        trust: Whether pickled objects in ``src`` may be rebuilt.
+        dry_run: Whether to do everything but write.
+        auxiliary: Whether auxiliary heads, which only training needs, come along.
+
+    Raises:
+        ValueError: If ``to`` is unknown or ``dst`` is ``src``.
+        ConversionError: If anything does not fit; nothing is written then.
+    """
+    if to not in TARGETS:
+        raise ValueError(f'to must be one of {TARGETS}, got {to!r}')
+    if Path(src).resolve() == Path(dst).resolve():
+        raise ValueError(f'dst must be another file than src, got {dst} for both')
+    weights, meta = read_weights(src, trust)
+    ours = any(name.startswith(_OUR_MARK) for name in weights)
+    if to == 'mmseg':
+        done, network = to_mmseg(weights), weights
+    elif ours:
+        done = Conversion(OURS, OURS, weights, notes=['the names are ours already; only the weights are kept'])
+        network = weights
+    else:
+        done = to_ours(weights)
+        network = done.weights
+    if not auxiliary:
+        lean = {name: value for name, value in done.weights.items() if not name.startswith(_AUXILIARY)}
+        if len(lean) < len(done.weights):
+            done.dropped['auxiliary heads, as asked'] += len(done.weights) - len(lean)
+        done.weights = lean
+        network = {name: value for name, value in network.items() if not name.startswith(_AUXILIARY)}
+        done.options = {name: value for name, value in done.options.items() if not name.startswith(_AUXILIARY)}
+    if config is not None:
+        done.absent = check_weights(network, config, may_lack=_AUXILIARY)
+        done.differences = different_options(config, done.options)
+        if done.differences and to == 'mmseg':
+            raise ConversionError("mmseg's network would compute something else; the config differs:\n  "
+                                  + '\n  '.join(done.differences))
+    done.meta = meta
+    if not dry_run:
+        _write(done, dst)
+    return done
+
+
+def _write(done: Conversion, dst: str | os.PathLike[str]) -> None:
+    """Write plain tensors and text, nothing that needs pickle."""
+    meta: dict[str, Any] = dict(
+        converted_from=done.source, converted_by=f'{OURS} {__version__}',
+        options={name: repr(value) for name, value in done.options.items()})
+    if done.meta:
+        meta['dataset_meta'] = done.meta
+    content = BytesIO()
+    torch.save(dict(meta=meta, state_dict={name: value.clone() for name, value in done.weights.items()}), content)
+    write_atomically(dst, content.getvalue())

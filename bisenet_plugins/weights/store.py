@@ -1,0 +1,181 @@
+"""The networks in the package: an index with checksums, and one safetensors file a network.
+
+Each file carries its network's config as JSON in its header, so that weights and config cannot get out of step.
+Nothing here reads pickle or runs what a file says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor
+
+from .checkpoint import DamagedCheckpointError
+
+__all__ = [
+    'HEADER_KEY',
+    'decode_config',
+    'encode_config',
+    'parse_network',
+    'pretrained_names',
+    'read_index',
+    'read_shipped',
+]
+
+FOLDER = Path(__file__).resolve().parent / 'shipped'
+HEADER_KEY = 'bisenet_plugins'
+"""Under this key the header of a weights file holds the config."""
+
+
+def safetensors_torch() -> ModuleType:
+    """Import ``safetensors.torch``.
+
+    Raises:
+        ImportError: If safetensors is not installed.
+    """
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError('the shipped weights are safetensors files: pip install safetensors') from error
+    return safetensors.torch
+
+
+def read_index(folder: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Read which networks there are.
+
+    Args:
+        folder: Where ``index.json`` lies; None is the package's own folder.
+
+    Returns:
+        For each name its ``file``, ``sha256``, ``bytes``, ``card`` and ``mIoU``; nothing where there is no index.
+
+    Raises:
+        DamagedCheckpointError: If the index cannot be read.
+    """
+    path = Path(folder or FOLDER) / 'index.json'
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding='utf-8'))['networks'])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedCheckpointError(f'{path} is no index of networks ({error})') from error
+
+
+def pretrained_names(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
+    """List the networks that :func:`~bisenet_plugins.load_pretrained` knows, the one to use by default first.
+
+    Args:
+        folder: Where ``index.json`` lies; None is the package's own folder.
+
+    Example:
+        >>> pretrained_names('no/such/folder')
+        ()
+    """
+    return tuple(read_index(folder))
+
+
+def read_shipped(
+    name: str, folder: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a trained network that comes with the package.
+
+    Args:
+        name: One of :func:`pretrained_names`, such as ``bisenetv2-camvid``.
+        folder: Where ``index.json`` lies; None is the package's own folder.
+
+    Returns:
+        The network's config and its weights, which the file holds in half precision.
+
+    Raises:
+        ValueError: If there is no network of that name.
+        FileNotFoundError: If the index names a file that is gone.
+        DamagedCheckpointError: If the file's SHA-256 is not the index's, or it holds no config.
+        ImportError: If safetensors is not installed.
+    """
+    base = Path(folder or FOLDER)
+    index = read_index(base)
+    if name not in index:
+        known = ', '.join(index) or 'none in this copy of the package'
+        raise ValueError(f'there is no pretrained network {name!r}; known are: {known}')
+    entry = index[name]
+    path = base / entry['file']
+    if not path.is_file():
+        raise FileNotFoundError(f'the weights of {name!r} are gone: there is no {path}')
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != entry['sha256']:
+        raise DamagedCheckpointError(
+            f'{path} is not the file that was shipped: its SHA-256 is {found[:12]}..., the index has '
+            f'{entry["sha256"][:12]}...; install the package again'
+        )
+    return parse_network(content, str(path))
+
+
+def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Take config and weights out of the bytes of a file that this package wrote.
+
+    Args:
+        content: The bytes.
+        origin: Where they come from, for error messages.
+
+    Raises:
+        DamagedCheckpointError: If they hold no config.
+        ImportError: If safetensors is not installed.
+    """
+    return _config_of(content, origin), safetensors_torch().load(content)
+
+
+def _config_of(content: bytes, origin: str) -> dict[str, Any]:
+    """Take the config out of the header of a safetensors file."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], 'little')])
+    text = header.get('__metadata__', {}).get(HEADER_KEY)
+    if text is None:
+        raise DamagedCheckpointError(f'{origin} holds weights without a config, it was not written by this package')
+    return decode_config(text)
+
+
+def encode_config(cfg: dict[str, Any]) -> str:
+    """Write a config as JSON from which it comes back the same, tuples included.
+
+    Args:
+        cfg: Dictionaries, lists, tuples, strings and numbers.
+
+    Raises:
+        ValueError: If it holds anything else, such as a class.
+
+    Example:
+        >>> encode_config(dict(scale=(64, 32)))
+        '{"scale": {"tuple": [64, 32]}}'
+        >>> decode_config(encode_config(dict(scale=(64, 32))))
+        {'scale': (64, 32)}
+    """
+    return json.dumps(_marked(cfg, 'config'))
+
+
+def _marked(value: Any, place: str) -> Any:
+    """Mark tuples, and refuse what JSON cannot hold."""
+    if isinstance(value, dict):
+        return {str(key): _marked(item, f'{place}.{key}') for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        items = [_marked(item, f'{place}.{number}') for number, item in enumerate(value)]
+        return dict(tuple=items) if isinstance(value, tuple) else items
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise ValueError(f'{place} is a {type(value).__name__}, a string, a number, a list or a dictionary is wanted')
+
+
+def decode_config(text: str) -> dict[str, Any]:
+    """Read what :func:`encode_config` wrote.
+
+    Args:
+        text: The JSON.
+    """
+    def unmark(node: dict[str, Any]) -> Any:
+        return tuple(node['tuple']) if set(node) == {'tuple'} else node
+
+    return json.loads(text, object_hook=unmark)

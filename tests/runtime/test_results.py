@@ -1,0 +1,156 @@
+"""Lists of sources are segmented without stopping at a bad one."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from bisenet_plugins.runtime.results import Listener, predict_sources
+from bisenet_plugins.runtime.sources import find_sources
+from bisenet_plugins.visualize import as_palette
+
+PALETTE = as_palette([[255, 0, 0], [0, 255, 0]], 2)
+
+
+def halves(images):
+    """Call the left half of every picture class 0 and the right half class 1."""
+    masks = []
+    for image in images:
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[:, mask.shape[1] // 2 :] = 1
+        masks.append(mask)
+    return masks
+
+
+def run(inputs, out_dir, predictor=halves, **options):
+    return predict_sources(predictor, find_sources([str(path) for path in inputs]), out_dir, PALETTE, **options)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    for name in ('a', 'b'):
+        cv2.imwrite(str(folder / f'{name}.png'), np.full((16, 32, 3), 80, np.uint8))
+    return folder
+
+
+@pytest.fixture
+def film(tmp_path):
+    path = tmp_path / 'film.mp4'
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, (32, 16))
+    for _ in range(5):
+        writer.write(np.full((16, 32, 3), 80, np.uint8))
+    writer.release()
+    return path
+
+
+def test_images_become_overlay_palette_and_ids(pictures, tmp_path):
+    out = tmp_path / 'out'
+    summary = run([pictures], out, save=('overlay', 'palette', 'ids'))
+    assert (summary.done, summary.frames, summary.failed) == (2, 2, [])
+    wanted = halves([np.zeros((16, 32, 3))])[0]
+    np.testing.assert_array_equal(np.asarray(Image.open(out / 'ids' / 'a.png')), wanted)
+    indexed = Image.open(out / 'palette' / 'a.png')
+    assert indexed.mode == 'P'
+    np.testing.assert_array_equal(np.asarray(indexed), wanted)
+    assert np.asarray(indexed.convert('RGB'))[0, 31].tolist() == [0, 255, 0]
+    overlay = cv2.imread(str(out / 'overlay' / 'a.jpg'))
+    assert abs(int(overlay[8, 4, 2]) - 168) < 12 and abs(int(overlay[8, 28, 1]) - 168) < 12
+    assert not list(out.rglob('*.partial'))
+
+
+def test_bad_files_are_named_and_the_rest_is_done(pictures, tmp_path):
+    (pictures / 'a1.png').write_bytes(b'no picture')
+    heard = []
+
+    class Ear(Listener):
+        def ended(self, source, failure):
+            heard.append((source.name, failure is None))
+
+    summary = run([pictures, tmp_path / 'gone.png'], tmp_path / 'out', listener=Ear())
+    assert summary.done == 2
+    assert len(summary.failed) == 2
+    assert 'a1.png: is no picture' in summary.failed[0] and 'gone.png: nothing there' in summary.failed[1]
+    assert heard == [('a', True), ('a1', False), ('b', True), ('gone', False)]
+
+
+def test_inputs_are_never_overwritten(pictures, tmp_path):
+    inside = tmp_path / 'ids' / 'a.png'
+    inside.parent.mkdir()
+    inside.write_bytes((pictures / 'a.png').read_bytes())
+    before = inside.read_bytes()
+    summary = run([pictures / 'a.png', inside], tmp_path, save=['ids'])
+    # The first result would go to the second input; names alike get their suffix, so here nothing clashes.
+    assert summary.done == 2 and inside.read_bytes() == before
+    summary = run([inside], tmp_path, save=['ids'])
+    assert 'is one of the inputs, which is not overwritten' in summary.failed[0]
+    assert inside.read_bytes() == before
+
+
+def test_a_stopped_run_goes_on(pictures, tmp_path):
+    seen = []
+
+    def stops(images):
+        seen.append(len(images))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return halves(images)
+
+    with pytest.raises(KeyboardInterrupt):
+        run([pictures], tmp_path / 'out', predictor=stops)
+    summary = run([pictures], tmp_path / 'out', skip_existing=True)
+    assert (summary.done, summary.skipped) == (1, 1)
+    assert sorted(path.name for path in (tmp_path / 'out' / 'overlay').iterdir()) == ['a.jpg', 'b.jpg']
+
+
+def test_a_video_becomes_a_video_and_maps_of_its_frames(film, tmp_path):
+    sizes = []
+
+    def counted(images):
+        sizes.append(len(images))
+        return halves(images)
+
+    out = tmp_path / 'out'
+    for _ in range(2):  # the second run replaces the first one's results
+        summary = run([film], out, predictor=counted, save=('overlay', 'ids'), batch_size=2)
+        assert (summary.done, summary.frames) == (1, 5)
+    assert sizes[:3] == [2, 2, 1]
+    capture = cv2.VideoCapture(str(out / 'overlay' / 'film.mp4'))
+    assert (capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)) == (5, 10)
+    maps = sorted((out / 'ids' / 'film').iterdir())
+    assert [path.name for path in maps] == [f'{number:06d}.png' for number in range(5)]
+    assert sorted(path.name for path in (out / 'overlay').iterdir()) == ['film.mp4']
+    assert sorted(path.name for path in (out / 'ids').iterdir()) == ['film']
+    assert run([film], out, save=('overlay', 'ids'), max_frames=2).frames == 2
+    assert len(list((out / 'ids' / 'film').iterdir())) == 2
+    assert run([film], out, save=('overlay', 'ids'), skip_existing=True).skipped == 1
+
+
+def test_a_stopped_video_leaves_no_half_file(film, tmp_path):
+    def stops(images):
+        raise KeyboardInterrupt
+
+    calls = iter([halves, halves, stops])
+    with pytest.raises(KeyboardInterrupt):
+        run([film], tmp_path / 'out', lambda images: next(calls)(images), save=('overlay', 'ids'))
+    assert not [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+
+
+def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
+    left = tmp_path / 'out' / 'ids' / '.film.partial'
+    left.mkdir(parents=True)
+    (left / '000099.png').write_bytes(b'old')
+    run([film], tmp_path / 'out', save=['ids'], max_frames=1)
+    assert [path.name for path in (tmp_path / 'out' / 'ids' / 'film').iterdir()] == ['000000.png']
+    assert not left.exists()
+
+
+def test_wrong_arguments_are_named(tmp_path):
+    for options, sentence in (
+        (dict(save=['picture']), r"save is \['picture'\], some of"),
+        (dict(batch_size=0), 'batch_size is 0, one or more is wanted'),
+        (dict(opacity=1.5), 'opacity is 1.5, a number from 0 to 1 is wanted'),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            run([], tmp_path, **options)

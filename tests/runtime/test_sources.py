@@ -1,0 +1,117 @@
+"""Inputs of a command line become pictures."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bisenet_plugins.runtime.sources import Source, UnreadableError, find_sources, open_source
+
+
+def picture(path: Path, value: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(path.suffix, np.full((8, 12, 3), value, np.uint8))[1].tobytes())
+    return path
+
+
+def video(path: Path, frames: int = 3) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10.0, (32, 16))
+    for number in range(frames):
+        writer.write(np.full((16, 32, 3), 60 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def listed(*inputs, **options):
+    return [(source.kind, source.name) for source in find_sources([str(text) for text in inputs], **options)]
+
+
+def test_files_folders_patterns_and_cameras(tmp_path):
+    for name in ('b.png', 'a.jpg', 'sub/c.png', 'notes.txt', 'out/overlay/a.jpg'):
+        picture(tmp_path / name) if not name.endswith('txt') else (tmp_path / name).write_text('text')
+    assert listed(tmp_path) == [('image', 'a'), ('image', 'b')]
+    deep = listed(tmp_path, recursive=True, exclude=[tmp_path / 'out'])
+    assert deep == [('image', 'a'), ('image', 'b'), ('image', 'sub/c')]
+    assert listed(tmp_path / '*.png') == [('image', 'b')]
+    assert listed(tmp_path / '**' / '*.png') == [('image', 'b'), ('image', 'c')]
+    assert listed('2', tmp_path / 'film.mp4') == [('camera', 'camera_2'), ('missing', 'film')]
+    assert listed(tmp_path / 'notes.txt') == [('image', 'notes')], 'a file named outright is tried'
+
+
+def test_what_matches_nothing_is_not_forgotten(tmp_path):
+    assert listed(tmp_path, tmp_path / '*.png') == [('missing', tmp_path.name), ('missing', '*')]
+    with pytest.raises(UnreadableError, match='nothing there that can be read'), open_source(find_sources(['x'])[0]):
+        pass
+
+
+def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
+    for name in ('a.png', 'a.jpg', 'one/a.png', 'two/a.png'):
+        picture(tmp_path / name)
+    assert listed(tmp_path / 'a.png', tmp_path / 'a.png') == [('image', 'a')]
+    assert listed(tmp_path) == [('image', 'a_jpg'), ('image', 'a_png')]
+    assert listed(tmp_path / 'one' / 'a.png', tmp_path / 'two' / 'a.png') == [('image', 'a_png'), ('image', 'a_png_2')]
+    assert listed(tmp_path, recursive=True)[2:] == [('image', 'one/a'), ('image', 'two/a')]
+
+
+def test_a_picture_is_read_as_bgr(tmp_path):
+    path = tmp_path / 'grün 1.png'
+    image = np.zeros((4, 6, 3), np.uint8)
+    image[..., 0] = 255
+    path.write_bytes(cv2.imencode('.png', image)[1].tobytes())
+    with open_source(find_sources([str(path)])[0]) as frames:
+        assert (frames.length, frames.fps) == (1, 0.0)
+        (frame,) = list(frames)
+    np.testing.assert_array_equal(frame.image, image)
+
+
+@pytest.mark.parametrize('content', [b'', b'no picture', None])
+def test_a_damaged_picture_is_named(tmp_path, content):
+    path = picture(tmp_path / 'bad.png')
+    path.write_bytes(path.read_bytes()[:40] if content is None else content)
+    with pytest.raises(UnreadableError, match='bad.png'), open_source(find_sources([str(path)])[0]) as frames:
+        list(frames)
+
+
+def test_a_video_is_read_frame_by_frame(tmp_path):
+    with open_source(find_sources([str(video(tmp_path / 'film.mp4'))])[0]) as frames:
+        assert (frames.length, frames.fps) == (3, 10.0)
+        read = list(frames)
+    assert [frame.number for frame in read] == [0, 1, 2]
+    assert [abs(int(frame.image.mean()) - 60 * frame.number) < 8 for frame in read] == [True] * 3
+
+
+def test_a_damaged_video_or_an_absent_camera_is_named(tmp_path):
+    (tmp_path / 'film.mp4').write_bytes(b'no film')
+    source = find_sources([str(tmp_path / 'film.mp4')])[0]
+    assert source.kind == 'video'
+    with pytest.raises(UnreadableError, match='film.mp4: cannot be opened as a video'), open_source(source):
+        pass
+    with pytest.raises(UnreadableError, match='camera 97: cannot be opened as a camera'):
+        open_source(Source('camera', 'camera_97', index=97)).__enter__()
+
+
+def test_a_camera_has_no_length(monkeypatch):
+    class Camera:
+        def __init__(self, index):
+            self.left = 2
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, key):
+            return 0.0
+
+        def read(self):
+            self.left -= 1
+            return self.left >= 0, np.zeros((2, 2, 3), np.uint8)
+
+        def release(self):
+            self.left = 0
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Camera)
+    with open_source(find_sources(['0'])[0]) as frames:
+        assert (frames.length, frames.fps) == (None, 25.0)
+        assert [frame.number for frame in frames] == [0, 1]
+        with pytest.raises(UnreadableError, match='camera 0: holds no frame'):
+            list(frames)

@@ -1,0 +1,267 @@
+"""A network is exported, shipped, loaded and used without its config."""
+
+import hashlib
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+
+import tools.model_converters.export_shipped_network as export
+from bisenet_plugins.cli.demo import show_pretrained
+from bisenet_plugins.runtime import Predictor
+from bisenet_plugins.runtime.pretrained import load_pretrained, predictor_from
+from bisenet_plugins.weights import DamagedCheckpointError, pretrained_names, store
+from tools.model_converters.export_shipped_network import export_pretrained
+
+TOOLS = Path(__file__).resolve().parents[2] / 'tools'
+SCENES = dict(type='StreetSceneDataset', length=2, size=(48, 64),
+              pipeline=[dict(type='Resize', scale=(96, 72), keep_ratio=True), dict(type='PackSegInputs')])
+
+
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    """The networks are so small that a second thread only waits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tiny_config() -> Config:
+    """V2 of an eighth of the width with one booster, tested at one and a half times the picture's size."""
+    return Config(dict(
+        default_scope='mmseg',
+        randomness=dict(seed=5),
+        model=dict(
+            type='BilateralSegmentor', num_classes=11, norm_cfg=dict(type='SyncBN'),
+            data_preprocessor=dict(type='SegDataPreProcessor', mean=[120.0] * 3, std=[60.0] * 3, bgr_to_rgb=True),
+            backbone=dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch', width_mult=0.125),
+                          semantic_branch=dict(type='SemanticBranch', width_mult=0.25)),
+            decode_head=dict(type='BGAHead', channels=16, in_index=(0, -1),
+                             loss_decode=dict(type='OhemCrossEntropyLoss')),
+            auxiliary_head=dict(stage2=dict(type='BoosterHead', channels=8, in_index=1)),
+            train_cfg=dict(), test_cfg=dict(mode='whole')),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=7),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05)),
+        train_dataloader=dict(batch_size=4, dataset=SCENES),
+        val_dataloader=dict(dataset=SCENES),
+        test_dataloader=dict(dataset=SCENES)))
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """The network of the tiny config and its checkpoint, with norms as a training leaves them."""
+    torch.manual_seed(0)
+    predictor = Predictor(tiny_config())
+    for module in predictor.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+    torch.nn.init.normal_(predictor.model.decode_head.conv_seg.weight, std=5.0)
+    path = tmp_path_factory.mktemp('trained') / 'iter_7.pth'
+    torch.save(dict(state_dict=predictor.model.state_dict(), meta=dict(iter=7)), path)
+    return predictor, path
+
+
+@pytest.fixture(scope='module')
+def shipped(trained, tmp_path_factory):
+    """A folder as the package's own, with one network and its card."""
+    folder = tmp_path_factory.mktemp('store')
+    log = folder / 'scalars.json'
+    log.write_text('{"loss": 2.5, "step": 6}\n{"mIoU": 12.5, "step": 7}\n')
+    done = export_pretrained(tiny_config(), trained[1], 'tiny', dict(data='Drawn.', seeds='5 of 3'), log, folder=folder)
+    return folder, done
+
+
+def scenes():
+    return [item['img'] for item in DATASETS.build(dict(SCENES, pipeline=[]))]
+
+
+def test_the_shipped_network_sees_what_the_checkpoint_sees(trained, shipped):
+    loaded = load_pretrained('tiny', folder=shipped[0])
+    for image in scenes():
+        mask, wanted = loaded(image), trained[0](image)
+        assert (mask.shape, mask.dtype) == ((48, 64), np.uint8)
+        assert len(np.unique(wanted)) > 1
+        assert (mask == wanted).mean() > 0.99
+    assert loaded.classes == trained[0].classes and 'Bicyclist' in loaded.classes
+    np.testing.assert_array_equal(loaded.palette, trained[0].palette)
+    assert shipped[1].same > 99.0
+    assert not any(name.startswith('auxiliary_head') for name in loaded.model.state_dict())
+
+
+def test_the_file_is_halved_and_its_config_says_only_what_prediction_needs(shipped):
+    content = shipped[1].path.read_bytes()
+    state = store.safetensors_torch().load(content)
+    assert {value.dtype for value in state.values() if value.ndim > 1} == {torch.float16}
+    assert state['decode_head.conv_seg.bias'].dtype == torch.float32
+    cfg = store._config_of(content, 'file')
+    assert not {'auxiliary_head', 'train_cfg'} & set(cfg['model'])
+    assert cfg['model']['decode_head']['loss_decode']['type'] == 'CrossEntropyLoss'
+    pipeline = cfg['test_dataloader']['dataset']['pipeline']
+    assert pipeline[0] == dict(type='Resize', scale=(96, 72), keep_ratio=True)
+    assert set(cfg) == {'default_scope', 'model', 'test_dataloader'}
+
+
+def test_index_and_card_say_what_was_measured(shipped):
+    folder, done = shipped
+    entry = json.loads((folder / 'index.json').read_text())['networks']['tiny']
+    assert entry['sha256'] == hashlib.sha256(done.path.read_bytes()).hexdigest()
+    assert entry['bytes'] == done.size == done.path.stat().st_size
+    assert entry['mIoU'] == round(done.scores.miou, 2)
+    card = (folder / entry['card']).read_text()
+    for told in (entry['sha256'], 'Drawn.', 'Seed: 5 of 3', '7 iterations, batch 4', 'those of iteration 7',
+                 '| 7 | 2.500 | 12.50 |', f'| Bicyclist | {done.scores.iou[10]:.2f} |', '## Licence'):
+        assert told.replace('nan', '-') in card
+    assert str(folder) not in card
+    assert pretrained_names(folder) == ('tiny',)
+
+
+def test_a_score_left_out_and_camvid_named(trained, shipped, tmp_path):
+    cfg = tiny_config()
+    cfg.train_dataloader.dataset = dict(type='CamVidDataset', pipeline=[dict(type='RandomFlip', prob=0.5)])
+    done = export_pretrained(cfg, trained[1], 'camvid', evaluate=False, folder=tmp_path)
+    assert done.scores is None
+    card = (tmp_path / 'weights' / 'camvid.md').read_text()
+    assert 'CC BY-NC 4.0' in card and 'Not measured.' in card and 'RandomFlip (prob 0.5)' in card and 'Seed: 5' in card
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset])
+    export_pretrained(cfg, trained[1], 'another', evaluate=False, folder=tmp_path)
+    assert 'CC BY-NC 4.0' in (tmp_path / 'weights' / 'another.md').read_text()
+    assert pretrained_names(tmp_path) == ('camvid', 'another')
+
+
+@pytest.fixture
+def copied(shipped, tmp_path):
+    """A copy of the shipped folder to damage."""
+    for name in ('index.json', 'weights/tiny.safetensors'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((shipped[0] / name).read_bytes())
+    return tmp_path
+
+
+def test_a_changed_byte_is_refused(copied):
+    path = copied / 'weights' / 'tiny.safetensors'
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedCheckpointError, match='tiny.safetensors is not the file that was shipped: its SHA-256'):
+        load_pretrained('tiny', folder=copied)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="the weights of 'tiny' are gone"):
+        load_pretrained('tiny', folder=copied)
+
+
+def test_wrong_names_and_indices_are_sentences(copied, tmp_path):
+    with pytest.raises(ValueError, match="no pretrained network 'big'; known are: tiny"):
+        load_pretrained('big', folder=copied)
+    with pytest.raises(ValueError, match='known are: none in this copy of the package'):
+        load_pretrained('big', folder=tmp_path / 'none')
+    (copied / 'index.json').write_text('{')
+    with pytest.raises(DamagedCheckpointError, match='index.json is no index of networks'):
+        load_pretrained('tiny', folder=copied)
+    foreign = store.safetensors_torch().save({'weight': torch.ones(2)})
+    with pytest.raises(DamagedCheckpointError, match='foreign holds weights without a config'):
+        predictor_from(foreign, 'foreign')
+    with pytest.raises(ValueError, match='config.model.type is a type, a string'):
+        store.encode_config(dict(model=dict(type=Predictor)))
+
+
+def test_missing_safetensors_names_its_installation(copied, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
+    with pytest.raises(ImportError, match='pip install safetensors'):
+        load_pretrained('tiny', folder=copied)
+
+
+def test_what_cannot_be_shipped_is_refused_and_leaves_nothing(trained, tmp_path, monkeypatch):
+    def ship(name='tiny', **settings):
+        export_pretrained(tiny_config(), trained[1], name, evaluate=False, folder=tmp_path, **settings)
+
+    with pytest.raises(ValueError, match="name is '../x', small letters, digits"):
+        ship('../x')
+    with pytest.raises(ValueError, match=r"card has \['dta'\], some of "):
+        ship(card=dict(dta='typo'))
+    with pytest.raises(FileNotFoundError, match='there is no log at none.json'):
+        ship(log='none.json')
+    with pytest.raises(ValueError, match='conv.weight reaches 1e.06, half precision holds finite numbers'):
+        export._half('conv.weight', torch.full((1, 1), 1e6))
+    monkeypatch.setattr(export, 'SIZE_LIMIT', 1000)
+    with pytest.raises(ValueError, match='tiny has .* MiB, at most 0 MiB are shipped'):
+        ship()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', pretrained_names())
+def test_what_the_package_ships_is_whole(name):
+    entry = store.read_index()[name]
+    assert entry['bytes'] <= 12 * 2**20
+    assert entry['sha256'] in (store.FOLDER / entry['card']).read_text(encoding='utf-8')
+    mask = load_pretrained(name)(np.zeros((64, 96, 3), np.uint8))
+    assert mask.shape == (64, 96)
+
+
+@pytest.fixture
+def call(monkeypatch, tmp_path):
+    """Run a tool in an empty folder with a store of our own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(tool, folder, *arguments):
+        monkeypatch.setattr(store, 'FOLDER', Path(folder))
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        monkeypatch.setattr(sys, 'path', list(sys.path))
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(TOOLS / tool), run_name='__main__')
+        return end.value.code
+
+    return run
+
+
+def test_predict_needs_neither_config_nor_checkpoint(call, shipped, capsys, tmp_path):
+    cv2.imwrite('scene.png', scenes()[0])
+    assert call('predict.py', shipped[0], 'scene.png', '--save', 'ids', 'overlay') == 0
+    ids = cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'scene.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(ids, load_pretrained('tiny', folder=shipped[0])(scenes()[0]))
+    assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'big') == 1
+    assert "no pretrained network 'big'; known are: tiny" in capsys.readouterr().err
+    assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'tiny', '--config', 'a.py') == 1
+    assert '--pretrained takes the place of --config and --checkpoint' in capsys.readouterr().err
+    assert call('predict.py', tmp_path / 'empty', 'scene.png') == 1
+    assert 'name a network by --config and --checkpoint, or run "make demo" first' in capsys.readouterr().err
+
+
+def test_the_demo_shows_the_network_first(shipped, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(store, 'FOLDER', Path(shipped[0]))
+    photo = tmp_path / 'photo.png'
+    cv2.imwrite(str(photo), scenes()[0])
+    assert show_pretrained(tmp_path / 'out', photo) == []
+    told = capsys.readouterr().out
+    assert 'tiny, the network in the package, segmented 2 of 2' in told
+    assert sorted(path.name for path in (tmp_path / 'out' / 'overlay').iterdir()) == ['photo.jpg', 'scene.jpg']
+    failed = show_pretrained(tmp_path / 'out', tmp_path / 'none.png')
+    assert len(failed) == 1 and 'none.png' in failed[0]
+    monkeypatch.setattr(store, 'FOLDER', tmp_path)
+    assert show_pretrained(tmp_path / 'nothing') == [] and not (tmp_path / 'nothing').exists()
+
+
+def test_tools_take_the_file_as_a_checkpoint(shipped):
+    """The training's config and the shipped weights, as in ``tools/test.py CONFIG weights.safetensors``."""
+    path = Path(shipped[0]) / store.read_index(shipped[0])['tiny']['file']
+    image = scenes()[0]
+    np.testing.assert_array_equal(Predictor(tiny_config(), path)(image),
+                                  load_pretrained('tiny', folder=shipped[0])(image))
+
+
+def test_the_export_tool_writes_into_a_folder(call, trained, capsys, tmp_path):
+    tiny_config().dump(str(tmp_path / 'tiny.py'))
+    options = ['--folder', tmp_path / 'out', '--no-evaluate', '--card', 'summary=Small.']
+    assert call('model_converters/export_pretrained.py', tmp_path, 'tiny.py', trained[1], 'tiny', *options) == 0
+    assert 'tiny.safetensors: ' in capsys.readouterr().out
+    assert (tmp_path / 'out' / 'weights' / 'tiny.md').read_text().startswith('# tiny\n\nSmall.\n')
+    assert call('model_converters/export_pretrained.py', tmp_path, 'tiny.py', 'none.pth', 'tiny', *options) == 1
+    assert 'error: no checkpoint at none.pth' in capsys.readouterr().err
