@@ -1,6 +1,6 @@
-"""How well class maps fit their labels: confusion matrix, IoU and accuracy.
+"""How well masks match labels: confusion matrix, IoU and accuracy.
 
-Letters: H and W are the sides of a picture in pixels, K the number of classes.
+Letters: H and W are the sides of an image in pixels, K the number of classes.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mmseg.registry import DATASETS
 
 __all__ = ['Scores', 'confusion_matrix', 'labelled_pictures', 'score']
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a confusion matrix says, in percent.
+    """Scores of a confusion matrix, in percent.
 
     Args:
-        iou: IoU of each class; not a number for a class that occurs neither in labels nor in predictions.
-        accuracy: Share of each class's labelled pixels that were found.
-        miou: Mean of the IoUs that are numbers.
-        pixels: Share of all labelled pixels that are right.
+        iou: IoU of each class ``(K,)``; NaN for a class that is neither in the labels nor predicted.
+        accuracy: Share of each class's labelled pixels that was found ``(K,)``; NaN for a class without labels.
+        miou: Mean over the IoUs that are not NaN; NaN if all are.
+        pixels: Share of all labelled pixels that is right; NaN without labelled pixels.
     """
 
     iou: np.ndarray
@@ -32,29 +31,34 @@ class Scores:
     pixels: float
 
 
-def confusion_matrix(prediction: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
-    """Count how often each class was taken for each.
+def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int = 255) -> np.ndarray:
+    """Count how often each class was predicted for each class.
 
     Args:
-        prediction: The network's class map.
-        label: The true one; ids that are no class, 255 among them, are left out.
+        mask: Predicted class of each pixel.
+        label: True class of each pixel.
         num_classes: K.
+        ignore_index: Label of pixels that do not count; labels outside the classes do not count either.
 
     Shape:
-        - Input: both ``(H, W)``.
+        - Input: both ``(H, W)`` integers.
         - Output: ``(K, K)`` int64, a row for each true class, a column for each predicted one.
 
     Raises:
-        ValueError: If the two sizes differ.
+        ValueError: If the sizes differ, or the mask holds a number that is no class where it counts.
 
     Example:
         >>> confusion_matrix(np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), 2).tolist()
         [[1, 1], [0, 0]]
     """
-    if prediction.shape != label.shape:
-        raise ValueError(f'the class map is {prediction.shape}, its label {label.shape}; equal sides are wanted')
-    kept = label < num_classes
-    pairs = label[kept].astype(np.int64) * num_classes + prediction[kept]
+    if mask.shape != label.shape:
+        raise ValueError(f'expected a mask of the label\'s size {label.shape}, got {mask.shape}')
+    counted = (label >= 0) & (label < num_classes) & (label != ignore_index)
+    predicted = mask[counted].astype(np.int64)
+    if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
+        raise ValueError(f'expected a mask of classes 0 to {num_classes - 1}, got {predicted.min()} to '
+                         f'{predicted.max()}')
+    pairs = label[counted].astype(np.int64) * num_classes + predicted
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
@@ -62,7 +66,7 @@ def score(matrix: np.ndarray) -> Scores:
     """Compute IoU and accuracy as mmseg's ``IoUMetric`` does.
 
     Args:
-        matrix: As from :func:`confusion_matrix`, or the sum of several.
+        matrix: Confusion matrix of one image, or the sum over several.
 
     Shape:
         - Input: ``(K, K)``.
@@ -82,14 +86,9 @@ def score(matrix: np.ndarray) -> Scores:
 
 
 def labelled_pictures(dataset: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the pictures of a dataset with their labels, as they are before any transform.
+    """Yield the images of a dataset with their labels, before any transform; its pipeline counts only for loading."""
+    from mmseg.registry import DATASETS
 
-    Args:
-        dataset: Config of the dataset; of its pipeline only the loading counts.
-
-    Shape:
-        - Output: BGR pictures ``(H, W, 3)`` uint8 and labels ``(H, W)``.
-    """
     cfg = dict(dataset)
     loaders = [step for step in cfg.get('pipeline', ()) if str(step['type']).rpartition('.')[2].startswith('Load')]
     names = {str(step['type']).rpartition('.')[2] for step in loaders}

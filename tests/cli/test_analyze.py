@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 
 from bisenet_plugins.explain import gradcam as explain
 from bisenet_plugins.explain.page import error_map, find_pairs, heat_map, write_page
-from bisenet_plugins.metrics import confusion_matrix, labelled_pictures, score
+from bisenet_plugins.metrics import labelled_pictures
 from bisenet_plugins.runtime import Predictor
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools' / 'analyze.py'
@@ -134,22 +133,6 @@ def test_wrong_wishes_are_sentences(predictor, folder, tmp_path):
     cv2.imwrite(str(tmp_path / '0.png'), np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match=r'0.png is \(3, 3\), its picture \(48, 64\)'):
         find_pairs([str(folder / 'images' / '0.png')], tmp_path)
-
-
-def test_scores_are_mmsegs_own(folder):
-    generator = np.random.default_rng(0)
-    label = generator.integers(0, 4, (20, 30))
-    label[:3] = 255
-    mask = np.where(generator.random((20, 30)) < 0.6, label, generator.integers(0, 5, (20, 30))) % 5
-    areas = IoUMetric.intersect_and_union(torch.from_numpy(mask), torch.from_numpy(label), 6, 255)
-    wanted = IoUMetric.total_area_to_metrics(*areas, metrics=['mIoU'])
-    with pytest.raises(ValueError, match=r'the class map is \(20, 30\), its label \(20, 29\)'):
-        confusion_matrix(mask, label[:, 1:], 6)
-    scores = score(confusion_matrix(mask, label, 6))
-    np.testing.assert_allclose(scores.iou, 100 * wanted['IoU'])
-    np.testing.assert_allclose(scores.accuracy, 100 * wanted['Acc'])
-    assert scores.pixels == pytest.approx(100 * float(wanted['aAcc']))
-    assert scores.miou == pytest.approx(100 * float(np.nanmean(wanted['IoU']))) and np.isnan(scores.iou[5])
 
 
 def test_labelled_pictures_come_untransformed(camvid_like):

@@ -1,0 +1,107 @@
+"""Timing: interleaved rounds, their statistics, and a description of the machine that the figures come from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ['cpu_name', 'interleave', 'least_seconds', 'machine', 'spread']
+
+PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine',
+            'mmsegmentation', 'onedl-mmsegmentation', 'onnxruntime', 'openvino', 'tensorrt')
+
+
+def cpu_name() -> str:
+    """Return the processor's name as far as the system tells it."""
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def machine() -> dict[str, Any]:
+    """Describe what timings depend on: processor, threads, load and versions.
+
+    Returns:
+        ``cpu``, ``cores`` (those that this process may use), ``threads`` (PyTorch's), ``gpu``, ``load_average``,
+        ``python``, ``torch`` and ``versions`` of the packages that compute; JSON-able.
+
+    Example:
+        >>> machine()['cores'] >= 1
+        True
+    """
+    import torch
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    load = [round(value, 2) for value in os.getloadavg()] if hasattr(os, 'getloadavg') else None
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return dict(cpu=cpu_name(), cores=cores, threads=torch.get_num_threads(), gpu=gpu, load_average=load,
+                python=platform.python_version(), torch=torch.__version__, versions=versions)
+
+
+def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup: int = 2) -> dict[str, list[float]]:
+    """Time several calls in turn, so that whatever slows the machine down slows all of them.
+
+    Args:
+        calls: What to time, by name. On a GPU a call must wait for its own result.
+        rounds: Rounds that count.
+        warmup: Rounds before them that do not.
+
+    Returns:
+        Seconds of every round by name; the entries of one round belong together.
+
+    Raises:
+        ValueError: If ``rounds`` is below one.
+
+    Example:
+        >>> [len(seconds) for seconds in interleave(dict(a=int, b=str), 4).values()]
+        [4, 4]
+    """
+    if rounds < 1:
+        raise ValueError(f'expected rounds of at least 1, got {rounds}')
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(warmup + rounds):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if number >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def spread(seconds: Sequence[float]) -> dict[str, float]:
+    """Summarise timings in milliseconds.
+
+    Args:
+        seconds: Seconds of each round, in any order; at least one.
+
+    Example:
+        >>> spread([0.003, 0.001, 0.002])
+        {'median': 2.0, 'p90': 3.0, 'min': 1.0, 'max': 3.0, 'rounds': 3}
+    """
+    ordered = sorted(round(1000 * value, 4) for value in seconds)
+    p90 = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
+    return dict(median=round(statistics.median(ordered), 4), p90=p90, min=ordered[0], max=ordered[-1],
+                rounds=len(ordered))
+
+
+def least_seconds(call: Callable[[], Any], rounds: int = 3) -> float:
+    """Return the least time of several rounds after one that warms up.
+
+    Args:
+        call: What to time.
+        rounds: Rounds that count.
+    """
+    return min(interleave(dict(call=call), rounds, warmup=1)['call'])
