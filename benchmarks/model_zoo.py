@@ -20,7 +20,7 @@ from bisenet_plugins.cli.complexity import Complexity, build_uncounted, measure
 __all__ = ['COLLECTIONS', 'Collection', 'ZooEntry', 'best_metric', 'read_entries', 'write_zoo', 'zoo_configs']
 
 BEGIN, END = '<!-- model zoo -->', '<!-- end of model zoo -->'
-LOGS = Path('docs', 'benchmarks', 'logs.json')
+LOGS = Path('benchmarks', 'results', 'logs.json')
 DATASETS = dict(
     cityscapes='Cityscapes', camvid='CamVid', ade20k='ADE20K', **{
         'coco-stuff10k': 'COCO-Stuff 10k',
@@ -115,7 +115,7 @@ def read_entries(root: str | Path, folder: str) -> list[ZooEntry]:
     """Gather what the zoo says of one folder's configs.
 
     Args:
-        root: The repository; its ``docs/benchmarks/logs.json`` maps a config to the log of its run.
+        root: The repository; its ``benchmarks/results/logs.json`` maps a config to the log of its run.
         folder: One of :data:`COLLECTIONS`.
     """
     root = Path(root)

@@ -77,17 +77,17 @@ def small_zoo(tmp_path):
 
 def test_pages_are_written_from_configs_and_logs(small_zoo):
     root, source = small_zoo
-    (root / 'docs' / 'benchmarks').mkdir(parents=True)
-    (root / 'docs' / 'benchmarks' / 'run.json').write_text('{"mIoU": 33.25}\n')
-    logs = {source.as_posix(): 'docs/benchmarks/run.json'}
-    (root / 'docs' / 'benchmarks' / 'logs.json').write_text(json.dumps(logs))
+    (root / 'benchmarks' / 'results').mkdir(parents=True)
+    (root / 'benchmarks' / 'results' / 'run.json').write_text('{"mIoU": 33.25}\n')
+    logs = {source.as_posix(): 'benchmarks/results/run.json'}
+    (root / 'benchmarks' / 'results' / 'logs.json').write_text(json.dumps(logs))
     write_zoo(root)
     (entry,) = read_entries(root, 'baselines')
     assert entry.miou == 33.25 and entry.dataset == 'CamVid' and entry.batch == 8 and entry.iterations == 1500
     page = (root / 'configs' / 'baselines' / 'README.md').read_text()
-    assert page.startswith('text\n') and '| 33.25 | [log](../../docs/benchmarks/run.json) |' in page
+    assert page.startswith('text\n') and '| 33.25 | [log](../../benchmarks/results/run.json) |' in page
     (model,) = yaml.safe_load((root / 'configs' / 'baselines' / 'metafile.yml').read_text())['Models']
-    assert model['Training Log'] == 'docs/benchmarks/run.json' and model['Metadata']['Parameters'] > 3_000_000
+    assert model['Training Log'] == 'benchmarks/results/run.json' and model['Metadata']['Parameters'] > 3_000_000
 
 
 def test_page_without_marks_is_refused(small_zoo):
