@@ -1,4 +1,4 @@
-"""Class maps as pictures: colours, overlays, grids and PNG files.
+"""Drawing: palettes, overlays, error and heat maps, grids, and the encoding of images and masks.
 
 Letters: H and W are the sides of an image in pixels, K the number of classes. Images are BGR, palettes RGB.
 """
@@ -24,18 +24,20 @@ __all__ = [
     'encode_ids',
     'encode_image',
     'encode_palette',
+    'error_map',
+    'heat_map',
+    'image_grid',
     'overlay',
-    'picture_grid',
-    'write_picture',
+    'write_image',
 ]
 
 
 def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.ndarray:
-    """Bring a dataset's palette into one form, or make colours where there are none.
+    """Return a palette of 256 colours, generated where the dataset has none.
 
     Args:
-        colours: RGB triples, one a class; None makes well separated hues.
-        num_classes: Number of classes that must have a colour.
+        colours: RGB triples, one for each class; None generates well separated hues.
+        num_classes: Number of classes that need a colour.
 
     Shape:
         - Output: ``(256, 3)`` uint8 RGB; ids without a class, 255 (ignored) among them, are black.
@@ -55,13 +57,13 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
             palette[:num_classes] = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
         return palette
     if len(colours) < num_classes:
-        raise ValueError(f'the palette has {len(colours)} colours, {num_classes} classes want one each')
+        raise ValueError(f'expected colours for {num_classes} classes, got {len(colours)}')
     palette[: len(colours)] = np.asarray(colours, np.uint8)[:256]
     return palette
 
 
 def colourize(mask: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """Paint a class map in the classes' colours.
+    """Return a mask in the classes' colours.
 
     Shape:
         - Input: ``mask`` ``(H, W)`` uint8, ``palette`` ``(256, 3)`` RGB.
@@ -71,13 +73,13 @@ def colourize(mask: np.ndarray, palette: np.ndarray) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """Lay a class map over its image.
+    """Blend a mask's colours over its image.
 
     Args:
         image: The BGR image.
-        mask: The class map; where it is 255 the image stays as it is.
+        mask: The mask; where it is 255 the image stays as it is.
         palette: As from :func:`as_palette`.
-        opacity: Weight of the class colours, 0 to 1.
+        opacity: Weight of the colours, 0 to 1.
 
     Shape:
         - Input: ``image`` ``(H, W, 3)`` uint8, ``mask`` ``(H, W)`` uint8.
@@ -88,14 +90,13 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
 
     Example:
         >>> image, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8)
-        >>> painted = overlay(image, mask, as_palette([[200, 0, 0]], 1), 0.5)
-        >>> painted[0, 0].tolist()
+        >>> overlay(image, mask, as_palette([[200, 0, 0]], 1), 0.5)[0, 0].tolist()
         [0, 0, 100]
     """
     if image.shape[:2] != mask.shape:
-        raise ValueError(f'the image is {image.shape[:2]}, the class map {mask.shape}; equal sides are wanted')
+        raise ValueError(f'expected a mask of the image\'s size {image.shape[:2]}, got {mask.shape}')
     if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f'opacity is {opacity}, a number from 0 to 1 is wanted')
+        raise ValueError(f'expected opacity from 0 to 1, got {opacity}')
     mixed = cv2.addWeighted(image, 1.0 - opacity, colourize(mask, palette), opacity, 0.0)
     ignored = mask == 255
     if ignored.any():
@@ -103,78 +104,119 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
     return mixed
 
 
-def picture_grid(
-    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell_width: int = 320, gap: int = 4
-) -> np.ndarray:
-    """Set pictures out in rows below one line of titles.
+def error_map(image: np.ndarray, mask: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the grey image with wrong pixels red and unlabelled ones black.
 
     Args:
-        rows: BGR pictures; each row is scaled to cells of equal size.
-        titles: One title a column.
+        image: The BGR image.
+        mask: Predicted class of each pixel.
+        label: True class of each pixel; ids outside the classes are not labelled.
+        num_classes: K.
+
+    Shape:
+        - Input: ``(H, W, 3)``, ``(H, W)`` and ``(H, W)``.
+        - Output: ``(H, W, 3)`` uint8 BGR.
+
+    Example:
+        >>> grey = np.full((1, 3, 3), 100, np.uint8)
+        >>> error_map(grey, np.array([[0, 0, 0]]), np.array([[0, 1, 255]]), 2)[0].tolist()
+        [[100, 100, 100], [40, 40, 230], [0, 0, 0]]
+    """
+    painted = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    painted[mask != label] = (40, 40, 230)
+    painted[label >= num_classes] = 0
+    return painted
+
+
+def heat_map(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Blend a map of numbers over an image, from blue (0) to red (1).
+
+    Args:
+        image: The BGR image.
+        heat: The numbers; they are resized to the image.
+
+    Shape:
+        - Input: ``(H, W, 3)`` uint8, and ``(h, w)`` from 0 to 1.
+        - Output: ``(H, W, 3)`` uint8 BGR.
+    """
+    grey = cv2.resize((255 * np.clip(heat, 0, 1)).astype(np.uint8), (image.shape[1], image.shape[0]))
+    return cv2.addWeighted(image, 0.5, cv2.applyColorMap(grey, cv2.COLORMAP_JET), 0.5, 0.0)
+
+
+def image_grid(
+    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell_width: int = 320, gap: int = 4
+) -> np.ndarray:
+    """Arrange images in rows below one line of titles.
+
+    Args:
+        rows: BGR images; each row is scaled to cells of equal size.
+        titles: One title for each column.
         cell_width: Width of a column in pixels.
-        gap: Space between pictures in pixels.
+        gap: Space between images in pixels.
 
     Shape:
         - Output: ``(H, W, 3)`` uint8 BGR.
 
     Raises:
-        ValueError: If there is no row, or a row has not one picture for each title.
+        ValueError: If there is no row, or a row has not one image for each title.
 
     Example:
-        >>> picture_grid([[np.zeros((90, 160, 3), np.uint8)] * 2], ['image', 'truth'], cell_width=80, gap=2).shape
+        >>> image_grid([[np.zeros((90, 160, 3), np.uint8)] * 2], ['image', 'truth'], cell_width=80, gap=2).shape
         (73, 162, 3)
     """
     if not rows or any(len(row) != len(titles) for row in rows):
-        raise ValueError(f'rows have {[len(row) for row in rows]} pictures, each wants {len(titles)}')
+        raise ValueError(f'expected rows of {len(titles)} images, got {[len(row) for row in rows]}')
     header = 26
-    cells: list[list[np.ndarray]] = []
-    for row in rows:
-        height = max(1, round(cell_width * row[0].shape[0] / row[0].shape[1]))
-        cells.append([cv2.resize(cell, (cell_width, height), interpolation=cv2.INTER_AREA) for cell in row])
-    width = len(titles) * (cell_width + gap) - gap
-    total = header + sum(row[0].shape[0] + gap for row in cells)
-    canvas = np.full((total, width, 3), 255, np.uint8)
+    heights = [max(1, round(cell_width * row[0].shape[0] / row[0].shape[1])) for row in rows]
+    canvas = np.full((header + sum(heights) + gap * len(rows), len(titles) * (cell_width + gap) - gap, 3), 255,
+                     np.uint8)
+    top = header
+    for row, height in zip(rows, heights):
+        for column, image in enumerate(row):
+            left = column * (cell_width + gap)
+            canvas[top : top + height, left : left + cell_width] = cv2.resize(
+                image, (cell_width, height), interpolation=cv2.INTER_AREA)
+        top += height + gap
     for column, title in enumerate(titles):
         place = (column * (cell_width + gap) + 4, 18)
         cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-    top = header
-    for row in cells:
-        for column, cell in enumerate(row):
-            left = column * (cell_width + gap)
-            canvas[top : top + cell.shape[0], left : left + cell_width] = cell
-        top += row[0].shape[0] + gap
     return canvas
 
 
-def encode_image(image: np.ndarray, suffix: str = '.png') -> bytes:
-    """Encode a BGR picture.
+def encode_image(image: np.ndarray, suffix: str = '.png', quality: int = 95) -> bytes:
+    """Encode a BGR image.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 BGR.
+        suffix: File suffix of the format.
+        quality: Quality of a JPEG, 0 to 100.
 
     Raises:
-        ValueError: If OpenCV cannot write files of this kind.
+        ValueError: If OpenCV has no encoder for the format.
     """
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in ('.jpg', '.jpeg') else []
     try:
-        done, encoded = cv2.imencode(suffix, image)
+        done, encoded = cv2.imencode(suffix, image, settings)
     except cv2.error as error:
-        raise ValueError(f'pictures cannot be written as {suffix!r} ({error})') from error
+        raise ValueError(f'expected the suffix of an image format, got {suffix!r} ({error})') from error
     if not done:
-        raise ValueError(f'pictures cannot be written as {suffix!r}')
+        raise ValueError(f'expected the suffix of an image format, got {suffix!r}')
     return encoded.tobytes()
 
 
 def encode_palette(mask: np.ndarray, palette: np.ndarray) -> bytes:
-    """Encode a class map as an indexed PNG: its pixels are the ids, its colour table the palette.
+    """Encode a mask as an indexed PNG: its pixels are the ids, its colour table the palette.
 
     Shape:
         - Input: ``mask`` ``(H, W)`` uint8, ``palette`` ``(256, 3)`` RGB.
     """
-    picture = Image.new('P', (mask.shape[1], mask.shape[0]))
-    picture.frombytes(np.ascontiguousarray(mask).tobytes())
-    picture.putpalette(palette.reshape(-1).tolist())
-    return _png(picture)
+    image = Image.frombytes('P', (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
+    image.putpalette(palette.reshape(-1).tolist())
+    return _png(image)
 
 
 def encode_ids(mask: np.ndarray) -> bytes:
-    """Encode a class map as a grey PNG whose values are the ids.
+    """Encode a mask as a grey PNG whose values are the ids.
 
     Shape:
         - Input: ``mask`` ``(H, W)`` uint8.
@@ -182,25 +224,25 @@ def encode_ids(mask: np.ndarray) -> bytes:
     return _png(Image.fromarray(mask))
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(image: Image.Image) -> bytes:
     """Encode with PIL, which keeps the colour table."""
     buffer = io.BytesIO()
-    picture.save(buffer, format='PNG')
+    image.save(buffer, format='PNG')
     return buffer.getvalue()
 
 
-def write_picture(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Write a BGR picture in one step; the kind follows from the name.
+def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
+    """Write a BGR image atomically; the format follows from the name.
 
     Args:
-        path: Where it goes.
+        path: The file.
         image: ``(H, W, 3)`` uint8 BGR.
     """
     write_atomically(path, encode_image(image, Path(path).suffix))
 
 
 def displayable(inputs: Any) -> np.ndarray:
-    """Turn a network's raw input into a BGR picture.
+    """Turn the test pipeline's output into a BGR image.
 
     Args:
         inputs: ``(C, H, W)`` tensor as the test pipeline packs it; the first three channels are shown, a single one as

@@ -1,10 +1,26 @@
-"""Class maps as pictures."""
+"""Palettes, overlays, maps, grids and encodings."""
 
+import io
+
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from bisenet_plugins.visualize import as_palette, colourize, displayable, encode_image, overlay, picture_grid
+from bisenet_plugins.visualize import (
+    as_palette,
+    colourize,
+    displayable,
+    encode_ids,
+    encode_image,
+    encode_palette,
+    error_map,
+    heat_map,
+    image_grid,
+    overlay,
+    write_image,
+)
 
 
 def test_colours_and_overlays():
@@ -21,29 +37,55 @@ def test_made_colours_differ():
     assert not palette[30:].any()
 
 
-@pytest.mark.parametrize(('inputs', 'wanted'), [
+@pytest.mark.parametrize(('inputs', 'expected'), [
     (torch.full((3, 2, 2), 7, dtype=torch.uint8), 7),
     (torch.full((1, 2, 2), 7, dtype=torch.uint8), 7),
     (torch.full((5, 2, 2), 7.0), 7),
     (torch.tensor([0.0, 1.0]).view(1, 1, 2), 127),
     (torch.tensor([-3.0, 3.0]).view(1, 1, 2), 127),
 ])
-def test_inputs_of_any_kind_can_be_shown(inputs, wanted):
+def test_inputs_of_any_kind_can_be_shown(inputs, expected):
     shown = displayable(inputs)
     assert shown.dtype == np.uint8 and shown.shape[2] == 3
-    assert int(shown.mean()) == wanted
+    assert int(shown.mean()) == expected
 
 
 def test_wrong_arguments_are_named():
     image, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)
     palette = as_palette(None, 1)
-    with pytest.raises(ValueError, match='the palette has 1 colours, 2 classes want one each'):
+    with pytest.raises(ValueError, match='expected colours for 2 classes, got 1'):
         as_palette([[0, 0, 0]], 2)
-    with pytest.raises(ValueError, match='equal sides are wanted'):
+    with pytest.raises(ValueError, match=r"expected a mask of the image's size \(2, 2\), got \(2, 3\)"):
         overlay(image, mask, palette)
-    with pytest.raises(ValueError, match='opacity is -0.1, a number from 0 to 1 is wanted'):
+    with pytest.raises(ValueError, match='expected opacity from 0 to 1, got -0.1'):
         overlay(image, mask[:, :2], palette, -0.1)
-    with pytest.raises(ValueError, match=r'rows have \[1\] pictures, each wants 2'):
-        picture_grid([[image]], ['a', 'b'])
-    with pytest.raises(ValueError, match=r"cannot be written as '.none'"):
+    with pytest.raises(ValueError, match=r'expected rows of 2 images, got \[1\]'):
+        image_grid([[image]], ['a', 'b'])
+    with pytest.raises(ValueError, match=r"expected the suffix of an image format, got '.none'"):
         encode_image(image, '.none')
+
+
+def test_grid_scales_rows_to_cells():
+    wide, tall = np.full((10, 40, 3), 9, np.uint8), np.full((40, 20, 3), 200, np.uint8)
+    grid = image_grid([[wide, wide], [tall, tall]], ['a', 'b'], cell_width=20, gap=2)
+    assert grid.shape == (26 + 5 + 2 + 40 + 2, 42, 3)
+    assert (grid[26:31, 22:] == 9).all() and (grid[33:73, :20] == 200).all() and (grid[:, 20:22][26:] == 255).all()
+
+
+def test_error_and_heat_maps():
+    grey = np.full((1, 2, 3), 100, np.uint8)
+    assert error_map(grey, np.array([[0, 1]]), np.array([[0, 0]]), 2)[0].tolist() == [[100] * 3, [40, 40, 230]]
+    hot = heat_map(np.zeros((1, 2, 3), np.uint8), np.array([[0.0, 1.0]], np.float32))
+    assert hot[0, 0, 0] > hot[0, 0, 2] and hot[0, 1, 2] > hot[0, 1, 0]
+
+
+def test_masks_keep_their_ids(tmp_path):
+    mask, palette = np.array([[0, 1, 255]], np.uint8), as_palette([[10, 20, 30], [1, 2, 3]], 2)
+    indexed = Image.open(io.BytesIO(encode_palette(mask, palette)))
+    assert indexed.mode == 'P' and indexed.getpalette()[:6] == [10, 20, 30, 1, 2, 3]
+    for content in (encode_palette(mask, palette), encode_ids(mask)):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), mask)
+    write_image(tmp_path / 'a' / 'b.png', np.full((2, 3, 3), 7, np.uint8))
+    assert (cv2.imread(str(tmp_path / 'a' / 'b.png')) == 7).all()
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    assert len(encode_image(noise, '.jpg', quality=20)) < len(encode_image(noise, '.jpg'))

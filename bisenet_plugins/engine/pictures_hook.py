@@ -64,8 +64,8 @@ class PicturesHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the grid."""
         if self._rows:
-            grid = visualize.picture_grid(self._rows, _TITLES, self.cell_width)
-            visualize.write_picture(Path(runner.log_dir) / self.filename, grid)
+            grid = visualize.image_grid(self._rows, _TITLES, self.cell_width)
+            visualize.write_image(Path(runner.log_dir) / self.filename, grid)
             self._rows = []
 
 
@@ -130,9 +130,9 @@ class WritePredictionsHook(Hook):
             if self.show_dir is None and not self.show:
                 continue
             row = sample_row(image, sample, palette)
-            picture = visualize.picture_grid([row], _TITLES, self.cell_width or row[0].shape[1])
+            picture = visualize.image_grid([row], _TITLES, self.cell_width or row[0].shape[1])
             if self.show_dir is not None:
-                visualize.write_picture(self.show_dir / f'{name}.png', picture)
+                visualize.write_image(self.show_dir / f'{name}.png', picture)
             if self.show:
                 cv2.imshow('prediction', picture)
                 cv2.waitKey(round(self.wait_time * 1000))

@@ -18,10 +18,10 @@ from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
 from ..runtime.predictor import Predictor
 from ..runtime.sources import UnreadableError, find_sources, read_image
-from ..visualize import overlay
+from ..visualize import error_map, heat_map, overlay
 from .gradcam import default_stages, grad_cam, has_grad_cam_package, network_input, one_pathway, segment
 
-__all__ = ['error_map', 'find_pairs', 'heat_map', 'write_page']
+__all__ = ['find_pairs', 'write_page']
 
 _STYLE = '''
 :root { color-scheme: light dark; --ink: #1c1e21; --paper: #fff; --line: #d5d8dc; --bar: #3b7dd8; }
@@ -79,47 +79,6 @@ def find_pairs(
     if not pairs:
         raise ValueError('there is no picture to look at')
     return pairs
-
-
-def error_map(image: np.ndarray, mask: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:
-    """Paint wrong pixels red and unlabelled ones black on the grey picture.
-
-    Args:
-        image: The BGR picture.
-        mask: The class map.
-        label: The true one; ids that are no class are not labelled.
-        num_classes: K.
-
-    Shape:
-        - Input: ``(H, W, 3)``, ``(H, W)`` and ``(H, W)``.
-        - Output: ``(H, W, 3)`` uint8 BGR.
-
-    Example:
-        >>> grey = np.full((1, 3, 3), 100, np.uint8)
-        >>> error_map(grey, np.array([[0, 0, 0]]), np.array([[0, 1, 255]]), 2)[0].tolist()
-        [[100, 100, 100], [40, 40, 230], [0, 0, 0]]
-    """
-    painted = np.repeat(image.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
-    painted[mask != label] = (40, 40, 230)
-    painted[label >= num_classes] = 0
-    return painted
-
-
-def heat_map(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay a map of numbers over a picture, from blue (0) to red (1).
-
-    Args:
-        image: The BGR picture.
-        heat: The numbers; they are resized to the picture.
-
-    Shape:
-        - Input: ``(H, W, 3)`` uint8, and ``(h, w)`` from 0 to 1.
-        - Output: ``(H, W, 3)`` uint8 BGR.
-    """
-    size = (image.shape[1], image.shape[0])
-    grey = (255 * np.clip(heat, 0, 1)).astype(np.uint8)
-    colours = cv2.applyColorMap(cv2.resize(grey, size), cv2.COLORMAP_JET)
-    return cv2.addWeighted(image, 0.5, colours, 0.5, 0.0)
 
 
 def write_page(

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 from bisenet_plugins.explain import gradcam as explain
-from bisenet_plugins.explain.page import error_map, find_pairs, heat_map, write_page
+from bisenet_plugins.explain.page import find_pairs, write_page
 from bisenet_plugins.metrics import labelled_pictures
 from bisenet_plugins.runtime import Predictor
 
@@ -234,13 +234,6 @@ def test_one_pathway_alone_and_both_again(predictor, folder):
     with pytest.raises(ValueError, match='the decode head has no aggregation'), \
             explain.one_pathway(torch.nn.Identity(), 'detail'):
         pass
-
-
-def test_maps_are_painted():
-    grey = np.full((1, 2, 3), 100, np.uint8)
-    assert error_map(grey, np.array([[0, 1]]), np.array([[0, 0]]), 2)[0].tolist() == [[100] * 3, [40, 40, 230]]
-    hot = heat_map(np.zeros((1, 2, 3), np.uint8), np.array([[0.0, 1.0]], np.float32))
-    assert hot[0, 0, 0] > hot[0, 0, 2] and hot[0, 1, 2] > hot[0, 1, 0]
 
 
 def test_the_tool_writes_a_page_for_config_and_checkpoint(predictor, folder, tmp_path, monkeypatch, capsys):
