@@ -1,1 +1,1 @@
-"""Why a network decides as it does."""
+"""Why a network decides as it does: Grad-CAM, pathways, and the report page."""

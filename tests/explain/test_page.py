@@ -1,0 +1,102 @@
+"""The report page and what stands on it."""
+
+import base64
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bisenet_plugins.explain.page import find_pairs, write_page
+
+SECTIONS = ['images', 'pathways', 'grad-cam', 'confusion', 'iou']
+
+
+class Page(HTMLParser):
+    """What a page holds, section by section."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.sections, self.links, self.images, self.text, self.cells = [], [], {}, {}, {}
+        self.feed(Path(path).read_text(encoding='utf-8'))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag == 'section':
+            self.sections.append(found['id'])
+        if tag == 'img':
+            self.images.setdefault(self.sections[-1], []).append(found)
+        if tag == 'td':
+            self.cells[self.sections[-1]] = self.cells.get(self.sections[-1], 0) + 1
+        self.links += [found[key] for key in ('src', 'href') if key in found]
+
+    def handle_data(self, data):
+        key = self.sections[-1] if self.sections else 'head'
+        self.text[key] = self.text.get(key, '') + data
+
+
+def test_the_page_has_every_section_and_its_images_in_it(predictor, folder, tmp_path):
+    pairs = find_pairs([str(folder / 'images')], folder / 'labels')
+    scores = write_page(predictor, pairs, tmp_path / 'page.html', 'A <title>')
+    page = Page(tmp_path / 'page.html')
+    assert page.sections == SECTIONS
+    assert all(link.startswith('data:image/jpeg;base64,') for link in page.links)
+    first = base64.b64decode(page.images['images'][0]['src'].partition(',')[2])
+    assert cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR).shape == (48, 64, 3)
+    assert [len(page.images[key]) for key in ('images', 'pathways')] == [8, 8]
+    assert 'errors (' in page.images['images'][3]['alt']
+    stages = {image['alt'] for image in page.images['grad-cam']}
+    assert {'backbone.detail_branch.stages', 'backbone.semantic_branch.context', 'decode_head.aggregation'} <= stages
+    assert page.cells['confusion'] == 11 * 12
+    assert f'{scores.miou:.2f}' in page.text['iou'] and f'Mean IoU {scores.miou:.2f} %' in page.text['head']
+    assert 'A <title>' in page.text['head']
+
+
+def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, folder, tmp_path):
+    pairs = find_pairs([str(folder / 'images')])
+    seen = predictor.classes[int(predictor(pairs[0][1])[0, 0])]
+    stages = ['backbone.semantic_branch.stem']
+    assert write_page(predictor, pairs, tmp_path / 'a.html', stages=stages, classes=[seen], show=1) is None
+    page = Page(tmp_path / 'a.html')
+    assert page.sections == SECTIONS
+    assert len(page.images['images']) == 2 and [image['alt'] for image in page.images['grad-cam']] == stages
+    assert 'no labels' in page.text['confusion'] and 'no labels' in page.text['iou']
+
+
+def test_wrong_arguments_are_sentences(predictor, folder, tmp_path):
+    pairs = find_pairs([str(folder / 'images')])
+    with pytest.raises(ValueError, match="expected classes out of Sky, .*; got 'Cart'"):
+        write_page(predictor, pairs, tmp_path / 'a.html', classes=['Cart'])
+    with pytest.raises(ValueError, match='expected show of at least 1, got 0'):
+        write_page(predictor, pairs, tmp_path / 'a.html', show=0)
+    with pytest.raises(ValueError, match="expected stages that are modules .*backbone.*; got 'neck'"):
+        write_page(predictor, pairs, tmp_path / 'a.html', stages=['neck'])
+    with pytest.raises(ValueError, match='expected images, folders of images or patterns, got none.png'):
+        find_pairs(['none.png'])
+    with pytest.raises(ValueError, match='expected the label of .*0.png at .*none'):
+        find_pairs([str(folder / 'images')], folder / 'none')
+    (tmp_path / 'b.png').write_bytes(b'text')
+    with pytest.raises(ValueError, match='b.png: '):
+        find_pairs([str(tmp_path / 'b.png')])
+    with pytest.raises(ValueError, match='expected at least one image, got none'):
+        find_pairs([])
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match=r'one id per pixel of its image \(48, 64\), got \(3, 3\)'):
+        find_pairs([str(folder / 'images' / '0.png')], tmp_path)
+
+
+def test_page_is_self_contained_and_escaped(predictor, folder, tmp_path):
+    pairs = [('<b>&"x".png', image, label) for _, image, label in find_pairs([str(folder / 'images')])]
+    write_page(predictor, pairs, tmp_path / 'a.html', '<script>alert(1)</script>', show=1)
+    text = (tmp_path / 'a.html').read_text()
+    assert '<script' not in text and '<b>' not in text and '&lt;b&gt;&amp;&#34;x&#34;.png' in text
+    assert 'http' not in text and '<link' not in text and 'url(' not in text
+
+
+def test_network_without_two_pathways_is_told_so(predictor, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(predictor.model.decode_head, 'aggregation', None)
+    head = type(predictor.model.decode_head)
+    monkeypatch.setattr(head, 'forward', lambda self, maps: self.conv_seg(maps[0][:, :self.conv_seg.in_channels]))
+    write_page(predictor, find_pairs([str(folder / 'images' / '0.png')]), tmp_path / 'a.html')
+    assert 'Not shown: expected a decode head with an aggregation' in Page(tmp_path / 'a.html').text['pathways']
