@@ -1,33 +1,69 @@
-"""What can go wrong on the way to an artefact, each as its own error, and the check of what is installed."""
+"""The errors of this project, each with the exit status of a command that fails with it, and the check of packages.
+
+Each class is also the built-in error that a caller of the library expects (``ValueError`` for a bad argument), so that
+neither a command nor a notebook needs to know this module.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 
-__all__ = ['AgreementError', 'DeployError', 'MissingBackendError', 'NoGpuError', 'UnsupportedOperatorError', 'require']
+__all__ = [
+    'AgreementError',
+    'BisenetError',
+    'CheckpointError',
+    'ConfigError',
+    'DeployError',
+    'InputError',
+    'MissingBackendError',
+    'MissingPackageError',
+    'NoGpuError',
+    'UnsupportedOperatorError',
+    'require',
+]
 
 # import name -> (extra of this project that brings it, pip line)
 REQUIREMENTS = {
     'mmdeploy': ('deploy', "pip install 'bisenet-plugins[deploy]' && pip install --no-deps mmdeploy==1.3.1"),
+    'nncf': ('int8', "pip install 'bisenet-plugins[int8]'"),
     'onnx': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'onnxruntime': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'openvino': ('openvino', "pip install 'bisenet-plugins[openvino]'"),
-    'nncf': ('int8', "pip install 'bisenet-plugins[int8]'"),
+    'ray': ('ray', "pip install 'bisenet-plugins[ray]'"),
     'tensorrt': ('tensorrt', "pip install 'bisenet-plugins[tensorrt]'"),
     'tensorrt_rtx': ('tensorrt-rtx', "pip install 'bisenet-plugins[tensorrt-rtx]'"),
 }
 
 
-class DeployError(RuntimeError):
-    """A model could not be deployed; the message says why."""
+class BisenetError(Exception):
+    """Something that a user can put right; the message is one sentence that says what was expected and what came."""
+
+    exit_code = 1
+    """Exit status of a command that fails with this error."""
 
 
-class MissingBackendError(DeployError):
-    """A package that the asked backend or precision needs is not installed."""
+class ConfigError(BisenetError, ValueError):
+    """A config, or what a command line lays over it, that cannot be built or run."""
+
+
+class InputError(BisenetError, ValueError):
+    """An argument, an option, an image or a label that is missing, damaged or of the wrong kind."""
+
+
+class CheckpointError(BisenetError, RuntimeError):
+    """Weights that are missing, damaged, unsafe to read, or of another network."""
+
+
+class MissingPackageError(BisenetError, ImportError):
+    """An optional package that the chosen backend, precision or engine needs is not installed."""
+
+
+class DeployError(BisenetError, RuntimeError):
+    """A model that cannot be exported, or an artifact that cannot be read or run."""
 
 
 class NoGpuError(DeployError):
-    """The asked backend works on a machine with an NVIDIA GPU only."""
+    """The chosen backend needs an NVIDIA GPU and this machine has none."""
 
 
 class UnsupportedOperatorError(DeployError):
@@ -35,7 +71,10 @@ class UnsupportedOperatorError(DeployError):
 
 
 class AgreementError(DeployError):
-    """An artefact does not give what the PyTorch model gives."""
+    """An artifact differs from the PyTorch model by more than its precision allows."""
+
+
+MissingBackendError = MissingPackageError  # the former name, until nothing imports it
 
 
 def require(*modules: str) -> None:
@@ -45,12 +84,13 @@ def require(*modules: str) -> None:
         modules: Import names.
 
     Raises:
-        MissingBackendError: If one is missing; the sentence names the extra and the pip line.
+        MissingPackageError: If one is missing; the sentence names the extra and the pip line.
 
     Example:
         >>> require('importlib')
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            extra, line = REQUIREMENTS.get(module, ('deploy', f'pip install {module}'))
-            raise MissingBackendError(f"{module} is not installed; it comes with the extra '{extra}': {line}")
+            extra, line = REQUIREMENTS.get(module, ('', f'pip install {module}'))
+            source = f"; it comes with the extra '{extra}'" if extra else ''
+            raise MissingPackageError(f'{module} is not installed{source}: {line}', name=module)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bisenet_plugins.deploy import DeployError  # noqa: E402
 from bisenet_plugins.deploy.convert import DeployOptions, deploy  # noqa: E402
 from bisenet_plugins.deploy.settings import parse_shape  # noqa: E402
+from bisenet_plugins.errors import BisenetError  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,7 +57,7 @@ def main() -> None:
             args.calibration_images, args.max_drop, 'off' if args.no_search else 'auto', args.images,
             args.image_count, not args.no_verify, args.dump_info, args.overwrite, args.threads)
         artifact = deploy(args.config, args.checkpoint, args.out, options)
-    except (DeployError, ValueError, FileNotFoundError) as error:
+    except (BisenetError, ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     if artifact.quantization:
         print(json.dumps(dict(quantization=artifact.quantization), indent=2))

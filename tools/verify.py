@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bisenet_plugins.deploy import DeployError  # noqa: E402
 from bisenet_plugins.deploy.verify import verify  # noqa: E402
+from bisenet_plugins.errors import BisenetError  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def main() -> None:
     try:
         report, missed = verify(args.config, args.checkpoint, args.artifacts, args.images, args.count, args.latency,
                                 args.threads)
-    except (DeployError, ValueError, FileNotFoundError) as error:
+    except (BisenetError, ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')
     text = json.dumps(report, indent=2)
     print(text)

@@ -15,12 +15,13 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
+from ..errors import ConfigError
 from ..weights.checkpoint import find_resumable, load_checkpoint, weights_only_checkpoints
 
 __all__ = ['LaunchError', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
 
-class LaunchError(ValueError):
+class LaunchError(ConfigError):
     """A command line or a config that cannot be run; the message says what to change."""
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..errors import InputError
+
 __all__ = ['Frame', 'Source', 'UnreadableError', 'find_sources', 'open_source']
 
 IMAGE_SUFFIXES = frozenset('.bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 VIDEO_SUFFIXES = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
 
 
-class UnreadableError(RuntimeError):
+class UnreadableError(InputError):
     """A source that is missing, damaged or of no known kind."""
 
 

@@ -20,6 +20,8 @@ import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
 
+from ..errors import CheckpointError
+
 __all__ = [
     'DamagedCheckpointError',
     'RefusedCheckpointError',
@@ -33,11 +35,11 @@ _UNSAFE_GLOBAL = re.compile(r'GLOBAL ([\w.<>]+)')
 _STEP = re.compile(r'_(\d+)\.pth$')
 
 
-class RefusedCheckpointError(RuntimeError):
+class RefusedCheckpointError(CheckpointError):
     """A checkpoint that can only be read by running code stored inside it."""
 
 
-class DamagedCheckpointError(RuntimeError):
+class DamagedCheckpointError(CheckpointError):
     """A file that is cut short, or no checkpoint at all."""
 
 

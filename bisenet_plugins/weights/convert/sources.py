@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...errors import CheckpointError
+
 Weights = dict[str, Tensor]
 
 BACKBONE = 'backbone.semantic_branch.backbone'
@@ -18,7 +20,7 @@ NUM_BATCHES = 'num_batches_tracked'
 _RESNETS = {(2, False): 18, (6, False): 34, (6, True): 50, (23, True): 101, (36, True): 152}
 
 
-class ConversionError(ValueError):
+class ConversionError(CheckpointError, ValueError):
     """Weights that cannot be converted, with the reason and the names concerned."""
 
 
