@@ -229,9 +229,9 @@ def _artefact(name: str, folder: str) -> Subject:
 
 
 def _onnx(name: str, path: str, size: tuple[int, int] | None) -> Subject:
-    from bisenet_plugins.runtime.sessions import OnnxRuntimeSession
+    from bisenet_plugins.runtime.backends.onnxruntime import OnnxRuntimeBackend
 
-    session = OnnxRuntimeSession(path, torch.get_num_threads())
+    session = OnnxRuntimeBackend(path, torch.get_num_threads())
     sides = session._session.get_inputs()[0].shape[2:]
     height, width = sides if all(isinstance(side, int) for side in sides) else size or (512, 1024)
     normalise = Normaliser(*IMAGENET, swap=True)

@@ -9,13 +9,13 @@ import importlib.util
 
 import bisenet_plugins  # noqa: F401  registers the parts that configs name
 
-from ..errors import AgreementError, DeployError, MissingBackendError, NoGpuError, UnsupportedOperatorError
-from .artifact import Artifact, ArtifactPredictor, Preprocess
+from ..errors import AgreementError, DeployError, MissingPackageError, NoGpuError, UnsupportedOperatorError
+from ..runtime.artifact import Artifact
 from .forms import DeployForm
 
 __all__ = [
-    'AgreementError', 'Artifact', 'ArtifactPredictor', 'DeployError', 'DeployForm', 'MissingBackendError',
-    'NoGpuError', 'Preprocess', 'UnsupportedOperatorError', 'register_mmdeploy_parts'
+    'AgreementError', 'Artifact', 'DeployError', 'DeployForm', 'MissingPackageError',
+    'NoGpuError', 'UnsupportedOperatorError', 'register_mmdeploy_parts'
 ]
 
 
@@ -23,7 +23,7 @@ def register_mmdeploy_parts() -> None:
     """Register this package's rewriters, backend managers and task with mmdeploy; once is enough.
 
     Raises:
-        MissingBackendError: If mmdeploy is not installed.
+        MissingPackageError: If mmdeploy is not installed.
     """
     from ..errors import require
     require('mmdeploy')

@@ -9,7 +9,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import torch
 
 from ..datasets.samples import Sample, load_samples, synthetic_samples
 from ..errors import DeployError, require
+from ..runtime.artifact import META_FILE, Artifact
+from ..runtime.backends import runtime_module
 from ..runtime.predictor import Predictor
-from ..runtime.sessions import runtime_module
-from .artifact import META_FILE, Artifact, Preprocess
+from ..runtime.preprocess import Preprocess, preprocess_of
 from .settings import COMPUTE_CAPABILITIES, MAX_SHAPE, deploy_config
 from .tensorrt_build import check_backend
 from .verify import compare, require_agreement
@@ -172,7 +173,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         The artefact, with the figures of its comparison.
 
     Raises:
-        MissingBackendError: If a package is missing.
+        MissingPackageError: If a package is missing.
         NoGpuError: If TensorRT is asked for and there is no GPU.
         UnsupportedOperatorError: If exporter or backend refuses an operator.
         AgreementError: If the artefact differs from the model by more than its precision allows.
@@ -210,7 +211,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
             batch=options.batch if options.shape else 1,
             channel_order=options.channel_order, network_size=options.network_size,
             align_corners=bool(segmentor.decode_head.align_corners),
-            preprocess=Preprocess.from_config(model_cfg, options.shape), classes=list(predictor.classes),
+            preprocess=_preprocess(model_cfg, options.shape), classes=list(predictor.classes),
             palette=np.asarray(predictor.palette).tolist(),
             config=os.path.basename(str(model_cfg.filename or '')), opset=options.opset,
             versions=_versions(options.backend), folder=work)
@@ -229,6 +230,12 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         os.replace(work, out)
     artifact.folder = out
     return artifact
+
+
+def _preprocess(model_cfg: Any, size: tuple[int, int] | None) -> Preprocess:
+    """Return what the artifact does to an image: what the test pipeline does, to the size of a static graph."""
+    pre: Any = preprocess_of(model_cfg)
+    return replace(pre, size=tuple(size), divisor=1) if size else pre
 
 
 def _fitting(samples: list[Sample], options: DeployOptions) -> list[Sample]:

@@ -10,11 +10,19 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..errors import DeployError
-from ..runtime.preprocess import swaps_channels
 
 __all__ = ['OUTPUTS', 'DeployForm', 'classify', 'network_logits']
 
 OUTPUTS = ('mask', 'logits', 'logits_s8')
+
+
+def swaps_channels(preprocessor: Any) -> bool:
+    """Return whether a ``SegDataPreProcessor`` reverses the order of channels.
+
+    Args:
+        preprocessor: The built preprocessor; mmseg 1.2 and its successors name the setting differently.
+    """
+    return any(bool(getattr(preprocessor, name, False)) for name in ('_channel_conversion', 'channel_conversion'))
 
 
 def network_logits(segmentor: Any, inputs: Tensor) -> Tensor:

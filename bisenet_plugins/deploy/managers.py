@@ -21,7 +21,8 @@ from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, 
 from torch import Tensor
 
 from ..errors import DeployError, require
-from ..runtime.sessions import Session, open_session, openvino_core, runtime_module
+from ..runtime.backends import Backend, open_backend, runtime_module
+from ..runtime.backends.openvino import openvino_core
 from .half import to_float16
 from .quantize import Calibration, quantize_onnx, quantize_openvino
 from .tensorrt_build import build_engine
@@ -65,7 +66,7 @@ class SessionWrapper(BaseWrapper):
         output_names: Name of the one output.
     """
 
-    def __init__(self, session: Session, output_names: Sequence[str] | None = None) -> None:
+    def __init__(self, session: Backend, output_names: Sequence[str] | None = None) -> None:
         super().__init__(list(output_names or ['output']))
         self.session = session
 
@@ -126,7 +127,7 @@ class _Manager(BaseBackendManager):
             deploy_cfg: Not looked at.
             **kwargs: Not looked at.
         """
-        return SessionWrapper(open_session(cls.command_line_name, backend_files[0]), output_names)
+        return SessionWrapper(open_backend(cls.command_line_name, backend_files[0]), output_names)
 
 
 def _copy(source: str, target: str) -> str:

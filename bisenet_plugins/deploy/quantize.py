@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeployError, require
-from ..runtime.sessions import OnnxRuntimeSession, OpenVINOSession, Session
+from ..runtime.backends import Backend
+from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
+from ..runtime.backends.openvino import OpenVINOBackend
 from .metrics import MeanIoU, mask_of
 
 __all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
@@ -64,7 +66,7 @@ class Calibration:
             raise ValueError(f'search is {self.search!r}; it must be one of {SEARCH_MODES}')
         self.checks = self.checks or self.inputs
 
-    def targets(self, before: Session) -> list[np.ndarray]:
+    def targets(self, before: Backend) -> list[np.ndarray]:
         """Give the class maps that count as true.
 
         Args:
@@ -75,7 +77,7 @@ class Calibration:
         return [mask_of(output[:1], _size(output, batch), self.align_corners)
                 for batch in self.checks for output in [before(batch)]]
 
-    def miou(self, session: Session, targets: Sequence[np.ndarray]) -> float:
+    def miou(self, session: Backend, targets: Sequence[np.ndarray]) -> float:
         """Measure a model.
 
         Args:
@@ -114,8 +116,8 @@ def layer_groups(names: Sequence[str], depth: int = 3) -> dict[str, list[str]]:
 
 def search_layers(
         quantise: Callable[[Sequence[str]], Any],
-        open_model: Callable[[Any], Session],
-        before: Session,
+        open_model: Callable[[Any], Backend],
+        before: Backend,
         groups: Sequence[str],
         calibration: Calibration) -> Any:
     """Quantise, and where too much is lost keep the most sensitive groups in higher precision.
@@ -172,7 +174,7 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
         The quantised ``openvino.Model``.
 
     Raises:
-        MissingBackendError: If nncf is missing.
+        MissingPackageError: If nncf is missing.
 
     Note:
         Ranges are symmetric. With asymmetric ones (nncf's mixed preset) OpenVINO 2026.4 gave wrong scores on the CPU
@@ -191,8 +193,8 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
             return nncf.quantize(model, nncf.Dataset(calibration.inputs), subset_size=len(calibration.inputs),
                                  preset=nncf.QuantizationPreset.PERFORMANCE, ignored_scope=scope)
 
-    def open_model(candidate: Any) -> Session:
-        return OpenVINOSession.from_model(candidate, calibration.threads)
+    def open_model(candidate: Any) -> Backend:
+        return OpenVINOBackend(candidate, calibration.threads)
 
     return search_layers(quantise, open_model, open_model(model), list(groups), calibration)
 
@@ -214,7 +216,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         symmetric: Zero points are zero and biases stay in single precision, as TensorRT needs it.
 
     Raises:
-        MissingBackendError: If onnxruntime is missing.
+        MissingPackageError: If onnxruntime is missing.
         DeployError: If the graph has no convolution.
     """
     require('onnx', 'onnxruntime')
@@ -258,8 +260,8 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
                 nodes_to_quantize=[name for name in ops if name not in left_out], **arguments)
             return target
 
-        def open_model(candidate: str) -> Session:
-            return OnnxRuntimeSession(candidate, calibration.threads)
+        def open_model(candidate: str) -> Backend:
+            return OnnxRuntimeBackend(candidate, calibration.threads)
 
         best = search_layers(quantise, open_model, open_model(path), groups, calibration)
         shutil.copyfile(best, save_path)

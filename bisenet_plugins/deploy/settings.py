@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..runtime.sessions import SUFFIXES
+from ..runtime.backends import SUFFIXES
 from .forms import OUTPUTS
 
 __all__ = ['config_name', 'deploy_config', 'parse_shape', 'parse_config_name']

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import DeployError, NoGpuError, UnsupportedOperatorError, require
-from ..runtime.sessions import has_gpu, runtime_module
+from ..runtime.backends import runtime_module
+from ..runtime.backends.tensorrt import has_gpu
 from .graph import module_of
 
 __all__ = ['build_engine', 'check_backend']
@@ -25,7 +26,7 @@ def check_backend(backend: str) -> None:
     Raises:
         ValueError: If the backend is unknown.
         NoGpuError: If TensorRT is asked for and there is no GPU.
-        MissingBackendError: If a package is missing.
+        MissingPackageError: If a package is missing.
     """
     module = runtime_module(backend)
     if backend == 'tensorrt' and not has_gpu():

@@ -16,10 +16,13 @@ from torch import nn
 
 from ..datasets.samples import Sample, labelled, load_samples
 from ..errors import AgreementError, NoGpuError
-from ..runtime.sessions import OnnxRuntimeSession, Session
-from .artifact import Artifact
+from ..runtime.artifact import Artifact
+from ..runtime.backends import Backend
+from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
+from ..runtime.postprocess import to_mask
+from ..runtime.preprocess import resize_nearest
 from .forms import DeployForm, classify
-from .metrics import MeanIoU, resize_nearest
+from .metrics import MeanIoU
 
 __all__ = ['THRESHOLDS', 'compare', 'judge', 'latencies', 'reference_form', 'verify']
 
@@ -40,12 +43,12 @@ def reference_form(artifact: Artifact, segmentor: nn.Module) -> DeployForm:
     return DeployForm(segmentor, artifact.output, artifact.channel_order, artifact.network_size).eval()
 
 
-def _open(artifact: Artifact, threads: int) -> tuple[Session, str]:
+def _open(artifact: Artifact, threads: int) -> tuple[Backend, str]:
     """Load an artefact, or where its GPU is missing the ONNX file that it was built from."""
     try:
         return artifact.open(threads), artifact.file
     except NoGpuError:
-        return OnnxRuntimeSession(os.path.join(artifact.folder, artifact.graph), threads), artifact.graph
+        return OnnxRuntimeBackend(os.path.join(artifact.folder, artifact.graph), threads), artifact.graph
 
 
 def compare(folder: str, segmentor: nn.Module, samples: Sequence[Sample], threads: int = 0) -> dict[str, Any]:
@@ -69,8 +72,7 @@ def compare(folder: str, segmentor: nn.Module, samples: Sequence[Sample], thread
     metrics = {name: MeanIoU(artifact.num_classes) for name in ('pytorch', 'artifact')}
     judged = labelled(samples)
     for sample in samples:
-        batch, valid = artifact.batch_of(sample.image)
-        size = (sample.image.shape[0], sample.image.shape[1])
+        batch, prepared = artifact.batch_of(sample.image)
         with torch.no_grad():
             scores = form.scores(torch.from_numpy(batch))
             expected = scores.numpy() if form.output != 'mask' else classify(segmentor, scores).numpy()
@@ -78,7 +80,7 @@ def compare(folder: str, segmentor: nn.Module, samples: Sequence[Sample], thread
         if shown is not None:
             difference = float(np.abs(shown.astype(np.float64) - scores.numpy()).max())
             largest = difference if largest is None else max(largest, difference)
-        masks = [artifact.mask_of(value[:1], batch[:1], valid, size) for value in (expected, output)]
+        masks = [to_mask(value[:1], prepared, artifact.align_corners) for value in (expected, output)]
         equal += int((masks[0] == masks[1]).sum())
         total += masks[0].size
         if sample.label is not None and judged:

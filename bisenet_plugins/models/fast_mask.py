@@ -1,17 +1,17 @@
-"""Class map straight from low-resolution logits, without ever holding full-size logits.
+"""Mask straight from low-resolution logits, without ever holding full-size logits.
 
 Bilinear interpolation is a convex combination of four neighbouring logits. Call the square between four neighbours a
 *cell*. Where the four corners of a cell agree on the winner, that class wins everywhere inside; there is nothing to
 compute. Only the cells on class borders need the sum, and there a class whose largest corner lies below the smallest
 corner of another class cannot win.
 
-Shape letters: N batch, K classes, H and W sides of the class map, h and w sides of the logits, in pixels.
+Shape letters: N batch, K classes, H and W sides of the mask, h and w sides of the logits, in pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import torch
@@ -21,7 +21,7 @@ CHUNK_ELEMENTS = 1 << 18
 """Numbers in one temporary of the border computation: small enough to stay in the processor's cache."""
 
 BORDER_CELL_COST = 500
-"""Work on one border cell beside its pixels, counted in numbers (pixels times classes) that the plain way sums up."""
+"""Work on one border cell beside its pixels, counted in numbers (pixels times classes) that a plain sum takes."""
 
 
 @torch.no_grad()
@@ -33,7 +33,7 @@ def upsample_argmax(
     window_size: tuple[int, int] | None = None,
     dtype: torch.dtype = torch.int64,
 ) -> Tensor:
-    """Give the winning class of every pixel of the bilinearly resized logits.
+    """Return the winning class of every pixel of the bilinearly resized logits.
 
     Equals ``F.interpolate(logits, size, mode='bilinear', align_corners=align_corners).argmax(1)``, in a fraction of
     the time and memory; it stands between the decode head and the mask.
@@ -42,11 +42,11 @@ def upsample_argmax(
         logits: Class scores at low resolution, floating point, any memory layout, on any device.
         size: Height and width in pixels that the logits are resized to.
         align_corners: Whether the centres of the corner pixels coincide, as in ``F.interpolate``.
-        window: Rows and columns ``(top, bottom, left, right)`` of the resized map that are wanted, ``bottom`` and
+        window: Rows and columns ``(top, bottom, left, right)`` of the resized map that are returned, ``bottom`` and
             ``right`` exclusive; the whole map when left out. It takes padding off.
         window_size: Height and width that the window is resized to, in the same single interpolation; the window's
             own size when left out.
-        dtype: Integer type of the class map; ``torch.uint8`` saves writing seven bytes a pixel.
+        dtype: Integer type of the mask; ``torch.uint8`` saves writing seven bytes a pixel.
 
     Shape:
         - Input: ``(N, K, h, w)`` with ``K >= 2``.
@@ -78,9 +78,9 @@ def upsample_argmax(
     values = logits.detach()
     if values.dtype not in (torch.float32, torch.float64):
         values = values.float()
-    key = (align_corners, values.dtype, values.device)
-    rows = _axis(values.shape[2], size[0], top, bottom, height, *key)
-    columns = _axis(values.shape[3], size[1], left, right, width, *key)
+    key = (align_corners, values.dtype)
+    rows = _axis(values.shape[2], size[0], top, bottom, height, *key).to(values.device)
+    columns = _axis(values.shape[3], size[1], left, right, width, *key).to(values.device)
     if len(values) == 0:
         return torch.empty(0, height, width, dtype=dtype, device=values.device)
     pixels = values.permute(0, 2, 3, 1).contiguous()  # (N, h, w, K)
@@ -107,6 +107,13 @@ class _Axis:
     members: Tensor  # (cells, most pixels in a cell) pixels of each cell, the last one repeated
     member_weights: Tensor  # the same for the weights
 
+    def to(self, device: torch.device) -> _Axis:
+        """Return the same on a device; what is cached stays on the CPU."""
+        if device.type == 'cpu':
+            return self
+        tensors = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != 'cells'}
+        return _Axis(cells=self.cells, **tensors)
+
 
 @lru_cache(maxsize=64)
 def _axis(
@@ -117,7 +124,6 @@ def _axis(
     length: int,
     align_corners: bool,
     dtype: torch.dtype,
-    device: torch.device,
 ) -> _Axis:
     """Map ``length`` output pixels to pixels ``start:stop`` out of ``full``, and those to ``low`` logits.
 
@@ -141,19 +147,19 @@ def _axis(
     weight = (position - earlier).clamp(0, 1)
     return _Axis(
         cells=cells,
-        corners=torch.arange(first, first + cells + 1).clamp(0, low - 1).to(device),
-        cell=cell.to(device),
-        earlier=earlier.long().to(device),
-        later=(earlier + 1).clamp(max=low - 1).long().to(device),
-        weight=weight.to(device),
-        filled=(count > 0).to(device),
-        members=members.to(device),
-        member_weights=weight[members].to(device),
+        corners=torch.arange(first, first + cells + 1).clamp(0, low - 1),
+        cell=cell,
+        earlier=earlier.long(),
+        later=(earlier + 1).clamp(max=low - 1).long(),
+        weight=weight,
+        filled=(count > 0),
+        members=members,
+        member_weights=weight[members],
     )
 
 
 def _source_position(position: Tensor, low: int, full: int, align_corners: bool) -> Tensor:
-    """Give the place among ``low`` samples of a place among ``full`` ones, not clamped to the ends."""
+    """Return the place among ``low`` samples of a place among ``full`` ones, not clamped to the ends."""
     scale = position.new_tensor(low - 1 if align_corners else low)
     if align_corners:
         return position * (scale / (full - 1) if full > 1 else 0.0)
@@ -161,16 +167,16 @@ def _source_position(position: Tensor, low: int, full: int, align_corners: bool)
 
 
 def _is_tame(values: Tensor) -> bool:
-    """Tell whether all values are finite and small enough that their differences are finite too."""
+    """Return whether all values are finite and small enough that their differences are finite too."""
     bound = torch.finfo(values.dtype).max / 8
     low, high = torch.aminmax(values)
     return bool((low > -bound) & (high < bound))
 
 
 def _interpolate_borders(pixels: Tensor, rows: _Axis, columns: _Axis, dtype: torch.dtype) -> Tensor:
-    """Paint every cell with the winner at its first corner, then paint the cells on class borders anew.
+    """Paint every cell with the winner at its first corner, then repaint the cells on class borders.
 
-    Small enlargements of logits with borders everywhere take the plain way, which is the faster one for them.
+    Small enlargements of logits with borders everywhere are computed plainly, which is faster for them.
     """
     classes = pixels.shape[3]
     small = torch.uint8 if classes <= 256 else torch.int64
@@ -289,21 +295,18 @@ def _check(
     window_size: tuple[int, int] | None,
     dtype: torch.dtype,
 ) -> None:
-    """Refuse arguments that name no class map."""
+    """Refuse arguments that name no mask."""
     if logits.dim() != 4 or logits.shape[1] < 2 or 0 in logits.shape[2:] or not logits.is_floating_point():
-        raise ValueError(
-            f'logits has shape {tuple(logits.shape)} and dtype {logits.dtype}, but (N, K, h, w) floating point with at '
-            'least two classes and one pixel is needed (a single class is a threshold, not an argmax).'
-        )
+        raise ValueError('logits: expected (N, K, h, w) floating point with at least two classes and one pixel (a '
+                         f'single class is a threshold, not an argmax), got {tuple(logits.shape)} {logits.dtype}')
     for name, sides in (('size', size), ('window_size', window_size)):
         if sides is not None and (len(sides) != 2 or min(sides) < 1):
-            raise ValueError(f'{name} is {tuple(sides)}, but two positive sides (height, width) are needed.')
+            raise ValueError(f'{name}: expected two positive sides (height, width), got {tuple(sides)}')
     if window is not None:
         top, bottom, left, right = window
         if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
-            raise ValueError(
-                f'window is {tuple(window)}, but (top, bottom, left, right) inside the size {tuple(size)} is needed.'
-            )
+            raise ValueError(f'window: expected (top, bottom, left, right) inside the size {tuple(size)}, got '
+                             f'{tuple(window)}')
     counts = not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
     if not counts or torch.iinfo(dtype).max < logits.shape[1] - 1:
-        raise ValueError(f'dtype is {dtype}, but an integer type that holds {logits.shape[1]} classes is needed.')
+        raise ValueError(f'dtype: expected an integer type that holds {logits.shape[1]} classes, got {dtype}')

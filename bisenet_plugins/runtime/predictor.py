@@ -1,63 +1,320 @@
-"""A trained network as a function from a picture to its class map.
+"""A trained network as a function from an image to its mask.
 
-Letters: N batch, C channels, K classes, H and W the sides of a picture in pixels.
+Read in this order: ``preprocess.py`` (image to input), ``backends/torch.py`` (input to logits), ``postprocess.py``
+(logits to mask); this file joins them.
+
+Letters: N batch, C channels, K classes, H and W the sides of an image in pixels.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib.util
 import os
-import re
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
-from mmseg.datasets.transforms import PackSegInputs
-from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
-from torch import Tensor
 
-from ..models.fast_network import fast_form
+from ..errors import ConfigError, DeployError, InputError, MissingPackageError
 from ..visualize import as_palette
-from ..weights.checkpoint import load_checkpoint
-from .memory import keep_memory
-from .openvino_network import openvino_form
-from .preprocess import Normaliser, swaps_channels
+from ..weights.checkpoint import load_checkpoint, load_weights
+from ..weights.store import parse_network, pretrained_names, read_shipped
+from .artifact import META_FILE, Artifact
+from .backends import BACKENDS, Backend, best_backend
+from .backends.torch import Logits, TorchBackend
+from .postprocess import to_mask
+from .preprocess import Prepared, preprocess_of
 
-__all__ = ['Predictor', 'image_pipeline']
+__all__ = ['Predictor', 'load_pretrained']
 
-RUNTIMES = ('pytorch', 'openvino', 'fastest')
-_NOT_FOR_PICTURES = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
+MAX_CLASSES = 256
+EXAMPLE = (129, 193)
+"""Sides of the input that a network is converted with: one above powers of two, where rounding down and up differ at
+every stage, so that no resizing is left out because it happened to change nothing."""
 
 
-def image_pipeline(pipeline: Sequence[Any]) -> list[Any]:
-    """Take out of a test pipeline what reads files: the image is in memory, and there are no labels.
+class Predictor:
+    """Segment images with a trained network.
 
     Args:
-        pipeline: Config dicts of transforms.
+        network: Config of the network, as a file or as mmengine's object; name of a network that comes with the
+            package; or folder that a deployment wrote.
+        weights: Checkpoint for a config, as a file, read with ``weights_only=True``, or as the dictionary that one
+            holds; None leaves the random weights of a fresh network.
+        backend: What computes the network: ``'torch'``, ``'openvino'`` or ``'onnxruntime'``; ``'auto'`` is the fastest
+            that is installed, and PyTorch where that one cannot convert the network. A folder has its own.
+        device: Where PyTorch computes, such as ``cpu`` or ``cuda:0``.
+        threads: Threads of the other backends; 0 takes as many as PyTorch has.
+
+    Shape:
+        - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such images, of any sizes.
+        - Output: ``(H, W)`` uint8 mask of the image's own size; or a list of them.
+
+    Raises:
+        InputError: If ``network`` names nothing, ``backend`` is unknown or does not go with the other arguments, or an
+            image is not an ``(H, W, C)`` uint8 array.
+        ConfigError: If the config cannot be read, or its network has more than 256 classes.
+        CheckpointError: If the checkpoint cannot be read safely, or its weights are not those of the config's network.
+        DeployError: If a folder is not what a deployment wrote, or a backend that was asked for by name is not
+            installed or cannot convert the network.
+
+    Note:
+        Safe to share between threads, and to pickle. A process that was forked after the first image must not use it:
+        start workers by ``spawn``.
+        The backends differ in nothing but speed: their masks are equal except where classes tie up to rounding.
+        ``model`` is the network as it was loaded; the backend is made of it at the first image, and changes to
+        ``model`` after that change no prediction.
+    """
+
+    def __init__(self,
+                 network: str | os.PathLike[str] | Config,
+                 weights: str | os.PathLike[str] | dict[str, Any] | None = None,
+                 *,
+                 backend: str = 'auto',
+                 device: str | torch.device = 'cpu',
+                 threads: int = 0) -> None:
+        if backend not in (*BACKENDS, 'auto'):
+            raise InputError(f"backend: expected one of {(*BACKENDS, 'auto')}, got {backend!r}")
+        self.device = torch.device(device)
+        if backend not in ('torch', 'auto') and self.device.type != 'cpu':
+            raise InputError(f"backend {backend!r}: expected device='cpu', got device={str(device)!r}")
+        if not isinstance(threads, int) or threads < 0:
+            raise InputError(f'threads: expected a whole number of at least 0, got {threads!r}')
+        self.backend, self.threads = backend, threads
+        self._lock = threading.Lock()
+        self._compute: Backend | None = None
+        self._pid: int | None = None
+        self.artifact: Artifact | None = None
+        self.model: Any = None
+        self.cfg: Any = None
+        folder = not isinstance(network, Config) and Path(network).is_dir()
+        if folder:
+            self._from_folder(network, weights)
+            return
+        if isinstance(network, str) and network in pretrained_names() and not Path(network).is_file():
+            if weights is not None:
+                raise InputError(f'weights: expected None with the name of a network that comes with the package, got '
+                                 f'{weights}')
+            config, tensors = read_shipped(network)
+            network, weights = Config(config), dict(state_dict=tensors)
+        self._from_config(_read_config(network), weights)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, origin: str, **settings: Any) -> Predictor:
+        """Build a network from the bytes of a file that holds weights and config.
+
+        Args:
+            content: The bytes.
+            origin: Where they come from, for error messages.
+            settings: Keywords of the class.
+        """
+        config, tensors = parse_network(content, origin)
+        return cls(Config(config), dict(state_dict=tensors), **settings)
+
+    def _from_config(self, cfg: Config, weights: Any) -> None:
+        self.cfg = copy.deepcopy(cfg)
+        register_all_modules(init_default_scope=False)
+        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
+        _without_downloads(self.cfg.model)
+        self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+        self.num_classes = int(self.model.num_classes)
+        if self.num_classes > MAX_CLASSES:
+            raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
+                              f'{self.num_classes}')
+        loaded = weights if isinstance(weights, dict) else {} if weights is None else load_checkpoint(weights)
+        if weights is not None:
+            load_weights(self.model, loaded, 'the checkpoint' if isinstance(weights, dict) else str(weights))
+        self.classes, colours = self._meta(loaded.get('meta'))
+        self.palette = as_palette(colours, self.num_classes)
+        self.model.to(self.device).eval()
+        self._prepare: Any = preprocess_of(self.cfg, self.model.data_preprocessor)
+        self.align_corners = bool(self.model.align_corners)
+        self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
+
+    def _from_folder(self, folder: Any, weights: Any) -> None:
+        if not (Path(folder) / META_FILE).is_file():
+            raise DeployError(f'{folder}: expected a folder that a deployment wrote, found no {META_FILE} in it')
+        if weights is not None or self.backend != 'auto':
+            raise InputError(f'network is the folder {folder}, which has its own weights and backend: expected '
+                             f"weights=None and backend='auto', got {weights!r} and {self.backend!r}")
+        self.artifact = artifact = Artifact.load(str(folder))
+        self.backend, self.num_classes = artifact.backend, artifact.num_classes
+        self.classes = tuple(artifact.classes)
+        self.palette = as_palette(artifact.palette or None, self.num_classes)
+        self._prepare, self.align_corners, self.threshold = artifact.prepare, artifact.align_corners, 0.5
+        self._compute = artifact.open(self.threads)
+
+    def _meta(self, meta: dict[str, Any] | None) -> tuple[tuple[str, ...], Any]:
+        """Find the names and colours of the classes: in the checkpoint, else in the test dataset, else numbers."""
+        found = (meta or {}).get('dataset_meta') or {}
+        if not found.get('classes'):
+            dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
+            kind = dataset.get('type')
+            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+            found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
+        names = tuple(found.get('classes') or ())
+        if len(names) != self.num_classes:
+            return tuple(f'class {number}' for number in range(self.num_classes)), None
+        return names, found.get('palette') or None
+
+    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> Any:
+        """Segment one image or several; several of equal input size go through the network together."""
+        if isinstance(images, np.ndarray):
+            prepared = self.preprocess(images)
+            return self.mask(self.logits(prepared), prepared)
+        prepared_images = [self.preprocess(image) for image in images]
+        masks: list[Any] = [None] * len(prepared_images)
+        for numbers in self._groups(prepared_images):
+            logits = self.logits([prepared_images[number] for number in numbers])
+            for number, one in zip(numbers, logits):
+                masks[number] = self.mask(one[None], prepared_images[number])
+        return masks
+
+    def _groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
+        """Yield the numbers of the images that have inputs of one shape."""
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for number, one in enumerate(prepared):
+            groups.setdefault(one.inputs.shape, []).append(number)
+        if self.artifact is not None and self.artifact.shape is not None:  # its graph takes so many and no more
+            yield from ([number] for numbers in groups.values() for number in numbers)
+        else:
+            yield from groups.values()
+
+    def preprocess(self, image: np.ndarray) -> Prepared:
+        """Return the network's input of an image.
+
+        Args:
+            image: ``(H, W, C)`` uint8, BGR where C is 3.
+        """
+        return self._prepare(image)
+
+    def logits(self, prepared: Prepared | Sequence[Prepared]) -> Any:
+        """Run the network.
+
+        Args:
+            prepared: One image or several of equal input size, as :meth:`preprocess` returns them.
+
+        Returns:
+            ``(N, K, h, w)`` float32 logits, an array or a tensor; ``(N, 1, H, W)`` or ``(N, H, W)`` classes where a
+            deployed graph ends in its own argmax.
+        """
+        compute = self._compute if self._compute is not None and self._pid == os.getpid() else self._open()
+        several = [prepared] if isinstance(prepared, Prepared) else list(prepared)
+        inputs = several[0].inputs if len(several) == 1 else np.concatenate([one.inputs for one in several])
+        if self.artifact is not None and self.artifact.batch > 1:
+            return compute(np.repeat(inputs, self.artifact.batch, 0))[:1]
+        return compute(inputs)
+
+    def mask(self, logits: Any, prepared: Prepared) -> np.ndarray:
+        """Return the mask of an image.
+
+        Args:
+            logits: What :meth:`logits` returned for the image, with its batch axis.
+            prepared: What :meth:`preprocess` returned for it.
+        """
+        return to_mask(logits, prepared, self.align_corners, self.threshold)
+
+    def _open(self) -> Backend:
+        """Make the backend, once, also where several threads ask at the same time."""
+        with self._lock:
+            if self._pid not in (None, os.getpid()):
+                raise RuntimeError(f'Predictor: expected to be used in the process {self._pid}, which has segmented '
+                                   f"with it, got its fork {os.getpid()}; start worker processes by 'spawn', or fork "
+                                   'before the first image')
+            if self._compute is None:
+                self._compute = self._made()
+            self._pid = os.getpid()
+            return self._compute
+
+    def _made(self) -> Backend:
+        name = best_backend(self.device.type) if self.backend == 'auto' else self.backend
+        if name != 'torch':
+            try:
+                compute = self._converted(name)
+            except (DeployError, MissingPackageError) as error:
+                if self.backend != 'auto':
+                    raise
+                print_log(f'{error}; PyTorch computes it', logger='current')
+            else:
+                self.backend = name
+                return compute
+        self.backend = 'torch'
+        return TorchBackend(self.model)
+
+    def _converted(self, name: str) -> Backend:
+        from ..models.fuse import switch_to_deploy
+
+        network = Logits(switch_to_deploy(copy.deepcopy(self.model)).requires_grad_(False))
+        if not network.whole:
+            raise DeployError(f'{name}: {type(self.model).__name__} with {type(self.model.decode_head).__name__} '
+                              'decides in a way of its own, which only PyTorch can follow')
+        channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
+        example = np.random.default_rng(0).random((1, channels, *EXAMPLE), np.float32)
+        threads = self.threads or torch.get_num_threads()
+        if name == 'openvino':
+            from .backends.openvino import to_openvino
+            return to_openvino(network, example, threads)
+        from .backends.onnxruntime import to_onnxruntime
+        return to_onnxruntime(network, example, threads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle config, weights and settings; the backend is made anew where it is unpickled."""
+        settings = dict(backend='auto' if self.artifact else self.backend, device=str(self.device),
+                        threads=self.threads)
+        if self.artifact is not None:
+            return _rebuild, (str(Path(self.artifact.folder).absolute()), None, settings)
+        weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
+        meta = dict(dataset_meta=dict(classes=self.classes, palette=self.palette[:self.num_classes].tolist()))
+        return _rebuild, (self.cfg, dict(state_dict=weights, meta=meta), settings)
+
+
+def _rebuild(network: Any, weights: Any, settings: dict[str, Any]) -> Predictor:
+    return Predictor(network, weights, **settings)
+
+
+def load_pretrained(name: str, **settings: Any) -> Predictor:
+    """Load a trained network that comes with the package: no config, no download.
+
+    Args:
+        name: One of :func:`~bisenet_plugins.pretrained_names`, such as ``bisenetv2-camvid``.
+        settings: ``backend``, ``device`` and ``threads`` of :class:`Predictor`.
+
+    Raises:
+        InputError: If there is no network of that name.
+        DamagedCheckpointError: If the file is not the one that was shipped.
+
+    Note:
+        The file holds weights in half precision; the network runs in single precision.
 
     Example:
-        >>> image_pipeline([dict(type='LoadImageFromFile'), dict(type='Resize', scale=(64, 32))])
-        [{'type': 'Resize', 'scale': (64, 32)}]
+        >>> from bisenet_plugins import pretrained_names
+        >>> predictor = load_pretrained(pretrained_names()[0], backend='torch')
     """
-    kept = []
-    for step in pipeline:
-        kind = step['type']
-        name = kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
-        if name not in _NOT_FOR_PICTURES:
-            kept.append(step)
-    return kept
+    known = pretrained_names()
+    if name not in known:
+        raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
+    return Predictor(name, **settings)
+
+
+def _read_config(network: Any) -> Config:
+    """Read a config, or say what ``network`` could have been."""
+    if isinstance(network, Config):
+        return network
+    path = Path(network)
+    if not path.is_file():
+        known = ', '.join(pretrained_names())
+        raise InputError(f'network: expected a config file, a folder that a deployment wrote, or one of {known}; there '
+                         f'is no {network}')
+    return Config.fromfile(path)
 
 
 def _without_downloads(node: Any) -> None:
@@ -73,258 +330,3 @@ def _without_downloads(node: Any) -> None:
     elif isinstance(node, (list, tuple)):
         for value in node:
             _without_downloads(value)
-
-
-class Predictor:
-    """Segment pictures with a trained network.
-
-    Args:
-        config: Config of the network, as a file or as mmengine's object.
-        checkpoint: Weights, read with ``weights_only=True``; None leaves the random ones of a fresh network.
-        device: Where the network runs, such as ``cpu`` or ``cuda:0``.
-        fast: Whether to predict with a copy of the network in its fast form, and to normalise by looking values up
-            where the test pipeline and the data preprocessor are mmseg's plain ones. The class maps are the same,
-            except where classes tie within float noise. On a CPU the process keeps the memory of large maps from then
-            on (:func:`~.memory.keep_memory`).
-        runtime: What computes the fast form: ``pytorch``; ``openvino``, which takes seconds to start; or ``fastest``,
-            which times both at the first picture and keeps the faster, PyTorch where OpenVINO is not installed or
-            cannot convert the network, or on a GPU.
-
-    Shape:
-        - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such pictures, of any sizes.
-        - Output: ``(H, W)`` uint8 class map of the picture's own size; or a list of them.
-
-    Raises:
-        FileNotFoundError: If the config or the checkpoint is not there.
-        RefusedCheckpointError: If the checkpoint needs pickle.
-        ValueError: If the checkpoint's weights are not those of the config's network.
-        ValueError: If the network has more than 256 classes.
-        ValueError: If the runtime is unknown, or cannot do what the other arguments say.
-        TypeError: If a picture is not an ``(H, W, C)`` uint8 array.
-
-    Note:
-        Classes and palette come from the checkpoint, else from the config's test dataset, else they are numbered.
-        ``model`` is the network as it was loaded; the fast copy is made of it at the first picture, and changes to
-        ``model`` after that change no prediction.
-    """
-
-    def __init__(
-        self,
-        config: str | os.PathLike[str] | Config,
-        checkpoint: str | os.PathLike[str] | None = None,
-        device: str | torch.device = 'cpu',
-        fast: bool = True,
-        runtime: str = 'pytorch',
-    ) -> None:
-        if runtime not in RUNTIMES:
-            raise ValueError(f'runtime is {runtime!r}; it must be one of {RUNTIMES}')
-        if runtime == 'openvino' and (not fast or torch.device(device).type != 'cpu'):
-            raise ValueError(f"runtime is 'openvino', which wants fast=True and device='cpu'; got fast={fast} and "
-                             f"device='{device}'")
-        if runtime == 'fastest' and not fast:
-            raise ValueError("runtime is 'fastest', which wants fast=True; got fast=False")
-        if not isinstance(config, Config):
-            if not Path(config).is_file():
-                raise FileNotFoundError(f'there is no config at {config}')
-            config = Config.fromfile(config)
-        self.cfg = copy.deepcopy(config)
-        self.device = torch.device(device)
-        register_all_modules(init_default_scope=False)
-        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
-        _without_downloads(self.cfg.model)
-        self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-        num_classes = int(self.model.num_classes)
-        if num_classes > 256:
-            raise ValueError(f'the network has {num_classes} classes, a uint8 class map holds at most 256')
-        loaded = {} if checkpoint is None else load_checkpoint(checkpoint)
-        if checkpoint is not None:
-            self._load(loaded, Path(checkpoint))
-        self.classes, colours = self._meta(loaded.get('meta'), num_classes)
-        self.palette = as_palette(colours, num_classes)
-        self.pipeline = Compose(image_pipeline(self._test_pipeline()))
-        self.model.to(self.device).eval()
-        self.fast, self.runtime = fast, runtime
-        self._network: Any = None
-        self._normaliser = self._short_way() if fast else None
-
-    @property
-    def network(self) -> Any:
-        """The network that predicts: the fast copy, or the loaded one where ``fast`` is off.
-
-        Raises:
-            RuntimeError: If it is still to be chosen, at the first picture.
-        """
-        if self._network is None and self.runtime == 'fastest':
-            raise RuntimeError("runtime is 'fastest', which chooses the network at the first picture; ask after it")
-        if self._network is None:
-            self._network = self._form(self.runtime)
-        return self._network
-
-    def _form(self, runtime: str) -> Any:
-        """Bring the network into the form that a runtime computes."""
-        if self.fast and self.device.type == 'cpu':
-            keep_memory()
-        network = self.model
-        if self.fast:
-            network = openvino_form(self.model) if runtime == 'openvino' else fast_form(self.model)
-        if hasattr(network, 'mask_dtype'):
-            network.mask_dtype = torch.uint8
-        return network
-
-    def _choose(self, inputs: Tensor, data_samples: list[Any]) -> None:
-        """Predict a batch with every runtime there is, and keep the one that takes the least time."""
-        forms = {'pytorch': self._form('pytorch')}
-        if self.device.type == 'cpu' and importlib.util.find_spec('openvino') is not None:
-            try:
-                forms['openvino'] = self._form('openvino')
-            except ValueError as error:
-                print_log(f'{error}; PyTorch computes it', logger='current')
-        seconds = {name: _least_seconds(partial(form, inputs, data_samples, mode='predict'))
-                   for name, form in forms.items()} if len(forms) > 1 else dict.fromkeys(forms, 0.0)
-        self.runtime = min(seconds, key=seconds.__getitem__)
-        self._network = forms[self.runtime]
-
-    def _short_way(self) -> Normaliser | None:
-        """Make what normalises a picture in one pass, if nothing but mmseg's plain steps stands in its way."""
-        steps = self.pipeline.transforms
-        pre = self.model.data_preprocessor
-        if not steps or type(steps[-1]) is not PackSegInputs or type(pre) is not SegDataPreProcessor:
-            return None
-        if not pre._enable_normalize or pre.mean.numel() != 3 or pre.std.numel() != 3:
-            return None
-        settings = pre.test_cfg or {}
-        if settings.get('size') is not None or (settings.get('size_divisor') or 1) != 1:
-            return None
-        return Normaliser(pre.mean.flatten().tolist(), pre.std.flatten().tolist(), swaps_channels(pre))
-
-    def _load(self, loaded: dict[str, Any], path: Path) -> None:
-        """Put the checkpoint's weights into the network; auxiliary heads may be missing, nothing else."""
-        state = loaded.get('state_dict', loaded)
-        state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
-        wanted = self.model.state_dict()
-        wrong = [name for name in wanted if name in state and wanted[name].shape != state[name].shape]
-        spare = ('auxiliary_head', 'num_batches_tracked')
-        missing = [name for name in wanted if name not in state and not any(part in name for part in spare)]
-        if wrong or missing:
-            first = (wrong or missing)[0]
-            raise ValueError(
-                f"{path} does not fit the config's network: {len(missing)} weights are missing and {len(wrong)} have "
-                f'another shape, the first is {first}'
-            )
-        surplus = self.model.load_state_dict(state, strict=False).unexpected_keys
-        surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
-        if surplus:
-            print_log(f'{len(surplus)} weights of {path} are not used, the first is {surplus[0]}', logger='current')
-
-    def _meta(self, meta: dict[str, Any] | None, num_classes: int) -> tuple[tuple[str, ...], Any]:
-        """Find the names and colours of the classes."""
-        found = (meta or {}).get('dataset_meta') or {}
-        if not found.get('classes'):
-            dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
-            kind = dataset.get('type')
-            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-            found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
-        names = tuple(found.get('classes') or ())
-        if len(names) != num_classes:
-            return tuple(f'class {number}' for number in range(num_classes)), None
-        return names, found.get('palette') or None
-
-    def _test_pipeline(self) -> list[Any]:
-        """Find the test pipeline, through datasets that wrap another one."""
-        dataset = (self.cfg.get('test_dataloader') or {}).get('dataset') or {}
-        while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
-            dataset = dataset['dataset']
-        pipeline = dataset.get('pipeline') or self.cfg.get('test_pipeline')
-        return list(pipeline) if pipeline else [dict(type='PackSegInputs')]
-
-    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> Any:
-        """Segment one picture or several."""
-        if isinstance(images, np.ndarray):
-            return self._segment([images])[0]
-        return self._segment(list(images))
-
-    def resize(self, image: np.ndarray) -> dict[str, Any]:
-        """Take a picture through the test pipeline, up to a ``uint8`` image of the network's size.
-
-        Args:
-            image: ``(H, W, C)`` uint8.
-
-        Returns:
-            The pipeline's results: ``data_samples``, and ``img`` ``(h, w, 3)`` or ``inputs`` ``(C, h, w)``.
-
-        Raises:
-            TypeError: If the picture is not an ``(H, W, C)`` uint8 array.
-        """
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3:
-            got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
-            raise TypeError(f'a picture is {got}, a uint8 array (H, W, C) is wanted')
-        sides = image.shape[:2]
-        results: Any = dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)
-        if self._normaliser is None:
-            return self.pipeline(results)
-        *steps, pack = self.pipeline.transforms
-        for step in steps:
-            results = step(results)
-        resized = results['img']
-        if resized.dtype != np.uint8 or resized.ndim != 3 or resized.shape[2] != 3:
-            return pack(results)
-        del results['img']  # what follows needs no copy of it by channels
-        return dict(pack(results), img=resized)
-
-    def normalise(self, samples: Sequence[dict[str, Any]]) -> tuple[Tensor, list[Any]]:
-        """Make the network's input of results of :meth:`resize` that have equal sizes.
-
-        Args:
-            samples: Results for each picture.
-
-        Returns:
-            ``(N, C, h, w)`` float32 on the network's device, and the data samples.
-        """
-        if self._normaliser is not None and all('img' in sample for sample in samples):
-            images = [torch.from_numpy(self._normaliser(sample['img'])) for sample in samples]
-            batch = images[0][None] if len(images) == 1 else torch.stack(images)
-            data_samples = [sample['data_samples'] for sample in samples]
-            for sample, data_sample in zip(samples, data_samples, strict=True):
-                data_sample.set_metainfo(dict(img_shape=torch.Size(sample['img'].shape[:2])))
-            return batch.permute(0, 3, 1, 2).to(self.device), data_samples  # channels-last, without a copy
-        samples = [_packed(sample) for sample in samples]
-        data = dict(inputs=[sample['inputs'] for sample in samples],
-                    data_samples=[sample['data_samples'] for sample in samples])
-        data = self.model.data_preprocessor(data, False)
-        return data['inputs'], data['data_samples']
-
-    @torch.inference_mode()
-    def _segment(self, images: list[np.ndarray]) -> list[np.ndarray]:
-        """Segment pictures, those of equal network size in one batch."""
-        samples = [self.resize(image) for image in images]
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for number, sample in enumerate(samples):
-            shape = sample['img'].shape if 'img' in sample else (*sample['inputs'].shape, 'inputs')
-            groups.setdefault(tuple(shape), []).append(number)
-        masks: list[np.ndarray] = [np.empty(0, np.uint8)] * len(images)
-        for numbers in groups.values():
-            inputs, data_samples = self.normalise([samples[number] for number in numbers])
-            if self._network is None and self.runtime == 'fastest':
-                self._choose(inputs, data_samples)
-            results = self.network(inputs, data_samples, mode='predict')
-            for number, result in zip(numbers, results, strict=True):
-                masks[number] = result.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
-        return masks
-
-
-def _packed(sample: dict[str, Any]) -> dict[str, Any]:
-    """Put a picture's channels first, as mmseg's preprocessor takes them."""
-    if 'inputs' in sample:
-        return sample
-    return dict(sample, inputs=torch.from_numpy(np.ascontiguousarray(sample['img'].transpose(2, 0, 1))))
-
-
-def _least_seconds(call: Callable[[], Any], tries: int = 3) -> float:
-    """Call once to warm up, then several times; return the least time."""
-    call()
-    seconds = []
-    for _ in range(tries):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)

@@ -1,93 +1,250 @@
-"""From a uint8 picture to the network's float input in one pass over its pixels.
+"""From an image to the network's input: the one function for prediction, deployment, explanation and benchmarks.
 
-Letters: H and W the sides of a picture in pixels, C its channels.
+Letters: H and W the sides of an image, h and w those of the network's input, in pixels; C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
-__all__ = ['Normaliser', 'swaps_channels']
+from ..errors import InputError
+
+__all__ = ['PipelinePreprocess', 'Prepared', 'Preprocess', 'preprocess_of', 'resize_nearest']
+
+READERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
+"""Steps of a test pipeline that an image in memory does not need."""
 
 
-def swaps_channels(preprocessor: Any) -> bool:
-    """Tell whether a ``SegDataPreProcessor`` reverses the order of channels.
-
-    Args:
-        preprocessor: The built preprocessor; mmseg 1.2 and its successors name the setting differently.
-
-    Example:
-        >>> from mmseg.models import SegDataPreProcessor
-        >>> swaps_channels(SegDataPreProcessor(bgr_to_rgb=True)), swaps_channels(SegDataPreProcessor())
-        (True, False)
-    """
-    names = ('_channel_conversion', 'channel_conversion')
-    return any(bool(getattr(preprocessor, name, False)) for name in names)
-
-
-class Normaliser:
-    """Subtract the mean and divide by the deviation by looking the 256 possible results up.
-
-    Between resizing and the network, for :class:`Predictor` and for runtimes that take a normalised input.
+@dataclass
+class Prepared:
+    """An image, ready for the network.
 
     Args:
-        mean: Mean of each channel, in the network's order.
-        std: Deviation of each channel, in the network's order.
-        swap: Whether the network's order of channels is the picture's reversed (BGR pictures, RGB networks).
+        inputs: What the network takes.
+        size: Sides (H, W) of the image.
+        window: Rows and columns (top, bottom, left, right) of the input that are no padding.
 
     Shape:
-        - Input: ``(H, W, 3)`` uint8.
-        - Output: ``(H, W, 3)`` float32.
-
-    Raises:
-        ValueError: If ``mean`` and ``std`` have not three entries each.
-
-    Note:
-        Equal to ``(x - mean) / std`` in float32 in every bit, without the copies that this makes.
-
-    Example:
-        >>> normalise = Normaliser([1.0, 2.0, 3.0], [2.0, 2.0, 2.0], swap=True)
-        >>> normalise(np.full((1, 1, 3), 5, np.uint8))[0, 0].tolist()
-        [2.0, 1.5, 1.0]
+        - inputs: ``(1, C, h, w)`` float32; ``(1, H, W, 3)`` uint8 for a graph that normalises by itself.
     """
 
-    def __init__(self, mean: Sequence[float], std: Sequence[float], swap: bool) -> None:
-        if len(mean) != 3 or len(std) != 3:
-            raise ValueError(f'mean and std have {len(mean)} and {len(std)} entries, three each are wanted')
+    inputs: np.ndarray
+    size: tuple[int, int]
+    window: tuple[int, int, int, int]
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """Sides of the input, padding included."""
+        sides = self.inputs.shape[1:3] if self.inputs.dtype == np.uint8 else self.inputs.shape[2:]
+        return int(sides[0]), int(sides[1])
+
+
+@dataclass
+class Preprocess:
+    """Resize, normalise and pad, in numpy and OpenCV alone; what it is made of can be kept as JSON.
+
+    Args:
+        mean: Mean of each channel, in the network's order; empty where nothing is normalised.
+        std: Deviation of each channel.
+        to_rgb: Whether the network takes RGB.
+        size: Height and width of the input; None leaves it to ``scale``.
+        scale: Width and height that the image is resized into.
+        scale_factor: Factor on both sides, where there is no ``scale``.
+        keep_ratio: Whether ``scale`` keeps the image's ratio.
+        divisor: Sides are padded to a multiple of this, below and on the right.
+        pad_value: What is padded, after normalisation.
+
+    Shape:
+        - Input: ``(H, W, C)`` uint8, BGR where C is 3.
+        - Output: :class:`Prepared` with ``(1, C, h, w)`` float32 in channels-last memory.
+
+    Note:
+        Normalisation is looked up in a table of 256 entries a channel, equal to ``(x - mean) / std`` in float32 in
+        every bit.
+
+    Example:
+        >>> prepared = Preprocess(scale=(64, 32), divisor=32)(np.zeros((30, 40, 3), np.uint8))
+        >>> prepared.inputs.shape, prepared.window
+        ((1, 3, 32, 64), (0, 32, 0, 43))
+    """
+
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    to_rgb: bool = True
+    size: tuple[int, int] | None = None
+    scale: tuple[int, int] | None = None
+    scale_factor: float = 1.0
+    keep_ratio: bool = True
+    divisor: int = 1
+    pad_value: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise InputError(f'mean and std: expected as many entries in both, got {len(self.mean)} and '
+                             f'{len(self.std)}')
         values = np.arange(256, dtype=np.float32)[:, None]
-        table: Any = (values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)  # (256, 3)
-        self.table: Any = np.ascontiguousarray(table[:, None])  # (256, 1, 3), as OpenCV wants it
-        self.swap = swap
+        table = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32) if self.mean else values
+        self._table: Any = np.ascontiguousarray(table[:, None])  # (256, 1, C), as OpenCV takes it
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Normalise a picture into rows of pixels, which is torch's channels-last layout."""
-        if self.swap:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-        return np.asarray(cv2.LUT(image, self.table))
-
-    def planes(self, image: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Normalise a picture into one plane a channel, the layout that exported graphs take.
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width at which the network sees an image, before padding.
 
         Args:
-            image: As in a call.
-            out: Where to write, from an earlier call; a new array when left out.
-
-        Shape:
-            - Output: ``(3, H, W)`` float32.
+            height: The image's height.
+            width: The image's width.
 
         Example:
-            >>> picture = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
-            >>> normalise = Normaliser([1.0, 2.0, 3.0], [2.0, 3.0, 4.0], swap=True)
-            >>> bool((normalise.planes(picture) == normalise(picture).transpose(2, 0, 1)).all())
-            True
+            >>> Preprocess(scale=(2048, 1024)).target_size(512, 1024)
+            (1024, 2048)
         """
-        if out is None:
-            out = np.empty((3, *image.shape[:2]), np.float32)
-        for channel in range(3):
-            plane = cv2.extractChannel(image, 2 - channel if self.swap else channel)
-            cv2.LUT(plane, np.ascontiguousarray(self.table[:, :, channel]), dst=out[channel])
-        return out
+        if self.size is not None:
+            return self.size
+        if self.scale is None:
+            return int(height * self.scale_factor + 0.5), int(width * self.scale_factor + 0.5)
+        if not self.keep_ratio:
+            return self.scale[1], self.scale[0]
+        factor = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
+        return int(height * factor + 0.5), int(width * factor + 0.5)
+
+    def __call__(self, image: np.ndarray) -> Prepared:
+        """Prepare one image."""
+        check_image(image, channels=len(self.mean) or None)
+        height, width = self.target_size(*image.shape[:2])
+        if min(height, width) < 1:
+            raise InputError(f'image: expected sides that stay at least one pixel, got {image.shape[0]} x '
+                             f'{image.shape[1]}, which the test pipeline resizes to {height} x {width}')
+        resized = image
+        if (height, width) != image.shape[:2]:
+            resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self.to_rgb and image.shape[2] == 3:
+            resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+        values: Any = cv2.LUT(resized, self._table).reshape(height, width, image.shape[2])  # (h, w, C)
+        below, right = -height % self.divisor, -width % self.divisor
+        if below or right:
+            values = np.pad(values, ((0, below), (0, right), (0, 0)), constant_values=self.pad_value)
+        return Prepared(values.transpose(2, 0, 1)[None], image.shape[:2], (0, height, 0, width))
+
+
+class PipelinePreprocess:
+    """Any test pipeline and data preprocessor of mmseg, where :class:`Preprocess` does not have their steps.
+
+    Args:
+        steps: Config dicts of the test pipeline.
+        preprocessor: The segmentor's data preprocessor.
+
+    Shape:
+        - Input: ``(H, W, C)`` uint8.
+        - Output: :class:`Prepared` with ``(1, C, h, w)`` float32.
+    """
+
+    def __init__(self, steps: Sequence[Mapping[str, Any]], preprocessor: Any) -> None:
+        from mmcv.transforms import Compose
+
+        self.pipeline = Compose([step for step in steps if _name(step) not in READERS])
+        self.preprocessor = preprocessor
+
+    def __call__(self, image: np.ndarray) -> Prepared:
+        """Prepare one image."""
+        check_image(image)
+        sides = image.shape[:2]
+        packed = self.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides))
+        data = self.preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), False)
+        inputs, meta = data['inputs'], data['data_samples'][0].metainfo
+        left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))
+        height, width = inputs.shape[2:]
+        window = (int(top), int(height - bottom), int(left), int(width - right))
+        return Prepared(inputs.cpu().numpy(), meta['ori_shape'][:2], window)
+
+
+def check_image(image: Any, channels: int | None = None) -> None:
+    """Refuse what is no image.
+
+    Args:
+        image: What came.
+        channels: How many channels it must have; None takes any number.
+
+    Raises:
+        InputError: If it is no ``(H, W, C)`` uint8 array with pixels.
+    """
+    right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and 0 not in image.shape
+    if not right or channels not in (None, image.shape[2]):
+        got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f'image: expected a uint8 array (H, W, {channels or "C"}), got {got}')
+
+
+def preprocess_of(cfg: Any, preprocessor: Any = None) -> Preprocess | PipelinePreprocess:
+    """Find what prepares images for the network of a config.
+
+    Args:
+        cfg: Config of mmseg with ``model.data_preprocessor`` and a test pipeline.
+        preprocessor: The built data preprocessor, for pipelines that :class:`Preprocess` cannot stand for; None
+            takes the nearest :class:`Preprocess`.
+
+    Example:
+        >>> from mmengine.config import Config
+        >>> preprocess_of(Config(dict(model=dict(data_preprocessor=dict(mean=[1.0] * 3, std=[2.0] * 3))))).std
+        [2.0, 2.0, 2.0]
+    """
+    pre = cfg.model.get('data_preprocessor') or {}
+    steps = test_pipeline(cfg)
+    names = [_name(step) for step in steps if _name(step) not in (*READERS, 'PackSegInputs')]
+    test_cfg = pre.get('test_cfg') or {}
+    resize: Mapping[str, Any] = next((step for step in steps if _name(step) == 'Resize'), {})
+    factor = resize.get('scale_factor') or 1.0
+    usual = pre.get('type', 'SegDataPreProcessor').endswith('SegDataPreProcessor') and names in ([], ['Resize'])
+    usual = usual and set(resize) <= {'type', 'scale', 'scale_factor', 'keep_ratio'} and isinstance(factor, int | float)
+    usual = usual and test_cfg.get('size') is None and isinstance(pre.get('pad_val', 0), int | float)
+    if not usual and preprocessor is not None:
+        return PipelinePreprocess(steps, preprocessor)
+    scale = resize.get('scale')
+    scale = (scale, scale) if isinstance(scale, int) else scale
+    return Preprocess(
+        mean=[float(value) for value in pre.get('mean') or ()],
+        std=[float(value) for value in pre.get('std') or ()],
+        to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),
+        scale=(scale[0], scale[1]) if scale else None,
+        scale_factor=float(factor) if isinstance(factor, int | float) else 1.0,
+        keep_ratio=bool(resize.get('keep_ratio', False)),
+        divisor=int(test_cfg.get('size_divisor') or 1),
+        pad_value=float(pre.get('pad_val', 0)) if usual else 0.0)
+
+
+def test_pipeline(cfg: Any) -> list[Any]:
+    """Return the steps of a config's test pipeline, found through datasets that wrap another one.
+
+    Args:
+        cfg: Config of mmseg.
+    """
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
+        dataset = dataset['dataset']
+    return list(dataset.get('pipeline') or cfg.get('test_pipeline') or [dict(type='PackSegInputs')])
+
+
+def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize a mask without mixing classes.
+
+    Args:
+        mask: Class ids.
+        size: Height and width.
+
+    Shape:
+        - Input: ``(h, w)`` of any integer type.
+        - Output: ``(H, W)`` of the same type.
+
+    Example:
+        >>> resize_nearest(np.array([[0, 1]]), (2, 4)).tolist()
+        [[0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    rows, columns = (np.arange(out) * side // out for side, out in zip(mask.shape, size))
+    return mask[rows][:, columns]
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    kind = step['type']
+    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+from torch import nn
 
 from ..errors import CheckpointError
 
@@ -27,6 +28,8 @@ __all__ = [
     'RefusedCheckpointError',
     'find_resumable',
     'load_checkpoint',
+    'load_weights',
+    'plain_weights',
     'weights_only_checkpoints',
 ]
 
@@ -222,3 +225,46 @@ def _step_of(path: Path) -> int:
     """Return the iteration or epoch in a checkpoint's name."""
     match = _STEP.search(path.name)
     return int(match.group(1)) if match else -1
+
+
+def plain_weights(loaded: dict[str, Any]) -> dict[str, Any]:
+    """Return the weights of a checkpoint under the names that the network has.
+
+    Args:
+        loaded: A state dict, or a dictionary that holds one as ``state_dict``.
+
+    Note:
+        What wrappers put before every name goes: ``module.`` of data parallel training, ``_orig_mod.`` of
+        ``torch.compile``.
+
+    Example:
+        >>> list(plain_weights(dict(state_dict={'module._orig_mod.a.weight': 1})))
+        ['a.weight']
+    """
+    state = loaded.get('state_dict', loaded)
+    return {re.sub(r'^(module\.|_orig_mod\.)+', '', name): value for name, value in state.items()}
+
+
+def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
+    """Put a checkpoint's weights into a network; auxiliary heads may be missing, nothing else.
+
+    Args:
+        model: The network.
+        loaded: As from :func:`load_checkpoint`.
+        origin: Where it comes from, for error messages.
+
+    Raises:
+        CheckpointError: If weights are missing or have another shape.
+    """
+    state = plain_weights(loaded)
+    own = model.state_dict()
+    wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
+    spare = ('auxiliary_head', 'num_batches_tracked')
+    missing = [name for name in own if name not in state and not any(part in name for part in spare)]
+    if wrong or missing:
+        raise CheckpointError(f"{origin} does not fit the config's network: {len(missing)} weights are missing and "
+                              f'{len(wrong)} have another shape, the first is {(wrong or missing)[0]}')
+    surplus = model.load_state_dict(state, strict=False).unexpected_keys
+    surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
+    if surplus:
+        print_log(f'{len(surplus)} weights of {origin} are not used, the first is {surplus[0]}', logger='current')

@@ -15,7 +15,7 @@ from bisenet_plugins.deploy import (
     Artifact,
     ArtifactPredictor,
     DeployError,
-    MissingBackendError,
+    MissingPackageError,
     NoGpuError,
     UnsupportedOperatorError,
 )
@@ -168,7 +168,7 @@ def test_tensorrt_without_a_gpu_says_so_at_once(tiny, tmp_path, monkeypatch):
 def test_missing_backend_names_extra_and_pip_line(monkeypatch):
     from bisenet_plugins import errors
     monkeypatch.setattr(errors.importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(MissingBackendError, match=r"extra 'tensorrt-rtx': pip install 'bisenet-plugins\[tensorrt-rtx"):
+    with pytest.raises(MissingPackageError, match=r"extra 'tensorrt-rtx': pip install 'bisenet-plugins\[tensorrt-rtx"):
         errors.require('tensorrt_rtx')
 
 

@@ -6,11 +6,11 @@ import pytest
 from bisenet_plugins.datasets.samples import synthetic_samples
 from bisenet_plugins.deploy.metrics import MeanIoU, mask_of
 from bisenet_plugins.deploy.quantize import Calibration, layer_groups, search_layers
-from bisenet_plugins.runtime.sessions import Session
+from bisenet_plugins.runtime.backends import Backend
 from tests.deploy.conftest import needs, other_backend  # noqa: F401
 
 
-class Flipping(Session):
+class Flipping(Backend):
     """Gives the right class map with some pixels wrong."""
 
     def __init__(self, wrong):
@@ -123,7 +123,7 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
     import onnx
 
     from bisenet_plugins.deploy.quantize import quantize_onnx
-    from bisenet_plugins.runtime.sessions import OnnxRuntimeSession
+    from bisenet_plugins.runtime.backends.onnxruntime import OnnxRuntimeBackend
     given = tiny_calibration(tiny)
     quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), given, symmetric)
     graph = onnx.load(tmp_path / 'q.onnx').graph
@@ -133,7 +133,7 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
     zeros = [arrays[node.input[2]] for node in graph.node if node.op_type == 'QuantizeLinear']
     assert all((zero == 0).all() for zero in zeros) == symmetric
     batch = given.inputs[0]
-    before, after = tiny[0].open(1)(batch), OnnxRuntimeSession(str(tmp_path / 'q.onnx'), 1)(batch)
+    before, after = tiny[0].open(1)(batch), OnnxRuntimeBackend(str(tmp_path / 'q.onnx'), 1)(batch)
     assert np.mean(before == after) > 0.8
     assert given.report['judged_on'] == 'the model before INT8'
 
@@ -155,10 +155,10 @@ def test_openvino_is_quantised_by_nncf(tiny):
     import openvino
 
     from bisenet_plugins.deploy.quantize import quantize_openvino
-    from bisenet_plugins.runtime.sessions import OpenVINOSession
+    from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend
     given = tiny_calibration(tiny)
     model = quantize_openvino(openvino.Core().read_model(tiny[0].path), given)
     kinds = [op.get_type_name() for op in model.get_ops()]
     assert kinds.count('FakeQuantize') > 10
     batch = given.inputs[0]
-    assert np.mean(tiny[0].open(1)(batch) == OpenVINOSession.from_model(model, 1)(batch)) > 0.8
+    assert np.mean(tiny[0].open(1)(batch) == OpenVINOBackend(model, 1)(batch)) > 0.8

@@ -9,7 +9,7 @@ from bisenet_plugins.deploy.forms import DeployForm
 from bisenet_plugins.deploy.settings import config_name, deploy_config, parse_config_name, parse_shape
 from bisenet_plugins.deploy.verify import judge, latencies, require_agreement
 from bisenet_plugins.errors import AgreementError, DeployError
-from bisenet_plugins.runtime.sessions import open_session
+from bisenet_plugins.runtime.backends import open_backend
 from tests.deploy.conftest import ROOT, tiny_config
 
 FILES = sorted((ROOT / 'configs' / 'deploy').glob('*.py'))
@@ -65,7 +65,7 @@ def test_names_are_read_strictly():
 
 def test_unknown_backend_cannot_be_opened():
     with pytest.raises(ValueError, match="backend is 'ncnn'"):
-        open_session('ncnn', 'x')
+        open_backend('ncnn', 'x')
 
 
 @pytest.mark.parametrize(('settings', 'match'), [

@@ -15,11 +15,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from benchmarks.harness import apart
-from bisenet_plugins.errors import MissingBackendError
+from bisenet_plugins.errors import MissingPackageError
 from bisenet_plugins.runtime import predictor
 from bisenet_plugins.runtime.openvino_network import openvino_form
 from bisenet_plugins.runtime.predictor import Predictor
-from bisenet_plugins.runtime.sessions import OpenVINOSession
+from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 NETWORKS = ['bisenetv2/bisenetv2_bga_1xb16-10k_camvid-360x480.py',
@@ -72,7 +72,7 @@ def signalled():
 
     handled = []
     signal.signal(signal.SIGTERM, lambda number, frame: handled.append(number))
-    first, second = (OpenVINOSession.from_model(openvino.convert_model(nn.ReLU(), example_input=torch.zeros(1)))
+    first, second = (OpenVINOBackend(openvino.convert_model(nn.ReLU(), example_input=torch.zeros(1)))
                      for _ in range(2))
     del first
     del second
@@ -113,7 +113,7 @@ def test_what_it_cannot_convert_it_names(small_config):
 
 def test_without_openvino_the_extra_is_named(small_config, monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *args: None)
-    with pytest.raises(MissingBackendError, match=r"openvino is not installed; it comes with the extra 'openvino'"):
+    with pytest.raises(MissingPackageError, match=r"openvino is not installed; it comes with the extra 'openvino'"):
         openvino_form(Predictor(small_config).model)
 
 

@@ -1,0 +1,146 @@
+"""The folder that a deployment writes, and what it says about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import DeployError
+from .backends import Backend, open_backend
+from .preprocess import Prepared, Preprocess, check_image
+
+__all__ = ['Artifact', 'META_FILE']
+
+META_FILE = 'artifact.json'
+
+
+@dataclass
+class Artifact:
+    """What a deployment's folder says about itself; it is kept in ``artifact.json``.
+
+    Args:
+        backend: Backend that runs it.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        file: The file that the backend loads, relative to the folder.
+        graph: The ONNX file it was made from, relative to the folder.
+        num_classes: Classes of the model.
+        output: ``mask``, ``logits`` or ``logits_s8``.
+        shape: Height and width of the input, None for dynamic.
+        batch: Images at a time of a static artifact.
+        channel_order: ``bgr`` or ``rgb`` of a self-contained graph.
+        network_size: Height and width at which the network runs of a self-contained graph.
+        align_corners: How scores are resized.
+        preprocess: From an image to the network's input.
+        classes: Names of the classes.
+        palette: Colours of the classes.
+        config: Name of the model's config.
+        opset: ONNX opset.
+        versions: Versions of what made it.
+        quantization: mIoU before and after INT8, and the layers kept in higher precision.
+        checks: How it compared with the PyTorch model.
+        folder: Where it lies; not written.
+    """
+
+    backend: str
+    precision: str
+    file: str
+    graph: str
+    num_classes: int
+    output: str = 'mask'
+    shape: tuple[int, int] | None = None
+    batch: int = 1
+    channel_order: str | None = None
+    network_size: tuple[int, int] | None = None
+    align_corners: bool = False
+    preprocess: Preprocess = field(default_factory=Preprocess)
+    classes: list[str] = field(default_factory=list)
+    palette: list[list[int]] = field(default_factory=list)
+    config: str = ''
+    opset: int = 17
+    versions: dict[str, str] = field(default_factory=dict)
+    quantization: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, Any] = field(default_factory=dict)
+    folder: str = ''
+
+    @classmethod
+    def load(cls, folder: str) -> Artifact:
+        """Read an artifact's folder.
+
+        Args:
+            folder: Folder that a deployment wrote.
+
+        Raises:
+            DeployError: If the folder is none, or a file of it is missing.
+        """
+        path = os.path.join(folder, META_FILE)
+        if not os.path.isfile(path):
+            raise DeployError(f'{folder} holds no {META_FILE}; give the folder that deploy.py wrote')
+        try:
+            with open(path, encoding='utf-8') as file:
+                values = json.load(file)
+            pre = values.pop('preprocess')
+            for mapping, keys in ((pre, ('size', 'scale')), (values, ('shape', 'network_size'))):
+                for key in keys:
+                    mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
+            artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DeployError(f'{path}: expected what a deployment wrote, got something else ({error})') from error
+        if not os.path.isfile(artifact.path):
+            raise DeployError(f'{folder} has lost its file {artifact.file}')
+        return artifact
+
+    def save(self) -> None:
+        """Write ``artifact.json`` into the artifact's folder."""
+        values = asdict(self)
+        del values['folder']
+        with open(os.path.join(self.folder, META_FILE), 'w') as file:
+            json.dump(values, file, indent=2)
+            file.write('\n')
+
+    @property
+    def path(self) -> str:
+        """Path of the file that the backend loads."""
+        return os.path.join(self.folder, self.file)
+
+    def open(self, threads: int = 0) -> Backend:
+        """Load the artifact's file.
+
+        Args:
+            threads: Threads on the CPU; 0 leaves it to the runtime.
+        """
+        return open_backend(self.backend, self.path, threads)
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Return the input that the artifact's file takes.
+
+        Args:
+            image: Image as OpenCV reads it.
+
+        Shape:
+            - image: ``(H, W, 3)`` BGR uint8.
+            - Output: :class:`~bisenet_plugins.runtime.preprocess.Prepared` with ``(1, H, W, 3)`` uint8 for a
+              self-contained graph, otherwise ``(1, 3, h, w)`` float32.
+        """
+        if self.channel_order is None:
+            return self.preprocess(image)
+        check_image(image, 3)
+        size = image.shape[:2]
+        if self.shape is not None and size != self.shape:
+            image = cv2.resize(image, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        if self.channel_order == 'rgb':
+            image = image[..., ::-1]
+        return Prepared(np.ascontiguousarray(image)[None], size, (0, image.shape[0], 0, image.shape[1]))
+
+    def batch_of(self, image: np.ndarray) -> tuple[np.ndarray, Prepared]:
+        """Return the batch that the artifact's file takes, the image repeated to fill it, and the prepared image.
+
+        Args:
+            image: Image as OpenCV reads it.
+        """
+        prepared = self.prepare(image)
+        return np.repeat(prepared.inputs, self.batch, 0), prepared

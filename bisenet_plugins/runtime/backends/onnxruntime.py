@@ -1,0 +1,109 @@
+"""ONNX Runtime: a deployed graph, or a network converted in memory."""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeployError, require
+
+__all__ = ['OnnxRuntimeBackend', 'to_onnxruntime']
+
+OPSET = 17
+
+
+class OnnxRuntimeBackend:
+    """An ONNX graph on ONNX Runtime, whose sessions may be shared by threads.
+
+    Args:
+        model: ONNX file, or its bytes.
+        threads: Threads inside an operator; 0 leaves it to the runtime.
+        device: ``cpu`` or a CUDA device, for which the GPU build of the runtime is needed.
+
+    Raises:
+        MissingPackageError: If onnxruntime is not installed.
+        DeployError: If the graph cannot be loaded.
+    """
+
+    def __init__(self, model: str | bytes, threads: int = 0, device: str = 'cpu') -> None:
+        require('onnxruntime')
+        self.model = model
+        self.threads = threads
+        self.device = device
+        self.session = self._open(model)
+        self._scores: Any = None
+        self._lock = threading.Lock()
+
+    def _open(self, model: str | bytes) -> Any:
+        import onnxruntime
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3
+        providers = ['CPUExecutionProvider'] if self.device == 'cpu' else ['CUDAExecutionProvider']
+        try:
+            return onnxruntime.InferenceSession(model, options, providers=providers)
+        except Exception as error:  # ONNX Runtime's errors have no class of their own above Exception
+            name = model if isinstance(model, str) else 'the converted network'
+            raise DeployError(f'{name} cannot be loaded by ONNX Runtime: {first_line(error)}') from error
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the graph's output."""
+        return self.session.run(None, {self.session.get_inputs()[0].name: np.ascontiguousarray(inputs)})[0]
+
+    def scores(self, inputs: np.ndarray) -> np.ndarray:
+        """Return what the argmax reads, or the output itself in a graph without argmax."""
+        with self._lock:
+            if self._scores is None:
+                self._scores = self._open_scores()
+        return self._scores.run(None, {self._scores.get_inputs()[0].name: np.ascontiguousarray(inputs)})[-1]
+
+    def _open_scores(self) -> Any:
+        import onnx
+        model = onnx.load(self.model) if isinstance(self.model, str) else onnx.load_from_string(self.model)
+        argmax = [node for node in model.graph.node if node.op_type == 'ArgMax']
+        if not argmax:
+            return self.session
+        scores = onnx.helper.make_tensor_value_info(argmax[-1].input[0], onnx.TensorProto.FLOAT, None)
+        model.graph.output.append(scores)
+        return self._open(model.SerializeToString())
+
+
+def to_onnxruntime(network: Any, example: np.ndarray, threads: int = 0) -> OnnxRuntimeBackend:
+    """Convert a network in memory.
+
+    Args:
+        network: Module from inputs to logits, in evaluation mode on the CPU.
+        example: Inputs to trace with; other sizes and batches are taken all the same.
+        threads: Threads inside an operator; 0 leaves it to the runtime.
+
+    Raises:
+        MissingPackageError: If onnxruntime or onnx is not installed.
+        DeployError: If the network cannot be converted; the cause hangs on the error.
+    """
+    import torch
+
+    require('onnxruntime', 'onnx')
+    file = io.BytesIO()
+    free = {0: 'batch', 2: 'height', 3: 'width'}
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # the exporter's own deprecation, and sides that it takes for constants
+            torch.onnx.export(network, (torch.from_numpy(example),), file, input_names=['input'],
+                              output_names=['output'], opset_version=OPSET, dynamo=False,
+                              dynamic_axes=dict(input=free, output=free))
+    except Exception as error:  # the exporter's errors have no class of their own above Exception
+        raise DeployError(f'ONNX Runtime: the network cannot be converted: {first_line(error)}') from error
+    return OnnxRuntimeBackend(file.getvalue(), threads)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error that says something.
+
+    Args:
+        error: The error.
+    """
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

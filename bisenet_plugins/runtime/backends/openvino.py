@@ -1,0 +1,147 @@
+"""OpenVINO on a CPU: a deployed model, or a network converted in memory."""
+
+from __future__ import annotations
+
+import functools
+import queue
+import sys
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeployError, require
+from .onnxruntime import first_line
+
+__all__ = ['OpenVINOBackend', 'import_openvino', 'openvino_core', 'to_openvino']
+
+
+def import_openvino() -> Any:
+    """Import openvino without the package by which it reports its use to a server.
+
+    Raises:
+        MissingPackageError: If openvino is not installed.
+    """
+    require('openvino')
+    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # openvino then takes its own stub
+    import openvino
+    return openvino
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """Return the process's one ``openvino.Core``, which stays until the process ends.
+
+    A core that compiles gives its thread a stack for signals (Intel's AMX needs a larger one), and restores the
+    previous one when it is destroyed. Of two cores that are destroyed in the order they were made, the second restores
+    the freed stack of the first: the next signal that Python handles then ends the process.
+
+    Raises:
+        MissingPackageError: If openvino is not installed.
+    """
+    return import_openvino().Core()
+
+
+class OpenVINOBackend:
+    """An OpenVINO model on the CPU; every call that runs at the same time has a request of its own.
+
+    Args:
+        model: ``.xml`` file beside its ``.bin``, or an ``openvino.Model``.
+        threads: Threads for inference; 0 leaves it to the runtime.
+
+    Raises:
+        MissingPackageError: If openvino is not installed.
+        DeployError: If the model cannot be loaded.
+
+    Note:
+        Computes in single precision (INT8 where the model says so), also on a CPU that could do less: what was
+        compared is what runs.
+    """
+
+    def __init__(self, model: Any, threads: int = 0) -> None:
+        core = openvino_core()
+        try:
+            self.model = core.read_model(model) if isinstance(model, str) else model
+        except Exception as error:  # OpenVINO's errors have no class of their own above Exception
+            raise DeployError(f'{model} cannot be loaded by OpenVINO: {first_line(error)}') from error
+        self.threads = threads
+        self._requests = _Requests(self.compile(self.model))
+        self._scores: _Requests | None = None
+        self._lock = threading.Lock()
+
+    def compile(self, model: Any, **options: Any) -> Any:
+        """Compile a model with this backend's settings.
+
+        Args:
+            model: ``openvino.Model``.
+            options: Further properties of OpenVINO's CPU plugin.
+        """
+        options = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY', **options}
+        if self.threads:
+            options['INFERENCE_NUM_THREADS'] = self.threads
+        return openvino_core().compile_model(model, 'CPU', options)
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the model's output."""
+        return self._requests(inputs)
+
+    def scores(self, inputs: np.ndarray) -> np.ndarray:
+        """Return what the argmax reads, or the output itself in a model without argmax."""
+        with self._lock:
+            if self._scores is None:
+                self._scores = self._open_scores()
+        return self._scores(inputs)
+
+    def _open_scores(self) -> _Requests:
+        argmax = [op for op in self.model.get_ordered_ops() if op.get_type_name() == 'TopK']
+        if not argmax:
+            return self._requests
+        copy = self.model.clone()
+        source = next(op for op in copy.get_ordered_ops() if op.get_friendly_name() == argmax[-1].get_friendly_name())
+        model = import_openvino().Model([source.input_value(0)], copy.get_parameters())
+        return _Requests(self.compile(model))
+
+
+class _Requests:
+    """Hand every call an idle request of a compiled model, a new one where all are busy."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+        self.idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        try:
+            request = self.idle.get_nowait()
+        except queue.Empty:
+            request = self.compiled.create_infer_request()
+        try:
+            request.infer([np.ascontiguousarray(inputs)])
+            return request.get_output_tensor(0).data.copy()
+        finally:
+            self.idle.put(request)
+
+
+def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINOBackend:
+    """Convert a network in memory.
+
+    Args:
+        network: Module from inputs to logits, in evaluation mode on the CPU.
+        example: Inputs to trace with; other sizes and batches are taken all the same.
+        threads: Threads for inference; 0 leaves it to the runtime.
+
+    Raises:
+        MissingPackageError: If openvino is not installed.
+        DeployError: If the network cannot be converted; the cause hangs on the error.
+    """
+    import torch
+
+    openvino = import_openvino()
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter('ignore', torch.jit.TracerWarning)
+            model = openvino.convert_model(network, example_input=torch.from_numpy(example))
+        model.reshape([-1, example.shape[1], -1, -1])
+        return OpenVINOBackend(model, threads)
+    except Exception as error:  # OpenVINO's errors have no class of their own above Exception
+        raise DeployError(f'OpenVINO: the network cannot be converted: {first_line(error)}') from error
