@@ -21,17 +21,13 @@ def parse_args() -> argparse.Namespace:
                         help='what to write (default: overlay)')
     parser.add_argument('--opacity', type=float, default=0.5, help='weight of the colours in an overlay, 0 to 1')
     parser.add_argument('--device', default='cpu', help='where the network runs (default: %(default)s)')
-    parser.add_argument('--runtime', choices=['auto', 'pytorch', 'openvino'], default='auto',
-                        help='what computes the network; auto is PyTorch, but for a video or 100 pictures and more it '
-                        'times PyTorch and OpenVINO, where that is installed, and keeps the faster (default: auto)')
+    parser.add_argument('--backend', choices=['auto', 'torch', 'openvino', 'onnxruntime'], default='auto',
+                        help='what computes the network; auto is PyTorch for a few images, '
+                        'else the fastest that is installed (default: auto)')
     parser.add_argument('--batch-size', type=int, default=1, help='frames of a video segmented together')
     parser.add_argument('--max-frames', type=int, help='frames taken from each video or camera')
     parser.add_argument('--recursive', action='store_true', help='look into folders of folders')
     parser.add_argument('--skip-existing', action='store_true', help='leave out what has its results already')
-    parser.add_argument('--engine', choices=['local', 'ray'], default='local',
-                        help='this process, or a Ray cluster, which always leaves out what has its results '
-                        '(docs/scaling.md)')
-    parser.add_argument('--workers', type=int, help='actors of the Ray cluster (default: one for each CPU or GPU)')
     return parser.parse_args()
 
 

@@ -44,8 +44,8 @@ def _network(args: Namespace) -> tuple[Predictor, str, list[str]]:
         if len(args.inputs) < 3:
             raise ValueError('behind a config come its checkpoint and the pictures')
         config, checkpoint, *inputs = args.inputs
-        return Predictor(config, checkpoint, args.device), f'{config} with {checkpoint}', inputs
+        return Predictor(config, checkpoint, backend='torch', device=args.device), f'{config} with {checkpoint}', inputs
     name = args.pretrained or next(iter(pretrained_names()), None)
     if name is None:
         raise ValueError('no network comes with this copy of the package; name a config and a checkpoint')
-    return load_pretrained(name, args.device), name, args.inputs
+    return load_pretrained(name, backend='torch', device=args.device), name, args.inputs

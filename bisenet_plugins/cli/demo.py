@@ -57,7 +57,7 @@ def show_pretrained(out_dir: str | os.PathLike[str], photo: str | os.PathLike[st
     folder.mkdir(parents=True, exist_ok=True)
     scene = folder / 'scene.png'
     cv2.imwrite(str(scene), paint_scene((360, 480), seed=5, index=0)[0])
-    predictor = load_pretrained(names[0])
+    predictor = load_pretrained(names[0], backend='torch')
     sources = find_sources([str(path) for path in (scene, photo) if path is not None])
     done = predict_sources(predictor, sources, folder, predictor.palette)
     print(f'{names[0]}, the network in the package, segmented {done.done} of {len(sources)}: {folder / "overlay"}')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,13 @@ from ..runtime import load_pretrained
 from ..runtime.predictor import Predictor
 from ..runtime.results import Listener, Summary, predict_sources
 from ..runtime.sources import Source, find_sources
-from ..visualize import as_palette
 from ..weights import pretrained_names
 from ..weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError, find_resumable
 
 __all__ = ['run_predict']
 
 MANY = 100
-"""So many pictures repay the seconds in which a network is converted and both runtimes are timed."""
+"""So many images repay the seconds in which a network is converted."""
 
 
 def run_predict(args: Namespace, demo_dir: Path) -> int:
@@ -52,18 +50,14 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     try:
         sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
         many = len(sources) >= MANY or any(source.kind in ('video', 'camera') for source in sources)
-        predictor, palette = _predictor(args, demo_dir, many)  # with the ray engine, to find out now what is wrong
-        if args.engine == 'ray':
-            summary = _on_ray(console, sources, args, demo_dir, many)
-        else:
-            summary = _with_progress(console, predictor, palette, sources, args)
+        predictor = _predictor(args, demo_dir, many)
+        summary = _with_progress(console, predictor, predictor.palette, sources, args)
     except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, DeployError,
             ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        again = 'the same command' if args.engine == 'ray' else 'the same command with --skip-existing'
-        print(f'stopped; {again} goes on', file=sys.stderr)
+        print('interrupted; run the same command with --skip-existing to go on', file=sys.stderr)
         return 1
     print(
         f'{summary.done} done ({summary.frames} pictures), {summary.skipped} skipped, {len(summary.failed)} failed; '
@@ -72,64 +66,30 @@ def run_predict(args: Namespace, demo_dir: Path) -> int:
     return 1 if summary.failed else 0
 
 
-def _predictor(args: Namespace, demo_dir: Path, many: bool) -> tuple[Callable[[Any], Any], np.ndarray]:
-    """Load a deployed model, or a network; and the colours of its classes."""
-    if args.model is None:
-        predictor = _network(args, demo_dir, 'fastest' if many else 'pytorch')
-        if predictor.runtime != 'fastest':
-            predictor.network  # noqa: B018, what is wrong with it is found out before the first picture
-        return predictor, predictor.palette
-    if args.runtime != 'auto':
-        raise ValueError(f'--model has a runtime of its own, --runtime {args.runtime} cannot change it')
-    if args.config or args.checkpoint or args.pretrained:
-        raise ValueError('--model takes the place of --config and --checkpoint and of --pretrained, both are given')
-    from ..deploy.artifact import ArtifactPredictor  # its runtime is an extra of its own
-
-    deployed = ArtifactPredictor(args.model)
-    colours = deployed.palette
-    return deployed, as_palette(colours.tolist() if len(colours) else None, deployed.artifact.num_classes)
-
-
-def _network(args: Namespace, demo_dir: Path, best: str) -> Predictor:
+def _predictor(args: Namespace, demo_dir: Path, many: bool) -> Predictor:
     """Load the network that is named, else the first that comes with the package, else the demo's."""
-    runtime = best if args.runtime == 'auto' else args.runtime
+    if args.model is not None:
+        if args.backend != 'auto':
+            raise ValueError(f'--model has a backend of its own, --backend {args.backend} cannot change it')
+        if args.config or args.checkpoint or args.pretrained:
+            raise ValueError('--model takes the place of --config and --checkpoint and of --pretrained, both are given')
+        return Predictor(args.model)
+    backend: Any = 'torch' if args.backend == 'auto' and not many else args.backend
+    settings: dict[str, Any] = dict(backend=backend, device=args.device)
     if (args.config or args.checkpoint) and args.pretrained:
         raise ValueError('--pretrained takes the place of --config and --checkpoint, both are given')
     if args.config and args.checkpoint:
-        return Predictor(Path(args.config), Path(args.checkpoint), args.device, runtime=runtime)
+        return Predictor(Path(args.config), Path(args.checkpoint), **settings)
     if args.config or args.checkpoint:
         raise ValueError('--config and --checkpoint go together, one of them is missing')
     shipped = args.pretrained or next(iter(pretrained_names()), None)
     if shipped:
-        return load_pretrained(shipped, args.device, runtime=runtime)
+        return load_pretrained(shipped, **settings)
     configs = sorted(demo_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
     checkpoint = find_resumable(demo_dir)
     if not configs or checkpoint is None:
         raise ValueError(f'name a network by --config and --checkpoint, or run "make demo" first ({demo_dir} has none)')
-    return Predictor(configs[-1], checkpoint, args.device, runtime=runtime)
-
-
-def _on_ray(console: Console, sources: list[Source], args: Namespace, demo_dir: Path, many: bool) -> Summary:
-    """Segment the sources on a cluster, whose machines find config and weights under the same absolute paths."""
-    from ..runtime.ray_engine import predict_on_ray
-
-    there = Namespace(**vars(args))
-    for name in ('config', 'checkpoint', 'model'):
-        if getattr(args, name):
-            setattr(there, name, str(Path(getattr(args, name)).absolute()))
-    with Progress(*_columns(), console=console) as bar:
-        return predict_on_ray(
-            partial(_predictor, there, demo_dir.absolute(), many),
-            sources,
-            args.out_dir,
-            args.save,
-            args.opacity,
-            args.batch_size,
-            args.max_frames,
-            args.workers,
-            str(args.device).startswith('cuda'),
-            _Bar(bar, len(sources)),
-        )
+    return Predictor(configs[-1], checkpoint, **settings)
 
 
 def _columns() -> tuple[ProgressColumn, ...]:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -135,23 +134,17 @@ def write_page(
     return scores
 
 
-def _inputs(predictor: Predictor, image: np.ndarray) -> dict[str, Any]:
-    sides = image.shape[:2]
-    sample = predictor.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides))
-    batch = dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']])
-    return predictor.model.data_preprocessor(batch, False)
-
-
 def _network_input(predictor: Predictor, image: np.ndarray) -> Tensor:
     """Preprocess one image for PyTorch, ``(1, C, h, w)``."""
-    return _inputs(predictor, image)['inputs']
+    return torch.from_numpy(predictor.preprocess(image).inputs).to(predictor.device)
 
 
 def _segment(predictor: Predictor, image: np.ndarray) -> np.ndarray:
     """Segment one image with the model itself, so that hooks on it count."""
+    prepared = predictor.preprocess(image)
     with torch.no_grad():
-        result = predictor.model(**_inputs(predictor, image), mode='predict')[0]
-    return result.pred_sem_seg.data.squeeze(0).to(torch.uint8).cpu().numpy()
+        logits = predictor.model(_network_input(predictor, image), mode='tensor')
+    return predictor.mask(logits, prepared)
 
 
 def _figure(image: np.ndarray, caption: str) -> dict[str, str]:

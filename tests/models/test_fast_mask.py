@@ -218,25 +218,35 @@ def test_gradients_are_not_recorded() -> None:
     ],
 )
 def test_refuses_logits_without_classes(logits: Tensor) -> None:
-    with pytest.raises(ValueError, match='logits has shape'):
+    with pytest.raises(ValueError, match='^logits: expected'):
         upsample_argmax(logits, (8, 8))
 
 
 @pytest.mark.parametrize('size', [(0, 8), (8,), (8, -1)])
 def test_refuses_sizes_without_pixels(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match='^size is'):
+    with pytest.raises(ValueError, match='^size: expected two positive sides'):
         upsample_argmax(torch.rand(1, 3, 4, 4), size)
-    with pytest.raises(ValueError, match='^window_size is'):
+    with pytest.raises(ValueError, match='^window_size: expected'):
         upsample_argmax(torch.rand(1, 3, 4, 4), (8, 8), window_size=size)
 
 
 @pytest.mark.parametrize('window', [(0, 9, 0, 8), (-1, 8, 0, 8), (4, 4, 0, 8), (0, 8, 5, 3)])
 def test_refuses_windows_that_lie_outside(window: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match='window is'):
+    with pytest.raises(ValueError, match='^window: expected'):
         upsample_argmax(torch.rand(1, 3, 4, 4), (8, 8), window=window)
 
 
 @pytest.mark.parametrize(('dtype', 'classes'), [(torch.float32, 3), (torch.bool, 2), (torch.uint8, 257)])
 def test_refuses_types_that_hold_no_class(dtype: torch.dtype, classes: int) -> None:
-    with pytest.raises(ValueError, match='dtype is'):
+    with pytest.raises(ValueError, match='^dtype: expected'):
         upsample_argmax(torch.rand(1, classes, 4, 4), (8, 8), dtype=dtype)
+
+
+def test_an_exact_tie_of_two_candidates_goes_to_the_lower_class() -> None:
+    """Halfway between two logits the two classes have the very same score; a third never wins."""
+    logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-9.0, -9.0]])[None, :, None].expand(1, 3, 2, 2)
+    mask = upsample_argmax(logits, (64, 129), align_corners=True)
+    wanted = torch.tensor([0] * 65 + [1] * 64).expand(1, 64, 129)
+    torch.testing.assert_close(mask, wanted, rtol=0, atol=0)
+    swapped = upsample_argmax(logits.flip(3), (64, 129), align_corners=True)
+    torch.testing.assert_close(swapped, torch.tensor([1] * 64 + [0] * 65).expand(1, 64, 129), rtol=0, atol=0)

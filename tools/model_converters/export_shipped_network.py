@@ -18,8 +18,8 @@ from mmengine.config import Config
 from bisenet_plugins.engine.curves_hook import read_history
 from bisenet_plugins.files import write_atomically
 from bisenet_plugins.metrics import Scores, confusion_matrix, labelled_pictures, score
-from bisenet_plugins.runtime.predictor import Predictor, image_pipeline
-from bisenet_plugins.runtime.pretrained import predictor_from
+from bisenet_plugins.runtime.predictor import Predictor
+from bisenet_plugins.runtime.preprocess import READERS, test_pipeline
 from bisenet_plugins.weights import store
 from bisenet_plugins.weights.checkpoint import load_checkpoint
 from tools.model_converters.model_card import CARD_KEYS, log_table, model_card, recipe_of, score_table
@@ -70,7 +70,7 @@ def inference_config(predictor: Predictor) -> dict[str, Any]:
             }
         return type(node)(plain(value) for value in node) if type(node) in (list, tuple) else node
 
-    pipeline = image_pipeline(predictor._test_pipeline())
+    pipeline = [step for step in test_pipeline(predictor.cfg) if step['type'].rpartition('.')[2] not in READERS]
     meta = dict(classes=list(predictor.classes), palette=predictor.palette[: len(predictor.classes)].tolist())
     return dict(
         default_scope=predictor.cfg.get('default_scope', 'mmseg'),
@@ -118,7 +118,7 @@ def export_pretrained(
         raise ValueError(f'card has {sorted(set(told) - set(CARD_KEYS))}, some of {list(CARD_KEYS)} are wanted')
     if log is not None and not Path(log).is_file():
         raise FileNotFoundError(f'there is no log at {log}')
-    trained = Predictor(config, checkpoint)
+    trained = Predictor(config, checkpoint, backend='torch')
     text = store.encode_config(inference_config(trained))
     network = Predictor(Config(store.decode_config(text))).model
     state = trained.model.state_dict()
@@ -138,7 +138,7 @@ def export_pretrained(
     facts = _facts(trained, Path(checkpoint), name, entry, network)
     facts['log'] = log_table(read_history([(log, 0)])) if log is not None else ''
     if evaluate:
-        before, after, same, count = _compare(trained, predictor_from(content, name))
+        before, after, same, count = _compare(trained, Predictor.from_bytes(content, name, backend='torch'))
         exported = Exported(exported.path, exported.size, after, same)
         entry['mIoU'] = round(after.miou, 2)
         facts['validation'] = (
