@@ -86,4 +86,5 @@ def test_mean_and_deviation_go_together():
 
 def test_nearest_resizing_keeps_classes():
     mask = np.array([[0, 7], [9, 3]], np.int64)
-    assert set(resize_nearest(mask, (5, 3)).flat) == {0, 7, 9, 3} and resize_nearest(mask, (2, 2)).tolist() == mask.tolist()
+    assert set(resize_nearest(mask, (5, 3)).flat) == {0, 7, 9, 3}
+    assert resize_nearest(mask, (2, 2)).tolist() == mask.tolist()
