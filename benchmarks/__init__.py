@@ -1,1 +1,1 @@
-"""Benchmarks of this project; not part of the wheel."""
+"""Benchmarks and generators of the project's pages; outside the wheel. One file is one benchmark: see README.md."""

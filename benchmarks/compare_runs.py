@@ -1,37 +1,22 @@
-"""Training runs side by side: a table, the curves, and the figures as JSON."""
+"""Compare training runs: ``python -m benchmarks.compare_runs ours=LOG theirs=LOG --out benchmarks/results/NAME``."""
 
 from __future__ import annotations
 
-import io
+import argparse
 import json
-import platform
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+from matplotlib.figure import Figure
 
+from benchmarks.plots import figure_bytes
 from bisenet_plugins.engine.curves_hook import read_history
 from bisenet_plugins.files import write_atomically
+from bisenet_plugins.timing import machine
 
-__all__ = ['compare_runs', 'machine']
-
-
-def machine() -> dict[str, Any]:
-    """Describe the machine that figures come from.
-
-    Example:
-        >>> machine()['torch'] == torch.__version__
-        True
-    """
-    cpu = platform.processor() or platform.machine()
-    info = Path('/proc/cpuinfo')
-    if info.is_file():
-        names = [line.partition(':')[2] for line in info.read_text().splitlines() if line.startswith('model name')]
-        cpu = names[0].strip() if names else cpu
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(cpu=cpu, cores=torch.multiprocessing.cpu_count(), gpu=gpu, python=platform.python_version(),
-                torch=torch.__version__)
+__all__ = ['compare_runs', 'main']
 
 
 def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = '') -> str:
@@ -39,7 +24,7 @@ def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = ''
 
     Args:
         logs: For each run's name its ``scalars.json``.
-        out: Path of the results without an ending.
+        out: Path of the results without a suffix.
         note: What the runs have in common, for the table's head.
 
     Returns:
@@ -53,7 +38,7 @@ def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = ''
         history = read_history([(path, 0)])
         scores = {step: values['mIoU'] for step, values in history.items() if 'mIoU' in values}
         if not scores:
-            raise ValueError(f'{name}: {path} holds no mIoU; give the scalars.json of a run that was validated')
+            raise ValueError(f'expected the scalars.json of a validated run for {name}, got {path} without an mIoU')
         losses = {step: values['loss'] for step, values in history.items() if 'loss' in values}
         runs[name] = dict(
             iterations=max(history), best_mIoU=max(scores.values()), last_mIoU=scores[max(scores)], mIoU=scores,
@@ -71,21 +56,37 @@ def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = ''
 
 
 def _draw(runs: dict[str, Any]) -> bytes:
-    """Draw loss and mIoU of every run over the iterations."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Draw loss and mIoU of every run over the iterations, each curve named at its end."""
     figure = Figure(figsize=(10, 3.6), dpi=100, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
-    titles = dict(loss='training loss (sum of all heads)', mIoU='val mIoU')
-    for axis, (key, title) in zip(figure.subplots(1, 2), titles.items()):
+    labels = dict(loss='training loss, sum of all heads (nats)', mIoU='validation mIoU in %')
+    for axis, (key, label) in zip(figure.subplots(1, 2), labels.items()):
         for name, run in runs.items():
-            marker = 'o' if key == 'mIoU' else ''
-            axis.plot(list(run[key]), list(run[key].values()), label=name, marker=marker, markersize=3)
-        axis.set_title(title)
+            steps, values = list(run[key]), list(run[key].values())
+            line = axis.plot(steps, values, marker='o' if key == 'mIoU' else '', markersize=3)[0]
+            if steps:
+                axis.annotate(name, (steps[-1], values[-1]), xytext=(5, -3), textcoords='offset points', fontsize=8,
+                              color=line.get_color(), annotation_clip=False)
+        axis.margins(x=0.15)
         axis.set_xlabel('iteration')
+        axis.set_ylabel(label)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)
-    return buffer.getvalue()
+    return figure_bytes(figure)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description='Compare training runs.')
+    parser.add_argument('runs', nargs='+', metavar='NAME=LOG', help="a name and the run's vis_data/scalars.json")
+    parser.add_argument('--out', required=True, help='path of the .json, .png and .md, without a suffix')
+    parser.add_argument('--note', default='', help='what the runs have in common')
+    args = parser.parse_args(argv)
+    wrong = [run for run in args.runs if '=' not in run]
+    if wrong:
+        parser.error(f'expected NAME=LOG, got {wrong[0]!r}')
+    try:
+        print(compare_runs(dict(run.split('=', 1) for run in args.runs), args.out, args.note))
+    except ValueError as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,138 +1,119 @@
-"""How long something takes: clocks, statistics, the machine, and one JSON form for every figure.
+"""What all benchmarks share: options, reports as JSON, ratios, peak memory, and the image that is timed.
 
-Read this first; ``benchmark_subjects.py`` says what can be timed, the other ``benchmark_*.py`` are the benchmarks, and
-``benchmarks/benchmark.py`` is their command line.
+Timing itself is :mod:`bisenet_plugins.timing`.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import argparse
 import json
 import multiprocessing
 import os
+import shlex
 import statistics
-import time
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import cv2
+import numpy as np
 import torch
 
-from benchmarks.compare_runs import machine
+from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.files import write_atomically
+from bisenet_plugins.runtime.sources import read_image
+from bisenet_plugins.timing import machine
 
-__all__ = ['Report', 'apart', 'environment', 'interleave', 'peak_memory_mb', 'ratio', 'spread', 'synchronise']
+__all__ = ['Report', 'apart', 'load_image', 'options', 'parse', 'peak_memory_mb', 'ratio', 'save', 'synchronised']
 
-SCHEMA = 1
-PACKAGES = ('numpy', 'opencv-python', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine', 'mmsegmentation',
-            'onedl-mmsegmentation', 'onnxruntime', 'openvino', 'tensorrt')
+SCHEMA = 2
 Result = TypeVar('Result')
 
 
-def environment(device: str = 'cpu') -> dict[str, Any]:
-    """Describe what figures depend on: machine, threads, load and versions.
+def options(description: str, rounds: int, image: bool = False) -> argparse.ArgumentParser:
+    """Start the command line of a benchmark.
 
     Args:
-        device: Where the network runs.
-
-    Example:
-        >>> environment()['threads'] == torch.get_num_threads()
-        True
+        description: What it times.
+        rounds: Default number of rounds that count.
+        image: Whether it works on an image whose size can be chosen.
     """
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return dict(machine(), threads=torch.get_num_threads(), device=device, versions=versions,
-                load_average=[round(value, 2) for value in os.getloadavg()] if hasattr(os, 'getloadavg') else None)
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--out', help='JSON file of the report, such as benchmarks/results/NAME.json')
+    parser.add_argument('--rounds', type=int, default=rounds, help='rounds that count (default: %(default)s)')
+    parser.add_argument('--threads', type=int, help="threads on the CPU (default: PyTorch's own)")
+    parser.add_argument('--device', default='cpu', help='where networks run (default: %(default)s)')
+    if image:
+        parser.add_argument('--image', help='image to work on (default: a drawn street scene)')
+        parser.add_argument('--image-size', nargs=2, type=int, default=(1024, 2048), metavar=('H', 'W'),
+                            help='size that it is scaled to (default: 1024 2048)')
+    return parser
 
 
-def synchronise(device: str) -> None:
-    """Wait until a GPU has done what it was given.
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line, and set the number of threads.
 
     Args:
-        device: Where the network runs; on the CPU there is nothing to wait for.
+        parser: As from :func:`options`.
+        argv: The arguments; None takes the process's own.
     """
-    if device.startswith('cuda'):
+    args = parser.parse_args(argv)
+    if args.device.startswith('cuda') and not torch.cuda.is_available():
+        parser.error(f'expected a device that this machine has, got {args.device} without a GPU')
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return args
+
+
+def load_image(path: str | None, size: tuple[int, int]) -> np.ndarray:
+    """Read an image, or draw a street scene, at a size.
+
+    Args:
+        path: The file; None draws.
+        size: Height and width.
+
+    Shape:
+        - Output: ``(H, W, 3)`` uint8 BGR.
+    """
+    if path is None:
+        image = np.ascontiguousarray(paint_scene((min(size[0], 512), min(size[1], 1024)), 0, 0)[0][..., ::-1])
+    else:
+        image = read_image(Path(path))
+    if image.shape[:2] != tuple(size):
+        image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+    return image
+
+
+def synchronised(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """Return a call that waits for its result where it runs on a GPU.
+
+    Args:
+        call: What to time.
+        device: Where it runs.
+    """
+    if not device.startswith('cuda'):
+        return call
+
+    def waits() -> Any:
+        result = call()
         torch.cuda.synchronize(device)
+        return result
 
-
-def interleave(
-    functions: Mapping[str, Callable[[], Any]], iterations: int, warmup: int = 3, device: str = 'cpu',
-    states: Mapping[str, Callable[[], Any]] | None = None
-) -> dict[str, list[float]]:
-    """Time functions in turn, so that what slows the machine down slows all of them.
-
-    Args:
-        functions: What to time, by name.
-        iterations: Rounds that count.
-        warmup: Rounds before them that do not.
-        device: Where the network runs.
-        states: By the functions' names, what brings the process into the state that a function is timed in; where
-            that differs from the state before, the function runs once more, uncounted.
-
-    Returns:
-        Seconds of every round by name; the entries of one round belong together.
-
-    Raises:
-        ValueError: If ``iterations`` is below one.
-
-    Example:
-        >>> [len(times) for times in interleave(dict(a=int, b=str), 4, 1).values()]
-        [4, 4]
-    """
-    if iterations < 1:
-        raise ValueError(f'iterations is {iterations}, one or more is wanted')
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    current: Any = None
-    for number in range(warmup + iterations):
-        for name, function in functions.items():
-            state = (states or {}).get(name, current)
-            if state is not current:
-                current = state
-                state()
-                function()
-            synchronise(device)
-            start = time.perf_counter()
-            function()
-            synchronise(device)
-            if number >= warmup:
-                times[name].append(time.perf_counter() - start)
-    return times
-
-
-def spread(seconds: Sequence[float]) -> dict[str, float]:
-    """Summarise times in milliseconds.
-
-    Args:
-        seconds: Times, in any order.
-
-    Example:
-        >>> spread([0.003, 0.001, 0.002])
-        {'p50': 2.0, 'p90': 3.0, 'p99': 3.0, 'mean': 2.0, 'min': 1.0, 'runs': 3}
-    """
-    ordered = sorted(1000 * value for value in seconds)
-
-    def rank(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4)
-
-    return dict(p50=round(statistics.median(ordered), 4), p90=rank(0.9), p99=rank(0.99),
-                mean=round(statistics.fmean(ordered), 4), min=round(ordered[0], 4), runs=len(ordered))
+    return waits
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
     """Compare two interleaved series round by round.
 
     Args:
-        slow: Times of what the other is compared with.
-        fast: Times of the other in the same rounds.
+        slow: Seconds of what is compared against.
+        fast: Seconds of the other in the same rounds.
 
     Returns:
-        How many times faster: of the medians, and the 10th and 90th of a hundred rounds.
+        How many times faster: the ratio of the medians, and the 10th and 90th percentile of the rounds' own ratios.
 
     Example:
         >>> ratio([2.0, 4.0, 6.0], [1.0, 2.0, 2.0])
@@ -145,7 +126,7 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> dict[str, float]:
 
 
 def peak_memory_mb(device: str = 'cpu') -> float:
-    """Return the most memory that this process has held, in MiB: on the GPU where one is named, else resident.
+    """Return the most memory in MiB that this process has held: on the GPU if one is named, else resident.
 
     Args:
         device: Where the network runs.
@@ -157,7 +138,7 @@ def peak_memory_mb(device: str = 'cpu') -> float:
     if device.startswith('cuda'):
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     status = Path('/proc/self/status')
-    if status.is_file():  # unlike getrusage, this forgets the process that started this one
+    if status.is_file():  # unlike getrusage, this does not count the process that started this one
         line = next((line for line in status.read_text().splitlines() if line.startswith('VmHWM:')), None)
         if line is not None:
             return round(int(line.split()[1]) / 1024, 1)
@@ -171,7 +152,7 @@ def apart(function: Callable[..., Result], *args: Any) -> Result:
 
     Args:
         function: A function of a module.
-        args: Its arguments; they and the result travel by pickle.
+        args: Its arguments; they and the result are pickled.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
         return pool.submit(_with_threads, torch.get_num_threads(), function, *args).result()
@@ -187,63 +168,61 @@ class Report:
     """The figures of one benchmark.
 
     Args:
-        benchmark: Its name.
-        command: The command line that gives it again.
-        settings: What was asked for: sizes, iterations, precision, whether files are read within the time.
-        rows: One dictionary for each thing that was timed; ``name``, and ``ms`` or ``stages_ms`` with the times.
+        benchmark: Its name, which is its module's.
+        settings: Sizes, rounds and whatever else was chosen.
+        rows: One dictionary for each thing that was timed: ``name``, and ``ms`` or ``stages_ms`` with the times.
         ratios: Comparisons within this run: ``of``, ``over`` and the figures of :func:`ratio`.
         checks: What was verified beside the times.
-        environment: As from :func:`environment`.
+        command: The command line that reproduces it.
+        machine: As from :func:`bisenet_plugins.timing.machine`.
     """
 
     benchmark: str
-    command: str = ''
     settings: dict[str, Any] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     ratios: list[dict[str, Any]] = field(default_factory=list)
     checks: dict[str, Any] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
+    command: str = ''
+    machine: dict[str, Any] = field(default_factory=dict)
 
-    def compare(self, times: Mapping[str, Sequence[float]], base: str) -> None:
+    def compare(self, seconds: Mapping[str, Sequence[float]], base: str) -> None:
         """Add the ratio of every series to one of them.
 
         Args:
-            times: Series by name, as from :func:`interleave`.
-            base: Name of the series that the others are compared with.
+            seconds: Series by name, as from :func:`bisenet_plugins.timing.interleave`.
+            base: The series that the others are compared with.
         """
-        for name, series in times.items():
+        for name, series in seconds.items():
             if name != base:
-                self.ratios.append(dict(of=base, over=name, **ratio(times[base], series)))
+                self.ratios.append(dict(of=base, over=name, **ratio(seconds[base], series)))
 
     def write(self, out: str | os.PathLike[str]) -> None:
-        """Write the figures as JSON.
+        """Write the report as JSON.
 
         Args:
             out: The file.
         """
-        content = dict(schema=SCHEMA, **self.__dict__)
-        write_atomically(out, (json.dumps(content, indent=1) + '\n').encode())
+        write_atomically(out, (json.dumps(dict(schema=SCHEMA, **self.__dict__), indent=1) + '\n').encode())
 
     def table(self) -> str:
-        """Return the figures as Markdown.
+        """Return the report as Markdown.
 
         Example:
-            >>> print(Report('x', rows=[dict(name='a', ms=spread([0.01]), gmacs=2.0)]).table())
-            | name | p50 ms | p90 ms | p99 ms | a second | gmacs |
+            >>> print(Report('x', rows=[dict(name='a', ms=dict(median=10.0, p90=12.0, min=9.0), gmacs=2.0)]).table())
+            | name | median ms | p90 ms | min ms | per second | gmacs |
             |---|---|---|---|---|---|
-            | a | 10.00 | 10.00 | 10.00 | 100.0 | 2.0 |
+            | a | 10.00 | 12.00 | 9.00 | 100.0 | 2.0 |
         """
         extra = [key for key in dict.fromkeys(key for row in self.rows for key in row)
                  if key not in ('name', 'ms', 'stages_ms')]
         stages = list(dict.fromkeys(stage for row in self.rows for stage in row.get('stages_ms', {})))
-        head = ['name', 'p50 ms', 'p90 ms', 'p99 ms', 'a second', *stages, *extra]
+        head = ['name', 'median ms', 'p90 ms', 'min ms', 'per second', *stages, *extra]
         lines = []
         for row in self.rows:
-            ms = row.get('ms')
-            times = [f'{ms[key]:.2f}' for key in ('p50', 'p90', 'p99')] if ms else [''] * 3
-            parts = row.get('stages_ms', {})
-            lines.append([row['name'], *times, f'{1000 / ms["p50"]:.1f}' if ms else '',
-                          *(f'{parts[stage]["p50"]:.2f}' if stage in parts else '' for stage in stages),
+            ms, parts = row.get('ms'), row.get('stages_ms', {})
+            lines.append([row['name'], *([f'{ms[key]:.2f}' for key in ('median', 'p90', 'min')] if ms else [''] * 3),
+                          f'{1000 / ms["median"]:.1f}' if ms else '',
+                          *(f'{parts[stage]["median"]:.2f}' if stage in parts else '' for stage in stages),
                           *(str(row.get(key, '')) for key in extra)])
         text = _markdown(head, lines)
         text += [f'{row["of"]} / {row["over"]}: {row["of_medians"]:.2f} x ({row["p10"]:.2f} to {row["p90"]:.2f})'
@@ -260,3 +239,19 @@ class Report:
 def _markdown(head: list[str], rows: list[list[str]]) -> list[str]:
     """Return the lines of a table."""
     return [f'| {" | ".join(head)} |', '|' + '---|' * len(head), *(f'| {" | ".join(row)} |' for row in rows)]
+
+
+def save(report: Report, out: str | None, argv: Sequence[str] | None = None) -> None:
+    """Print a report; write it with its command and its machine.
+
+    Args:
+        report: The figures.
+        out: JSON file; None only prints.
+        argv: Arguments of the command line; None takes the process's own.
+    """
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    report.command = f'python -m benchmarks.{report.benchmark} {shlex.join(arguments)}'.strip()
+    report.machine = machine()
+    if out is not None:
+        report.write(out)
+    print(report.table())

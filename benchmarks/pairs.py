@@ -1,10 +1,9 @@
-"""mmseg's BiSeNet V2 and ours with the same weights: the pair that comparisons are made with."""
+"""mmseg's BiSeNet V2 and ours with the same weights: the pair that ``pipeline`` and ``train_step`` compare."""
 
 from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,9 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 
-from benchmarks.harness import Report
-from benchmarks.runs import run_subjects
-from bisenet_plugins.metrics import confusion_matrix, labelled_pictures, score
 from bisenet_plugins.weights.convert import read_weights, to_ours
 
-__all__ = ['pair_configs', 'pair_weights', 'run_pipeline', 'write_pair']
+__all__ = ['pair_configs', 'pair_weights', 'write_pair']
 
 _CLASSIFIER = 'decode_head.conv_seg'
 BOOSTERS = {'stage2': (16, 16), 'stage3': (32, 64), 'stage4': (64, 256), 'stage5': (128, 1024)}
@@ -30,10 +26,10 @@ BOOSTERS = {'stage2': (16, 16), 'stage3': (32, 64), 'stage4': (64, 256), 'stage5
 def pair_configs(
     size: tuple[int, int] = (512, 1024), head_channels: int = 1024, classes: int = 19, ohem: bool = False
 ) -> dict[str, Config]:
-    """Write mmseg's BiSeNet V2 as its Cityscapes configs have it, and the same network of our parts.
+    """Return mmseg's BiSeNet V2 as its Cityscapes configs have it, and the same network of our parts.
 
     Args:
-        size: Height and width at which the networks see a picture.
+        size: Height and width at which the networks see an image.
         head_channels: Width of the main head; mmseg's is 1024.
         classes: Number of classes.
         ohem: Whether the losses take hard pixels only.
@@ -76,17 +72,17 @@ def pair_configs(
         for name, model in dict(mmseg=theirs, ours=ours).items()}
 
 
-def pair_weights(configs: dict[str, Config], picture: np.ndarray) -> dict[str, dict[str, Tensor]]:
-    """Give both networks the same random weights, with batch norm statistics of a picture.
+def pair_weights(configs: dict[str, Config], image: np.ndarray) -> dict[str, dict[str, Tensor]]:
+    """Return the same random weights for both networks, with batch norm statistics of an image.
 
     Args:
         configs: As from :func:`pair_configs`.
-        picture: ``(H, W, 3)`` uint8 BGR.
+        image: ``(H, W, 3)`` uint8 BGR.
     """
     register_all_modules(init_default_scope=True)
     torch.manual_seed(0)
     model: Any = MODELS.build(configs['mmseg'].model)
-    halves = [cv2.resize(half, (512, 256)) for half in (picture, picture[:, ::-1])]
+    halves = [cv2.resize(half, (512, 256)) for half in (image, image[:, ::-1])]
     batch = torch.from_numpy(np.stack(halves)).permute(0, 3, 1, 2).float().sub(110).div(58)
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -101,26 +97,26 @@ def pair_weights(configs: dict[str, Config], picture: np.ndarray) -> dict[str, d
 
 
 def _deployed(cfg: Config) -> Config:
-    """Leave the auxiliary heads out, which take no part in prediction."""
+    """Remove the auxiliary heads, which do not run at inference."""
     cfg.model.pop('auxiliary_head')
     return cfg
 
 
 def write_pair(
-    folder: str | os.PathLike[str], picture: np.ndarray, size: tuple[int, int], width: int, weights: str | None = None,
+    folder: str | os.PathLike[str], image: np.ndarray, size: tuple[int, int], width: int, weights: str | None = None,
     classes: int | None = None
 ) -> dict[str, Path]:
-    """Write config and weights of both networks, without auxiliary heads, where they are not there already.
+    """Write config and weights of both networks, without auxiliary heads, unless they exist.
 
     Args:
         folder: Where they go.
-        picture: ``(H, W, 3)`` uint8 BGR, for batch norm statistics of random weights.
-        size: Height and width at which the networks see a picture.
+        image: ``(H, W, 3)`` uint8 BGR, for batch norm statistics of random weights.
+        size: Height and width at which the networks see an image.
         width: Width of the main head.
-        weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights. For a narrower head, the channels
-            of its head that matter most are kept, and its classifier is fitted to the wide one's scores on the picture.
+        weights: Checkpoint of mmseg's BiSeNet V2 in place of random weights. For a narrower head, the channels of its
+            head that matter most are kept, and its classifier is fitted to the wide one's scores on the image.
         classes: Number of classes; where the checkpoint has fewer, the further ones are copies of its first ones with
-            scores lower by two, so that they cost what classes cost and never win. None is the checkpoint's, or 19.
+            scores lower by two, which cost what classes cost and never win. None is the checkpoint's, or 19.
 
     Returns:
         The config of each; its weights lie beside it.
@@ -130,11 +126,11 @@ def write_pair(
         return paths
     if weights is None:
         configs = {name: _deployed(cfg) for name, cfg in pair_configs(size, width, classes or 19).items()}
-        states = pair_weights(configs, picture)
+        states = pair_weights(configs, image)
     else:
         given = _with_classes(read_weights(weights)[0], classes or 0)
         given = {name: value for name, value in given.items() if not name.startswith('auxiliary_head')}
-        given = _narrowed(given, width, picture, size)
+        given = _narrowed(given, width, image, size)
         states = dict(mmseg=given, ours=to_ours(given).weights)
         pair = pair_configs(size, width, len(given[f'{_CLASSIFIER}.bias']))
         configs = {name: _deployed(cfg) for name, cfg in pair.items()}
@@ -154,20 +150,22 @@ def _with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]
 
 
 def _narrowed(
-    weights: dict[str, Tensor], width: int, picture: np.ndarray, size: tuple[int, int]
+    weights: dict[str, Tensor], width: int, image: np.ndarray, size: tuple[int, int]
 ) -> dict[str, Tensor]:
-    """Keep the head's channels that matter most on a picture, and fit the classifier to the scores of all."""
+    """Keep the head's channels that matter most on an image, and fit the classifier to the scores of all."""
     wide, classes = weights[f'{_CLASSIFIER}.weight'].shape[1], len(weights[f'{_CLASSIFIER}.bias'])
     if width >= wide:
         return weights
     register_all_modules(init_default_scope=True)
     model: Any = MODELS.build(_deployed(pair_configs(size, wide, classes)['mmseg']).model).eval()
     model.load_state_dict(weights)
-    image = torch.from_numpy(cv2.resize(picture, size[::-1]))[None].permute(0, 3, 1, 2)
+    seen: list[Tensor] = []
+    model.decode_head.conv_seg.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    batch = torch.from_numpy(cv2.resize(image, size[::-1]))[None].permute(0, 3, 1, 2)
     with torch.no_grad():
-        maps = model.extract_feat(model.data_preprocessor(dict(inputs=list(image), data_samples=[]))['inputs'])
-        features = model.decode_head._forward_feature(maps)  # (1, wide, h, w)
-        scores = model.decode_head.conv_seg(features)[0].flatten(1).T  # (h * w, classes)
+        inputs = model.data_preprocessor(dict(inputs=list(batch), data_samples=[]))['inputs']
+        scores = model(inputs, mode='tensor')[0].flatten(1).T  # (h * w, classes)
+    features = seen[0]  # (1, wide, h, w)
     flat = features[0].flatten(1)  # (wide, h * w)
     kept = (flat.std(1) * weights[f'{_CLASSIFIER}.weight'].flatten(1).norm(dim=0)).topk(width).indices
     known = torch.cat([flat[kept], torch.ones_like(flat[:1])]).T.double()
@@ -176,73 +174,3 @@ def _narrowed(
               for name, value in weights.items()}
     return {**narrow, f'{_CLASSIFIER}.weight': fitted[:-1].T[..., None, None].contiguous(),
             f'{_CLASSIFIER}.bias': fitted[-1].contiguous()}
-
-
-def run_pipeline(
-    folder: str | os.PathLike[str], picture: np.ndarray, iterations: int, size: tuple[int, int] = (512, 1024),
-    narrow: bool = False, extra: list[dict[str, Any]] | None = None, device: str = 'cpu', memory: bool = True,
-    weights: str | None = None, scored: dict[str, Any] | None = None, classes: int | None = None
-) -> Report:
-    """Time mmseg's ``inference_model`` and our ``Predictor`` with the same weights, from a picture to its class map.
-
-    Args:
-        folder: Where configs and weights of the networks are written, from which ``tools/deploy.py`` can go on; kept
-            if they are there already.
-        picture: ``(H, W, 3)`` uint8 BGR.
-        iterations: Rounds that count.
-        size: Height and width at which the networks see the picture.
-        narrow: Also time ours with a main head 128 channels wide.
-        extra: Further subjects, such as deployed folders.
-        device: Where configs run.
-        memory: Whether the peak memory of each is taken.
-        weights: Checkpoint of mmseg's BiSeNet V2 to take in place of random weights.
-        scored: Config of a dataset; the mIoU of both on it goes into ``checks``.
-        classes: Number of classes, as for :func:`write_pair`.
-    """
-    specs: list[dict[str, Any]] = []
-    for width in (1024, 128) if narrow else (1024,):
-        for name, path in write_pair(folder, picture, size, width, weights, classes).items():
-            if name == 'ours' or width == 1024:
-                label = 'mmseg inference_model' if name == 'mmseg' else f'Predictor, head {width}'
-                specs.append(dict(name=label, way=name, path=str(path), checkpoint=str(path.with_suffix('.pth'))))
-                if name == 'mmseg':
-                    specs.append(dict(specs[-1], name=f'{label}, memory kept', keep=True))
-    report, subjects = run_subjects([*specs, *(extra or [])], picture, iterations, 2, device, memory)
-    report.benchmark = 'pipeline'
-    report.settings.update(network_size=list(size), weights='random' if weights is None else 'trained')
-    theirs = subjects['mmseg inference_model'].whole(picture)
-    ours = subjects['Predictor, head 1024'].whole(picture)
-    report.checks = dict(agreement_with_mmseg=round(float((ours == theirs).mean()), 6),
-                         classes_in_the_map=len(np.unique(theirs)))
-    for spec in extra or []:
-        share = float((subjects[spec['name']].whole(picture) == ours).mean())
-        report.checks[f'agreement of {spec["name"]} with Predictor, head 1024'] = round(share, 6)
-    stages = subjects['mmseg inference_model'].stages
-    with torch.inference_mode():
-        logits = stages['network'](stages['normalise'](stages['resize'](picture)))[0]
-        once = nn.functional.interpolate(logits, picture.shape[:2], mode='bilinear', align_corners=False)
-        two = once.topk(2, 1).values[0]
-        near = ((two[0] - two[1]) <= 1e-4 * two.abs().amax(0).clamp(min=1)).cpu().numpy()
-        differ = once.argmax(1)[0].cpu().numpy() != ours
-    report.checks.update(pixels_that_differ_from_one_resize_and_argmax=int(differ.sum()),
-                         of_these_no_ties_within_float_noise=int((differ & ~near).sum()))
-    if scored is not None:
-        ways = {name: subjects[name].whole for name in ('mmseg inference_model', 'Predictor, head 1024')}
-        report.checks['scored'] = _scored(ways, scored, logits.shape[1])
-    return report
-
-
-def _scored(
-    ways: dict[str, Callable[[np.ndarray], np.ndarray]], dataset: dict[str, Any], classes: int
-) -> dict[str, Any]:
-    """Score both ways on labelled pictures, and count the pixels on which they agree."""
-    matrices = {name: np.zeros((classes, classes), np.int64) for name in ways}
-    pictures = same = total = 0
-    for picture, label in labelled_pictures(dataset):
-        maps = {name: way(picture) for name, way in ways.items()}
-        for name, found in maps.items():
-            matrices[name] += confusion_matrix(found, label, classes)
-        first, second = maps.values()
-        pictures, same, total = pictures + 1, same + int((first == second).sum()), total + first.size
-    return dict(pictures=pictures, same_pixels=round(same / max(total, 1), 6),
-                mIoU={name: round(score(matrix).miou, 3) for name, matrix in matrices.items()})

@@ -1,8 +1,11 @@
-"""What one training step costs, in time and in memory: mmseg's BiSeNet V2 against the same network of our parts."""
+"""Time one training step, and its memory: mmseg's BiSeNet V2 against ours, ``python -m benchmarks.train_step``."""
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,21 +15,31 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 
-from benchmarks.harness import Report, apart, peak_memory_mb, ratio, spread, synchronise
+from benchmarks.harness import (
+    Report,
+    apart,
+    load_image,
+    options,
+    parse,
+    peak_memory_mb,
+    ratio,
+    save,
+    synchronised,
+)
 from benchmarks.pairs import pair_configs, pair_weights
-from benchmarks.runs import load_picture
+from bisenet_plugins.timing import spread
 
-__all__ = ['run_train_step', 'train_steps']
+__all__ = ['main', 'time_train_step', 'train_steps']
 
 
-def run_train_step(
+def time_train_step(
     batch: int, crop: tuple[int, int], steps: int, rounds: int = 1, device: str = 'cpu', amp: bool = False,
     ohem: bool = False, classes: int = 19
 ) -> Report:
     """Time training steps of both networks, each round in a fresh process for each.
 
     Args:
-        batch: Pictures in a batch.
+        batch: Images in a batch.
         crop: Height and width of a crop.
         steps: Steps that count in each process; one more warms up.
         rounds: How often the two processes take turns.
@@ -36,15 +49,15 @@ def run_train_step(
         classes: Number of classes.
 
     Returns:
-        The figures; ``checks`` has the loss of both networks' first step, which starts from the same weights, and the
+        The report; ``checks`` has the loss of both networks' first step, which starts from the same weights, and the
         share of the peak memory.
 
     Raises:
         ValueError: If ``steps`` or ``rounds`` is below one.
     """
     if steps < 1 or rounds < 1:
-        raise ValueError(f'steps is {steps} and rounds is {rounds}, one or more is wanted')
-    report = Report('train-step', settings=dict(
+        raise ValueError(f'expected steps and rounds of at least 1, got {steps} and {rounds}')
+    report = Report('train_step', settings=dict(
         batch=batch, crop=list(crop), steps=steps, rounds=rounds, amp=amp, ohem=ohem, classes=classes))
     times: dict[str, list[float]] = dict(mmseg=[], ours=[])
     memory: dict[str, float] = {}
@@ -69,7 +82,7 @@ def train_steps(
 
     Args:
         name: ``mmseg`` or ``ours``.
-        batch: Pictures in a batch.
+        batch: Images in a batch.
         crop: Height and width of a crop.
         steps: Steps that count; one more warms up.
         device: Where it runs.
@@ -82,13 +95,13 @@ def train_steps(
     """
     register_all_modules(init_default_scope=True)
     configs = pair_configs(crop, classes=classes, ohem=ohem)
-    weights = pair_weights(configs, load_picture(None, (256, 512)))[name]
+    weights = pair_weights(configs, load_image(None, (256, 512)))[name]
     model: Any = MODELS.build(configs[name].model)
     model.load_state_dict(weights)
     model.to(device).train()
     for head in (model.decode_head, *model.auxiliary_head):
         if head.dropout is not None:
-            head.dropout.p = 0.0  # the first losses of the two are then to be equal
+            head.dropout.p = 0.0  # so that the first losses of the two are equal
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     wrapper = (AmpOptimWrapper if amp else OptimWrapper)(optimizer=optimizer)
     generator = torch.Generator().manual_seed(0)
@@ -101,12 +114,33 @@ def train_steps(
         samples.append(SegDataSample(metainfo=meta, gt_sem_seg=PixelData(data=label)))
     seconds, first = [], 0.0
     for step in range(steps + 1):
-        synchronise(device)
+        call = partial(model.train_step, dict(inputs=list(inputs), data_samples=[s.clone() for s in samples]), wrapper)
         start = time.perf_counter()
-        logged = model.train_step(dict(inputs=list(inputs), data_samples=[s.clone() for s in samples]), wrapper)
-        synchronise(device)
+        logged = synchronised(call, device)()
+        spent = time.perf_counter() - start
         if step == 0:
             first = float(logged['loss'])
         else:
-            seconds.append(time.perf_counter() - start)
+            seconds.append(spent)
     return dict(seconds=seconds, peak_memory_mb=peak_memory_mb(device), first_loss=round(first, 5))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = options("Time one training step of mmseg's BiSeNet V2 and of ours, in processes of their own.", rounds=1)
+    parser.add_argument('--steps', type=int, default=2, help='steps that count in each round (default: %(default)s)')
+    parser.add_argument('--batch', type=int, default=8, help='images in a batch (default: %(default)s)')
+    parser.add_argument('--crop', nargs=2, type=int, default=(512, 1024), metavar=('H', 'W'),
+                        help='size of a crop (default: 512 1024)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (needs a GPU)')
+    parser.add_argument('--ohem', action='store_true', help='losses of hard pixels only')
+    args = parse(parser, argv)
+    try:
+        report = time_train_step(
+            args.batch, tuple(args.crop), args.steps, args.rounds, args.device, args.amp, args.ohem)
+    except ValueError as error:
+        sys.exit(f'error: {error}')
+    save(report, args.out, argv)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,10 +1,10 @@
-"""Training runs side by side."""
+"""Training runs compared."""
 
 import json
 
 import pytest
 
-from benchmarks.compare_runs import compare_runs
+from benchmarks.compare_runs import compare_runs, main
 
 
 def write_log(path, scores):
@@ -14,7 +14,7 @@ def write_log(path, scores):
     return path
 
 
-def test_table_json_and_picture(tmp_path):
+def test_table_json_and_plot(tmp_path):
     logs = dict(ours=write_log(tmp_path / 'a.json', {10: 41.0, 20: 40.0}),
                 theirs=write_log(tmp_path / 'b.json', {20: 30.5}))
     table = compare_runs(logs, tmp_path / 'out' / 'result', 'two runs')
@@ -31,5 +31,14 @@ def test_a_log_without_validation_is_refused(tmp_path, content):
     path = tmp_path / 'scalars.json'
     if content:
         path.write_text(content)
-    with pytest.raises(ValueError, match='ours: .* holds no mIoU'):
+    with pytest.raises(ValueError, match='expected the scalars.json of a validated run for ours, got .* without an mIoU'):
         compare_runs(dict(ours=path), tmp_path / 'out')
+
+
+def test_runs_from_the_command_line(tmp_path, capsys):
+    log = write_log(tmp_path / 'a.json', {20: 30.5})
+    main([f'ours={log}', '--out', str(tmp_path / 'result'), '--note', 'a note'])
+    assert capsys.readouterr().out.startswith('a note')
+    with pytest.raises(SystemExit):
+        main(['ours', '--out', 'x'])
+    assert "expected NAME=LOG, got 'ours'" in capsys.readouterr().err

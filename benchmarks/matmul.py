@@ -1,0 +1,173 @@
+"""Time matrix products, what share of their rate networks reach, and where a network's time goes.
+
+``python -m benchmarks.matmul CONFIG FOLDER --out matmul.json``. Letters: H and W the sides of an image in pixels.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.candidates import HELP, Candidate, open_candidate, parse_candidate
+from benchmarks.harness import Report, load_image, options, parse, save, synchronised
+from bisenet_plugins.timing import interleave, spread
+
+__all__ = ['layer_table', 'main', 'time_products']
+
+REST = 'all else'
+
+
+def time_products(
+    rounds: int, side: int = 2048, specs: Sequence[Mapping[str, Any]] = (), image: np.ndarray | None = None,
+    device: str = 'cpu'
+) -> Report:
+    """Time matrix products, and networks in the same rounds.
+
+    Args:
+        rounds: Rounds that count.
+        side: Side of the square matrices.
+        specs: Networks, as for :func:`~benchmarks.candidates.open_candidate`.
+        image: What the networks see, ``(H, W, 3)``.
+        device: Where it runs.
+
+    Returns:
+        The report; a row's ``share`` is its GMACs per second over those of PyTorch's matrix product, from the medians.
+        On a CPU NumPy's product stands below: two BLAS libraries do not agree on what a machine can do. ``checks`` say
+        where the time of each PyTorch network goes.
+
+    Raises:
+        ValueError: If there are networks and no image.
+    """
+    if specs and image is None:
+        raise ValueError('expected an image for the networks, got none')
+    a, b = (torch.rand(side, side, device=device) for _ in range(2))
+    out = torch.empty(side, side, device=device)
+    product = f'matrix product, {side}'
+    calls: dict[str, Callable[[], Any]] = {product: lambda: torch.mm(a, b, out=out)}
+    gmacs: dict[str, float | None] = {product: side**3 / 1e9}
+    networks = {}
+    for spec in specs:
+        candidate = open_candidate(**{'device': device, **spec})
+        networks[candidate.name] = candidate.network_alone(image)  # type: ignore[arg-type]
+        gmacs[candidate.name] = candidate.gmacs
+    calls.update(networks)
+    with torch.inference_mode():
+        seconds = interleave({name: synchronised(call, device) for name, call in calls.items()}, rounds, 3)
+        if torch.device(device).type == 'cpu':  # by itself: its threads wait busily and would take the others' time
+            first, second, other = a.numpy(), b.numpy(), f'{product}, NumPy'
+            seconds.update(interleave({other: lambda: first @ second}, rounds, 3))
+            gmacs[other] = gmacs[product]
+    report = Report('matmul', settings=dict(
+        side=side, rounds=rounds, image=None if image is None else list(image.shape[:2])))
+    rate = 0.0
+    for name, series in seconds.items():
+        row: dict[str, Any] = dict(name=name, ms=spread(series), gmacs=gmacs[name])
+        if gmacs[name]:
+            reached = 1000 * float(gmacs[name] or 0) / row['ms']['median']
+            rate = rate or reached
+            row.update(gflops=round(2 * reached, 1), share=round(reached / rate, 3))
+        report.rows.append(row)
+    return report
+
+
+def layer_table(candidate: Candidate, image: np.ndarray, rounds: int = 10) -> list[dict[str, Any]]:
+    """Say for each kind of convolution how long it takes and how fast it multiplies.
+
+    Args:
+        candidate: What runs on PyTorch.
+        image: Image ``(H, W, 3)`` uint8 BGR.
+        rounds: Runs that are averaged.
+
+    Returns:
+        A row for each kind, the longest first: ``kind``, ``ms``, ``percent`` of the network's time, and for
+        convolutions ``layers``, ``gmacs`` and ``gflops``. The kind ``all else`` is what no convolution accounts for.
+        Empty where the network does not run on PyTorch.
+
+    Note:
+        Timing each layer takes time itself, a few microseconds per layer.
+    """
+    if candidate.model is None:
+        return []
+    started: dict[nn.Module, float] = {}
+    spent: dict[Any, list[float]] = {}
+    outputs: dict[nn.Module, tuple[int, ...]] = {}
+
+    def start(module: nn.Module, inputs: Any) -> None:
+        started[module] = time.perf_counter()
+
+    def end(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        spent.setdefault(module, []).append(time.perf_counter() - started[module])
+        outputs[module] = tuple(output.shape)
+
+    run = candidate.network_alone(image)
+    layers = [module for module in candidate.model.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    hooks = [hook for module in layers
+             for hook in (module.register_forward_pre_hook(start), module.register_forward_hook(end))]
+    try:
+        run()
+        spent.clear()  # the first run warms up
+        whole = 1000 * statistics.fmean(interleave(dict(run=run), rounds, warmup=0)['run'])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    kinds: dict[str, dict[str, Any]] = {}
+    for module, seconds in spent.items():
+        row = kinds.setdefault(kind_of(module), dict(kind=kind_of(module), layers=0, ms=0.0, gmacs=0.0))
+        row['layers'] += 1
+        row['ms'] += 1000 * sum(seconds) / rounds
+        row['gmacs'] += np.prod(outputs[module]) * module.weight[0].numel() * len(seconds) / rounds / 1e9
+    rows: list[dict[str, Any]] = [
+        dict(row, ms=round(row['ms'], 2), gmacs=round(row['gmacs'], 3), percent=round(100 * row['ms'] / whole, 1),
+             gflops=round(2000 * row['gmacs'] / row['ms'], 1)) for row in kinds.values()]
+    rest = max(whole - sum(row['ms'] for row in kinds.values()), 0.0)
+    rows.append(dict(kind=REST, ms=round(rest, 2), percent=round(100 * rest / whole, 1)))
+    return sorted(rows, key=lambda row: -row['ms'])
+
+
+def kind_of(layer: Any) -> str:
+    """Name a kind of convolution.
+
+    Args:
+        layer: The convolution.
+
+    Example:
+        >>> kind_of(nn.Conv2d(64, 64, 3, stride=2))
+        '3 x 3, stride 2'
+        >>> kind_of(nn.Conv2d(64, 64, 3, groups=64))
+        'depthwise 3 x 3'
+    """
+    side = ' x '.join(map(str, layer.kernel_size))
+    name = f'depthwise {side}' if layer.groups > 1 and layer.groups == layer.in_channels else side
+    return name + (f', stride {layer.stride[0]}' if layer.stride[0] > 1 else '')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = options('Time matrix products, and what share of their rate networks reach.', rounds=20)
+    parser.add_argument('candidates', nargs='*', metavar='CANDIDATE', help=HELP)
+    parser.add_argument('--side', type=int, default=2048, help='side of the matrices (default: %(default)s)')
+    parser.add_argument('--image', help='image that networks see (default: a drawn street scene)')
+    parser.add_argument('--size', nargs=2, type=int, default=(512, 1024), metavar=('H', 'W'),
+                        help="size of the networks' input (default: 512 1024)")
+    args = parse(parser, argv)
+    try:
+        specs = [dict(parse_candidate(text), size=tuple(args.size)) for text in args.candidates]
+    except ValueError as error:
+        sys.exit(f'error: {error}')
+    image = load_image(args.image, tuple(args.size)) if specs else None
+    report = time_products(args.rounds, args.side, specs, image, args.device)
+    for spec in specs:
+        table = layer_table(open_candidate(**{'device': args.device, **spec}), image)  # type: ignore[arg-type]
+        if table:
+            report.checks[f'where the time goes: {spec["name"]}'] = table
+    save(report, args.out, argv)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,25 @@
+"""Plots of reports, of this version and of the first."""
+
+import json
+
+import pytest
+
+from benchmarks.harness import Report
+from benchmarks.plots import plot_scaling, plot_speed
+
+
+@pytest.mark.parametrize('median', ['median', 'p50'])
+@pytest.mark.parametrize('miou', [{}, dict(a=50.0, b=60.0)])
+def test_speed_is_drawn(tmp_path, median, miou):
+    rows = [dict(name='a', ms={median: 10.0}, gmacs=2.0), dict(name='b', ms={median: 20.0}, gmacs=30.0)]
+    (tmp_path / 'a.json').write_text(json.dumps(dict(rows=rows)))
+    plot_speed([tmp_path / 'a.json'], tmp_path / 'a.png', miou)
+    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_other_reports_are_refused(tmp_path):
+    Report('mask').write(tmp_path / 'mask.json')
+    with pytest.raises(ValueError, match='expected a report of scaling, got .*mask.json of mask'):
+        plot_scaling(tmp_path / 'mask.json', tmp_path / 'x.png')
+    with pytest.raises(ValueError, match='expected rows with a speed and an mIoU or GMACs, got none in'):
+        plot_speed([tmp_path / 'mask.json'], tmp_path / 'x.png')
