@@ -66,7 +66,7 @@ def _draw(runs: dict[str, Any]) -> bytes:
             if steps:
                 axis.annotate(name, (steps[-1], values[-1]), xytext=(5, -3), textcoords='offset points', fontsize=8,
                               color=line.get_color(), annotation_clip=False)
-        axis.margins(x=0.15)
+        axis.set_xlim(right=1.4 * max(run['iterations'] for run in runs.values()))  # room for the names
         axis.set_xlabel('iteration')
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 from benchmarks.candidates import HELP, parse_candidate, time_candidates
 from benchmarks.harness import Report, load_image, options, parse, save
 from benchmarks.pairs import write_pair
+from benchmarks.plots import plot_speed
 from bisenet_plugins.metrics import confusion_matrix, labelled_pictures, score
 
 __all__ = ['main', 'time_pipeline']
@@ -109,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             args.folder or folder, load_image(args.image, tuple(args.image_size)), args.rounds, tuple(args.size),
             args.narrow, extra, args.device, not args.no_memory, args.weights, scored, args.classes)
     save(report, args.out, argv)
+    if args.out:
+        plot_speed([args.out], Path(args.out).with_suffix('.png'))
 
 
 if __name__ == '__main__':

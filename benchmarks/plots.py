@@ -1,4 +1,4 @@
-"""Plots of reports: accuracy against speed, and time against pixels. Every point and line is named where it stands."""
+"""Plots of reports: speed, accuracy against speed, time against pixels; points and lines are named where they stand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from bisenet_plugins.files import write_atomically
 
@@ -22,16 +22,10 @@ def _median(ms: Mapping[str, float]) -> float:
     return ms['median'] if 'median' in ms else ms['p50']
 
 
-def _plain(axis: Any) -> None:
-    """Write the numbers of a logarithmic axis in full."""
-    for kind in (axis.set_major_formatter, axis.set_minor_formatter):
-        kind(ScalarFormatter())
-
-
 def plot_speed(
     files: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], miou: Mapping[str, float] | None = None
 ) -> None:
-    """Draw mIoU against images/s where every mIoU is known, else the network's GMACs.
+    """Draw mIoU against images/s where every mIoU is known, else a bar of images/s for each candidate.
 
     Args:
         files: JSON reports of candidates.
@@ -39,45 +33,48 @@ def plot_speed(
         miou: Scores in percent by name, over those that the reports have.
 
     Raises:
-        ValueError: If no row has a speed and a value to draw.
+        ValueError: If no row has a speed.
     """
     rows: list[dict[str, Any]] = []
     for file in files:
         with open(file) as opened:
             rows += [row for row in json.load(opened)['rows'] if 'ms' in row]
-    for row in rows:
-        row['miou'] = (miou or {}).get(row['name'], row.get('miou'))
-    key = 'miou' if rows and all(row['miou'] is not None for row in rows) else 'gmacs'
-    rows = [row for row in rows if row.get(key) is not None]
     if not rows:
-        raise ValueError(f'expected rows with a speed and an mIoU or GMACs, got none in {list(map(str, files))}')
-    figure = Figure(figsize=(7, 4.5), dpi=100, layout='constrained')
+        raise ValueError(f'expected rows with a speed, got none in {list(map(str, files))}')
+    for row in rows:
+        row.update(speed=1000 / _median(row['ms']), miou=(miou or {}).get(row['name'], row.get('miou')))
+    scored = all(row['miou'] is not None for row in rows)
+    figure = Figure(figsize=(8, 4.5 if scored else 1 + 0.4 * len(rows)), dpi=100, layout='constrained')
     axis = figure.subplots()
-    if key == 'gmacs':
-        axis.set_yscale('log')
-        _plain(axis.yaxis)
-    last: list[tuple[float, float]] = []
-    axis.margins(0.2)
-    for row in sorted(rows, key=lambda row: row[key]):
-        x = 1000 / _median(row['ms'])
-        axis.plot(x, row[key], 'o', color='C0')
-        last.append((x, row[key]))
+    axis.grid(alpha=0.3, axis='both' if scored else 'x')
+    axis.set_xlabel('images/s, median, from decoded image to mask')
+    if scored:
+        axis.set_ylabel('mIoU in %')
+        axis.plot([row['speed'] for row in rows], [row['miou'] for row in rows], 'o')
+        axis.margins(0.2)
+        _name_points(figure, axis, rows)
+    else:
+        names = [row['name'] + (f' ({row["gmacs"]:.1f} GMACs)' if row.get('gmacs') else '') for row in rows]
+        bars = axis.barh(names, [row['speed'] for row in rows])
+        axis.bar_label(bars, fmt='%.1f', padding=3, fontsize=8)
+        axis.invert_yaxis()
+        axis.margins(x=0.15)
+    write_atomically(out, figure_bytes(figure))
+
+
+def _name_points(figure: Figure, axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write each point's name beside it, in the first place that covers no other name."""
     figure.draw_without_rendering()  # limits are known from here on
     taken: list[Any] = []
-    for row, place in zip(sorted(rows, key=lambda row: row[key]), last):
-        for shift in ((6, 4), (6, -12), (6, 16), (6, -24), (6, 28), (6, -36)):  # the first place that is free
-            text = axis.annotate(row['name'], place, xytext=shift, textcoords='offset points', fontsize=8)
+    for row in rows:
+        for shift in (4, -12, 16, -24, 28, -36):
+            text = axis.annotate(row['name'], (row['speed'], row['miou']), xytext=(6, shift),
+                                 textcoords='offset points', fontsize=8)
             box = text.get_window_extent()
-            if not any(box.overlaps(other) for other in taken):
+            if shift == -36 or not any(box.overlaps(other) for other in taken):
+                taken.append(box)
                 break
             text.remove()
-        else:
-            text = axis.annotate(row['name'], place, xytext=(6, 4), textcoords='offset points', fontsize=8)
-        taken.append(text.get_window_extent())
-    axis.set_xlabel('speed in images/s (median, from a decoded image to its mask)')
-    axis.set_ylabel('mIoU in %' if key == 'miou' else 'GMACs of the network')
-    axis.grid(alpha=0.3)
-    write_atomically(out, figure_bytes(figure))
 
 
 def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
@@ -101,15 +98,14 @@ def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> N
     for stage, exponent in content['checks']['exponents'].items():
         values = [_median(row['ms'] if stage == 'whole' else row['stages_ms'][stage]) for row in content['rows']]
         line = axis.loglog(pixels, values, 'o-', markersize=3)[0]
-        ends.append((values[-1], f'{stage}, pixels^{exponent:.2f}', line.get_color()))
-    floor = 0.0
+        ends.append((values[-1], f'{stage}: pixels to the power {exponent:.2f}', line.get_color()))
+    height = 0.0
     for value, text, colour in sorted(ends):  # at the line's end, moved up where it would cover the one below
-        floor = max(value, 1.35 * floor)
-        axis.annotate(text, (pixels[-1], floor), xytext=(8, -3), textcoords='offset points', fontsize=8, color=colour,
-                      annotation_clip=False)
+        height = max(value, 1.35 * height)
+        axis.annotate(text, (pixels[-1], height), xytext=(8, -3), textcoords='offset points', fontsize=8, color=colour)
+    axis.set_xlim(right=pixels[-1] * 25)  # room for the names
     for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(ScalarFormatter())
-    axis.set_xlim(right=pixels[-1] * 4)
+        one.set_major_formatter(StrMethodFormatter('{x:g}'))
     axis.set_xlabel('image in megapixels')
     axis.set_ylabel('time in ms (median)')
     axis.grid(alpha=0.3, which='both')

@@ -1,4 +1,4 @@
-"""Write the model zoo's pages: ``python benchmarks/write_model_zoo.py``; benchmarks/results/logs.json names the logs of runs."""
+"""Write the model zoo's pages: ``python benchmarks/write_model_zoo.py``; results/logs.json names the logs of runs."""
 
 import argparse
 import sys

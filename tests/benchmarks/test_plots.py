@@ -21,5 +21,5 @@ def test_other_reports_are_refused(tmp_path):
     Report('mask').write(tmp_path / 'mask.json')
     with pytest.raises(ValueError, match='expected a report of scaling, got .*mask.json of mask'):
         plot_scaling(tmp_path / 'mask.json', tmp_path / 'x.png')
-    with pytest.raises(ValueError, match='expected rows with a speed and an mIoU or GMACs, got none in'):
+    with pytest.raises(ValueError, match='expected rows with a speed, got none in'):
         plot_speed([tmp_path / 'mask.json'], tmp_path / 'x.png')

@@ -10,10 +10,9 @@ from benchmarks.speed import main
 def test_runs_and_draws(config, tmp_path, capsys):
     out = tmp_path / 'speed.json'
     main([f'a={config}', f'b=mmseg:{config}', '--rounds', '1', '--image-size', '32', '64', '--size', '16', '32',
-          '--miou', 'a=50', 'b=60', '--out', str(out)])
+          '--miou', 'a=50', 'b=60', '--no-memory', '--out', str(out)])
     report = json.loads(out.read_text())
     assert [(row['name'], row['miou']) for row in report['rows']] == [('a', 50.0), ('b', 60.0)]
-    assert report['rows'][0]['peak_memory_mb'] >= report['rows'][0]['loaded_memory_mb'] > 10
     assert out.with_suffix('.png').read_bytes().startswith(b'\x89PNG') and '| a | ' in capsys.readouterr().out
     main(['--draw', str(out), '--out', str(tmp_path / 'again.png')])
     assert (tmp_path / 'again.png').is_file()
