@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import InputError
+
 __all__ = ['Scores', 'confusion_matrix', 'labelled_pictures', 'score']
 
 
@@ -45,18 +47,18 @@ def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, igno
         - Output: ``(K, K)`` int64, a row for each true class, a column for each predicted one.
 
     Raises:
-        ValueError: If the sizes differ, or the mask holds a number that is no class where it counts.
+        InputError: If the sizes differ, or the mask holds a number that is no class where it counts.
 
     Example:
         >>> confusion_matrix(np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), 2).tolist()
         [[1, 1], [0, 0]]
     """
     if mask.shape != label.shape:
-        raise ValueError(f'expected a mask of the label\'s size {label.shape}, got {mask.shape}')
+        raise InputError(f'expected a mask of the label\'s size {label.shape}, got {mask.shape}')
     counted = (label >= 0) & (label < num_classes) & (label != ignore_index)
     predicted = mask[counted].astype(np.int64)
     if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
-        raise ValueError(f'expected a mask of classes 0 to {num_classes - 1}, got {predicted.min()} to '
+        raise InputError(f'expected a mask of classes 0 to {num_classes - 1}, got {predicted.min()} to '
                          f'{predicted.max()}')
     pairs = label[counted].astype(np.int64) * num_classes + predicted
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from .errors import InputError
+
 __all__ = ['cpu_name', 'interleave', 'least_seconds', 'machine', 'spread']
 
 PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine',
@@ -63,14 +65,14 @@ def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup:
         Seconds of every round by name; the entries of one round belong together.
 
     Raises:
-        ValueError: If ``rounds`` is below one.
+        InputError: If ``rounds`` is below one.
 
     Example:
         >>> [len(seconds) for seconds in interleave(dict(a=int, b=str), 4).values()]
         [4, 4]
     """
     if rounds < 1:
-        raise ValueError(f'expected rounds of at least 1, got {rounds}')
+        raise InputError(f'expected rounds of at least 1, got {rounds}')
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(warmup + rounds):
         for name, call in calls.items():

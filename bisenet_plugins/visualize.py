@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .errors import InputError
 from .files import write_atomically
 
 __all__ = [
@@ -43,7 +44,7 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
         - Output: ``(256, 3)`` uint8 RGB; ids without a class, 255 (ignored) among them, are black.
 
     Raises:
-        ValueError: If there are fewer colours than classes.
+        InputError: If there are fewer colours than classes.
 
     Example:
         >>> as_palette([[128, 64, 128]], 1)[0].tolist()
@@ -57,7 +58,7 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
             palette[:num_classes] = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
         return palette
     if len(colours) < num_classes:
-        raise ValueError(f'expected colours for {num_classes} classes, got {len(colours)}')
+        raise InputError(f'expected colours for {num_classes} classes, got {len(colours)}')
     palette[: len(colours)] = np.asarray(colours, np.uint8)[:256]
     return palette
 
@@ -86,7 +87,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
         - Output: ``(H, W, 3)`` uint8 BGR.
 
     Raises:
-        ValueError: If the sizes differ or ``opacity`` is not within 0 and 1.
+        InputError: If the sizes differ or ``opacity`` is not within 0 and 1.
 
     Example:
         >>> image, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.uint8)
@@ -94,9 +95,9 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
         [0, 0, 100]
     """
     if image.shape[:2] != mask.shape:
-        raise ValueError(f'expected a mask of the image\'s size {image.shape[:2]}, got {mask.shape}')
+        raise InputError(f'expected a mask of the image\'s size {image.shape[:2]}, got {mask.shape}')
     if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f'expected opacity from 0 to 1, got {opacity}')
+        raise InputError(f'expected opacity from 0 to 1, got {opacity}')
     mixed = cv2.addWeighted(image, 1.0 - opacity, colourize(mask, palette), opacity, 0.0)
     ignored = mask == 255
     if ignored.any():
@@ -158,14 +159,14 @@ def image_grid(
         - Output: ``(H, W, 3)`` uint8 BGR.
 
     Raises:
-        ValueError: If there is no row, or a row has not one image for each title.
+        InputError: If there is no row, or a row has not one image for each title.
 
     Example:
         >>> image_grid([[np.zeros((90, 160, 3), np.uint8)] * 2], ['image', 'truth'], cell_width=80, gap=2).shape
         (73, 162, 3)
     """
     if not rows or any(len(row) != len(titles) for row in rows):
-        raise ValueError(f'expected rows of {len(titles)} images, got {[len(row) for row in rows]}')
+        raise InputError(f'expected rows of {len(titles)} images, got {[len(row) for row in rows]}')
     header = 26
     heights = [max(1, round(cell_width * row[0].shape[0] / row[0].shape[1])) for row in rows]
     canvas = np.full((header + sum(heights) + gap * len(rows), len(titles) * (cell_width + gap) - gap, 3), 255,
@@ -192,15 +193,15 @@ def encode_image(image: np.ndarray, suffix: str = '.png', quality: int = 95) -> 
         quality: Quality of a JPEG, 0 to 100.
 
     Raises:
-        ValueError: If OpenCV has no encoder for the format.
+        InputError: If OpenCV has no encoder for the format.
     """
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in ('.jpg', '.jpeg') else []
     try:
         done, encoded = cv2.imencode(suffix, image, settings)
     except cv2.error as error:
-        raise ValueError(f'expected the suffix of an image format, got {suffix!r} ({error})') from error
+        raise InputError(f'expected the suffix of an image format, got {suffix!r} ({error})') from error
     if not done:
-        raise ValueError(f'expected the suffix of an image format, got {suffix!r}')
+        raise InputError(f'expected the suffix of an image format, got {suffix!r}')
     return encoded.tobytes()
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
+
 __all__ = ['default_stages', 'grad_cam', 'one_pathway']
 
 
@@ -29,7 +31,7 @@ def one_pathway(model: nn.Module, kept: str) -> Iterator[None]:
         kept: ``detail`` or ``semantic``.
 
     Raises:
-        ValueError: If ``kept`` is neither, or the decode head has no aggregation.
+        InputError: If ``kept`` is neither, or the decode head has no aggregation.
 
     Note:
         The paper's figure shows networks trained with one branch; this shows what one trained network takes from each
@@ -39,10 +41,10 @@ def one_pathway(model: nn.Module, kept: str) -> Iterator[None]:
         BiSeNet V2, Figure 9 (there: branches trained apart).
     """
     if kept not in ('detail', 'semantic'):
-        raise ValueError(f"expected kept to be 'detail' or 'semantic', got {kept!r}")
+        raise InputError(f"expected kept to be 'detail' or 'semantic', got {kept!r}")
     aggregation = getattr(getattr(model, 'decode_head', None), 'aggregation', None)
     if aggregation is None:
-        raise ValueError('expected a decode head with an aggregation of two pathways, got one without')
+        raise InputError('expected a decode head with an aggregation of two pathways, got one without')
     flat = 1 if kept == 'detail' else 0
 
     def flatten(_: nn.Module, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -71,7 +73,7 @@ def _record(model: nn.Module, inputs: Tensor, names: Sequence[str] | None = None
     modules = dict(model.named_modules())
     unknown = [name for name in names or () if name not in modules]
     if unknown:
-        raise ValueError(f'expected stages that are modules of the network, such as '
+        raise InputError(f'expected stages that are modules of the network, such as '
                          f'{", ".join(default_stages(model, inputs))}; got {unknown[0]!r}')
     hooks = [modules[name].register_forward_hook(keep(name)) for name in (modules if names is None else names)]
     try:
@@ -122,8 +124,8 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
         - Output: for each stage ``(H, W)`` float32 from 0 to 1.
 
     Raises:
-        ValueError: If a stage is unknown, returns something other than one map, or does not influence the logits.
-        ValueError: If the network has no class of that number.
+        InputError: If a stage is unknown, returns something other than one map, or does not influence the logits.
+        InputError: If the network has no class of that number.
 
     Note:
         The same numbers as the package ``grad-cam`` computes for one stage at a time; for several at once it pairs
@@ -134,17 +136,17 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
     """
     logits, maps = _record(model, inputs, stages)
     if not 0 <= class_id < logits.shape[1]:
-        raise ValueError(f'expected class_id from 0 to {logits.shape[1] - 1}, got {class_id}')
+        raise InputError(f'expected class_id from 0 to {logits.shape[1] - 1}, got {class_id}')
     for name in stages:
         if name not in maps:
-            raise ValueError(f'expected stages that return one map (N, C, h, w), got {name!r}')
+            raise InputError(f'expected stages that return one map (N, C, h, w), got {name!r}')
     where = (logits.argmax(1) == class_id).detach()  # (1, h, w)
     score = (logits[:, class_id] * where).sum()
     grads = torch.autograd.grad(score, [maps[name] for name in stages], allow_unused=True)
     heats = {}
     for name, grad in zip(stages, grads):
         if grad is None:
-            raise ValueError(f'expected stages that influence the logits, got {name!r}')
+            raise InputError(f'expected stages that influence the logits, got {name!r}')
         cam = (maps[name].detach() * grad.mean((2, 3), keepdim=True)).sum(1)[0].relu().cpu().numpy()  # (h, w)
         heats[name] = _stretch(cv2.resize(_stretch(cam), (inputs.shape[3], inputs.shape[2]))).astype(np.float32)
     return heats

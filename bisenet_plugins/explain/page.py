@@ -17,10 +17,12 @@ import torch
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
 
+from ..errors import InputError
 from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
 from ..runtime.predictor import Predictor
-from ..runtime.sources import UnreadableError, find_sources, read_image
+from ..runtime.preprocess import Prepared
+from ..runtime.sources import find_sources, read_image
 from ..visualize import encode_image, error_map, heat_map, overlay
 from .gradcam import default_stages, grad_cam, one_pathway
 
@@ -44,28 +46,25 @@ def find_pairs(
         Name, BGR image and label (or None) of each.
 
     Raises:
-        ValueError: If there is no image, one cannot be read, or its label is missing or of another size.
+        InputError: If there is no image, one cannot be read, or its label is missing or of another size.
     """
     pairs: list[tuple[str, np.ndarray, np.ndarray | None]] = []
     for source in find_sources(list(inputs)):
         if source.kind != 'image':
-            raise ValueError(f'expected images, folders of images or patterns, got {source}')
-        try:
-            image = read_image(source.path)
-        except UnreadableError as error:
-            raise ValueError(str(error)) from error
+            raise InputError(f'expected images, folders of images or patterns, got {source}')
+        image = read_image(source.path)
         label = None
         if labels is not None:
             path = Path(labels) / f'{source.path.stem}.png'
             label = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.is_file() else None
             if label is None:
-                raise ValueError(f'expected the label of {source} at {path}, a PNG of class ids; got none')
+                raise InputError(f'expected the label of {source} at {path}, a PNG of class ids; got none')
             if label.shape != image.shape[:2]:
-                raise ValueError(f'expected {path} to hold one id per pixel of its image {image.shape[:2]}, '
+                raise InputError(f'expected {path} to hold one id per pixel of its image {image.shape[:2]}, '
                                  f'got {label.shape}')
         pairs.append((source.path.name, image, label))
     if not pairs:
-        raise ValueError('expected at least one image, got none')
+        raise InputError('expected at least one image, got none')
     return pairs
 
 
@@ -76,6 +75,7 @@ class _Shown:
     name: str
     image: np.ndarray
     label: np.ndarray | None
+    prepared: Prepared
     mask: np.ndarray
 
 
@@ -104,16 +104,21 @@ def write_page(
         The scores on the labelled images; None if none has a label.
 
     Raises:
-        ValueError: If a class or a stage is unknown, or ``show`` is below one.
+        InputError: If a class or a stage is unknown, ``show`` is below one, or ``predictor`` is a deployed folder.
     """
+    if predictor.model is None:
+        raise InputError('expected a network as config and weights, got a deployed folder, which has no gradients')
     unknown = [name for name in classes or () if name not in predictor.classes]
     if unknown:
-        raise ValueError(f'expected classes out of {", ".join(predictor.classes)}; got {unknown[0]!r}')
+        raise InputError(f'expected classes out of {", ".join(predictor.classes)}; got {unknown[0]!r}')
     if show < 1:
-        raise ValueError(f'expected show of at least 1, got {show}')
+        raise InputError(f'expected show of at least 1, got {show}')
     count = len(predictor.classes)
     matrix = np.zeros((count, count), np.int64)
-    samples = [_Shown(*pair, mask=_segment(predictor, pair[1])) for pair in pairs]
+    samples = []
+    for name, image, label in pairs:
+        prepared = predictor.preprocess(image)
+        samples.append(_Shown(name, image, label, prepared, _segment(predictor, prepared)))
     for sample in samples:
         if sample.label is not None:
             matrix += confusion_matrix(sample.mask, sample.label, count)
@@ -134,16 +139,15 @@ def write_page(
     return scores
 
 
-def _network_input(predictor: Predictor, image: np.ndarray) -> Tensor:
-    """Preprocess one image for PyTorch, ``(1, C, h, w)``."""
-    return torch.from_numpy(predictor.preprocess(image).inputs).to(predictor.device)
+def _network_input(predictor: Predictor, prepared: Prepared) -> Tensor:
+    """Return the input for PyTorch, ``(1, C, h, w)``."""
+    return torch.from_numpy(prepared.inputs).to(predictor.device)
 
 
-def _segment(predictor: Predictor, image: np.ndarray) -> np.ndarray:
+def _segment(predictor: Predictor, prepared: Prepared) -> np.ndarray:
     """Segment one image with the model itself, so that hooks on it count."""
-    prepared = predictor.preprocess(image)
     with torch.no_grad():
-        logits = predictor.model(_network_input(predictor, image), mode='tensor')
+        logits = predictor.model(_network_input(predictor, prepared), mode='tensor')
     return predictor.mask(logits, prepared)
 
 
@@ -177,12 +181,12 @@ def _pathway_rows(predictor: Predictor, shown: Sequence[_Shown]) -> list[list[di
             row = [_figure(sample.image, sample.name)]
             for kept in ('detail', 'semantic'):
                 with one_pathway(predictor.model, kept):
-                    alone = _segment(predictor, sample.image)
+                    alone = _segment(predictor, sample.prepared)
                 share = 100.0 * (alone == sample.mask).mean()
                 row.append(_figure(overlay(sample.image, alone, predictor.palette),
                                    f'{kept} pathway alone ({share:.1f} % as with both)'))
             rows.append([*row, _figure(overlay(sample.image, sample.mask, predictor.palette), 'both, aggregated')])
-    except ValueError as error:
+    except InputError as error:
         return str(error)
     return rows
 
@@ -191,7 +195,7 @@ def _heat_rows(
     predictor: Predictor, sample: _Shown, stages: Sequence[str] | None, classes: Sequence[str] | None
 ) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """One row for each class, one figure for each stage; no figures for a class that is not predicted."""
-    inputs = _network_input(predictor, sample.image)
+    inputs = _network_input(predictor, sample.prepared)
     names = list(stages) if stages else default_stages(predictor.model, inputs)
     pixels = np.bincount(sample.mask.ravel(), minlength=len(predictor.classes))
     if classes:

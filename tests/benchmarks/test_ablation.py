@@ -8,7 +8,8 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-from benchmarks import ablation
+pytest.importorskip('benchmarks.variants')
+from benchmarks import ablation  # noqa: E402
 
 CONFIG = ablation.CONFIG
 NO_OHEM = {*ablation.ORDER[:-1]}

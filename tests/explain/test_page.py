@@ -64,10 +64,13 @@ def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, 
     assert 'no labels' in page.text['confusion'] and 'no labels' in page.text['iou']
 
 
-def test_wrong_arguments_are_sentences(predictor, folder, tmp_path):
+def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch):
     pairs = find_pairs([str(folder / 'images')])
     with pytest.raises(ValueError, match="expected classes out of Sky, .*; got 'Cart'"):
         write_page(predictor, pairs, tmp_path / 'a.html', classes=['Cart'])
+    with monkeypatch.context() as patch, pytest.raises(ValueError, match='expected a network as config and weights'):
+        patch.setattr(predictor, 'model', None)
+        write_page(predictor, pairs, tmp_path / 'a.html')
     with pytest.raises(ValueError, match='expected show of at least 1, got 0'):
         write_page(predictor, pairs, tmp_path / 'a.html', show=0)
     with pytest.raises(ValueError, match="expected stages that are modules .*backbone.*; got 'neck'"):
