@@ -25,6 +25,7 @@ from torch import nn
 
 from benchmarks.harness import Report, apart, load_image, peak_memory_mb, synchronised
 from bisenet_plugins.cli.complexity import build_uncounted, measure
+from bisenet_plugins.models.fuse import fused_copy
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.timing import interleave, spread
 from bisenet_plugins.visualize import as_palette, overlay
@@ -46,14 +47,14 @@ class Candidate:
         whole: From an image ``(H, W, 3)`` uint8 BGR to its mask ``(H, W)``.
         stages: The same in steps, each of which takes what the one before returned; one of them is ``network``.
         gmacs: GMACs of the network for one image; None where they are not known.
-        model: The PyTorch network that runs; None for other backends.
+        model: Returns the PyTorch network that runs; None for other backends.
     """
 
     name: str
     whole: Callable[[np.ndarray], np.ndarray]
     stages: dict[str, Callable[[Any], Any]]
     gmacs: float | None = None
-    model: nn.Module | None = None
+    model: Callable[[], nn.Module] | None = None
 
     @torch.inference_mode()
     def network_alone(self, image: np.ndarray) -> Callable[[], Any]:
@@ -161,7 +162,8 @@ def _ours(name: str, predictor: Predictor) -> Candidate:
     return Candidate(name, predictor, {
         'preprocess': predictor.preprocess,
         'network': lambda prepared: (predictor.logits(prepared), prepared),
-        'mask': lambda given: predictor.mask(*given)})
+        'mask': lambda given: predictor.mask(*given)},
+        model=partial(fused_copy, predictor.model) if predictor.backend == 'torch' else None)
 
 
 def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Candidate:
@@ -189,7 +191,7 @@ def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Candi
         return model.postprocess_result(full, samples)[0].pred_sem_seg.data[0].cpu().numpy()
 
     return Candidate(name, lambda image: inference_model(model, image).pred_sem_seg.data[0].cpu().numpy(),
-                     dict(preprocess=preprocess, network=network, mask=to_mask), model=model)
+                     dict(preprocess=preprocess, network=network, mask=to_mask), model=lambda: model)
 
 
 def time_candidates(

@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def layer_table(candidate: Candidate, image: np.ndarray, rounds: int = 10) -> li
     """Say for each kind of convolution how long it takes and how fast it multiplies.
 
     Args:
-        candidate: What runs on PyTorch.
+        candidate: The network.
         image: Image ``(H, W, 3)`` uint8 BGR.
         rounds: Runs that are averaged.
 
@@ -106,8 +107,12 @@ def layer_table(candidate: Candidate, image: np.ndarray, rounds: int = 10) -> li
         spent.setdefault(module, []).append(time.perf_counter() - started[module])
         outputs[module] = tuple(output.shape)
 
-    run = candidate.network_alone(image)
-    layers = [module for module in candidate.model.modules() if isinstance(module, nn.modules.conv._ConvNd)]
+    model, prepared = candidate.model(), candidate.stages['preprocess'](image)
+    inputs = prepared['inputs'] if isinstance(prepared, dict) else torch.from_numpy(prepared.inputs)
+    inputs = inputs.to(next(model.parameters()).device)
+    run = torch.inference_mode()(partial(model, inputs, mode='tensor'))
+    layers = [module for module in model.modules() if  # convolutions, also those fused with what follows
+              hasattr(module, 'kernel_size') and hasattr(module, 'groups') and not any(module.children())]
     hooks = [hook for module in layers
              for hook in (module.register_forward_pre_hook(start), module.register_forward_hook(end))]
     try:
@@ -122,7 +127,8 @@ def layer_table(candidate: Candidate, image: np.ndarray, rounds: int = 10) -> li
         row = kinds.setdefault(kind_of(module), dict(kind=kind_of(module), layers=0, ms=0.0, gmacs=0.0))
         row['layers'] += 1
         row['ms'] += 1000 * sum(seconds) / rounds
-        row['gmacs'] += np.prod(outputs[module]) * module.weight[0].numel() * len(seconds) / rounds / 1e9
+        per_output = module.in_channels // module.groups * np.prod(module.kernel_size)
+        row['gmacs'] += np.prod(outputs[module]) * per_output * len(seconds) / rounds / 1e9
     rows: list[dict[str, Any]] = [
         dict(row, ms=round(row['ms'], 2), gmacs=round(row['gmacs'], 3), percent=round(100 * row['ms'] / whole, 1),
              gflops=round(2000 * row['gmacs'] / row['ms'], 1)) for row in kinds.values()]

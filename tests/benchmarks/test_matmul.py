@@ -20,8 +20,9 @@ def test_networks_are_related_to_matrix_products(config):
         time_products(1, 8, [spec])
 
 
-def test_layers_account_for_all_products_and_all_time(config):
-    candidate = open_candidate('x', 'mmseg', config)
+@pytest.mark.parametrize('kind', ['mmseg', 'torch'])
+def test_layers_account_for_all_products_and_all_time(config, kind):
+    candidate = open_candidate('x', kind, config)
     table = layer_table(candidate, load_image(None, (48, 96)), 2)
     assert [row['ms'] for row in table] == sorted((row['ms'] for row in table), reverse=True)
     assert {'3 x 3', '3 x 3, stride 2', '1 x 1', 'all else'} <= {row['kind'] for row in table}
@@ -32,7 +33,7 @@ def test_layers_account_for_all_products_and_all_time(config):
 
 
 def test_runs_from_the_command_line(config, tmp_path, capsys):
-    main([f'ours=mmseg:{config}', '--side', '32', '--size', '32', '64', '--rounds', '1', '--out',
+    main([f'ours={config}', '--side', '32', '--size', '32', '64', '--rounds', '1', '--out',
           str(tmp_path / 'matmul.json')])
     report = json.loads((tmp_path / 'matmul.json').read_text())
     assert report['checks']['where the time goes: ours'] and '| kind | ' in capsys.readouterr().out
