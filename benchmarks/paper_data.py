@@ -1,4 +1,4 @@
-"""What the BiSeNet V2 paper says of its networks' cost, and the config that stands for each row."""
+"""What the BiSeNet V2 paper says of its networks' cost, and the row of overrides that stands for each of its rows."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SHAPE = (512, 1024)
-TAIL = '4xb4-150k_cityscapes-512x1024.py'
-BASE = f'bisenetv2/bisenetv2_bga_{TAIL}'
 DETAIL_CHANNELS = 128
 READING = 'C_t = 64 for alpha 1 and 256 above, plus two 3x3 and one 1x1 convolution'
-PLAIN = f'ablations/bisenetv2_bga-no-booster_{TAIL}'
 
 
 @dataclass(frozen=True)
@@ -19,7 +16,7 @@ class PaperRow:
 
     Args:
         name: What the row stands for.
-        config: File under ``configs/`` that builds it.
+        variant: Name of the overrides that build it, in :data:`benchmarks.variants.ABLATIONS`.
         miou: mIoU on the validation set of Cityscapes in percent, as the paper has it.
         gflops: Cost as the paper has it; ``None`` where it gives none.
         sure: Whether both figures are confirmed: by public notes on the paper, or because the count gives them.
@@ -27,7 +24,7 @@ class PaperRow:
     """
 
     name: str
-    config: str
+    variant: str
     miou: float | None = None
     gflops: float | None = None
     sure: bool = True
@@ -42,7 +39,7 @@ class PaperTable:
         title: What it compares.
         rows: Its rows.
         base: Place of the row to which the differences refer.
-        overrides: Values laid over every config of the table; a double underscore stands for a dot.
+        overrides: Values by dotted key, laid over every row of the table.
         note: What there is to know.
     """
 
@@ -53,20 +50,16 @@ class PaperTable:
     note: str = ''
 
 
-def _ablation(parts: str) -> str:
-    return f'ablations/bisenetv2_{parts}_{TAIL}'
-
-
 TABLES: dict[str, PaperTable] = {
     '2': PaperTable(
         'Table 2: what each part brings',
-        (PaperRow('detail only', _ablation('detail-only'), 62.35, 15.26),
-         PaperRow('semantic only', _ablation('semantic-only'), 64.68, 7.63),
-         PaperRow('sum', _ablation('sum'), 68.60, 20.77),
-         PaperRow('concat', _ablation('concat'), 68.93, 21.98),
-         PaperRow('BGA', PLAIN, 69.67, 21.15),
-         PaperRow('BGA, boosters', _ablation('bga-no-ohem'), 73.19, 21.15),
-         PaperRow('BGA, boosters, OHEM', BASE, 73.36, 21.15)),
+        (PaperRow('detail only', 'detail-only', 62.35, 15.26),
+         PaperRow('semantic only', 'semantic-only', 64.68, 7.63),
+         PaperRow('sum', 'sum', 68.60, 20.77),
+         PaperRow('concat', 'concat', 68.93, 21.98),
+         PaperRow('BGA', 'bga-no-booster', 69.67, 21.15),
+         PaperRow('BGA, boosters', 'bga-no-ohem', 73.19, 21.15),
+         PaperRow('BGA, boosters, OHEM', 'bga', 73.36, 21.15)),
         base=4,
         note='"concat" costs 1.21 more than "sum", both in the paper and here: 128 more inputs of a 128 wide 3x3 '
              'convolution. The detail branch alone costs 11.78, which leaves a head of 3.48; a 128 wide head costs '
@@ -74,48 +67,48 @@ TABLES: dict[str, PaperTable] = {
              "the detail branch's does; here the head of that row works at stride 32, on the branch's last map."),
     '3a': PaperTable(
         'Table 3a: channel ratio lambda',
-        (PaperRow('1/2', _ablation('lambda-0.5'), 69.66, 25.84), PaperRow('1/4', PLAIN, 69.67, 21.15),
-         PaperRow('1/8', _ablation('lambda-0.125'), 69.26, 19.93),
-         PaperRow('1/16', _ablation('lambda-0.0625'), 68.27, 19.61)),
+        (PaperRow('1/2', 'lambda-0.5', 69.66, 25.84), PaperRow('1/4', 'bga-no-booster', 69.67, 21.15),
+         PaperRow('1/8', 'lambda-0.125', 69.26, 19.93),
+         PaperRow('1/16', 'lambda-0.0625', 68.27, 19.61)),
         base=1,
-        overrides=dict(model__backbone__semantic_branch__stem_fusion_kernel=1),
+        overrides={'model.backbone.semantic_branch.stem_fusion_kernel': 1},
         note="Counted with `stem_fusion_kernel=1`: the paper's differences fit a 1x1 convolution after the stem's "
              'concatenation. Figure 4 and every published network have a 3x3 one there, which is the default; with it '
              'the differences are +5.10, -1.32 and -1.66.'),
     '3b': PaperTable(
         'Table 3b: design of the gather-and-expansion layer',
-        (PaperRow('3x3 gathering, two 3x3 depthwise', PLAIN, 69.67, 21.15),
-         PaperRow('3x3 gathering, one 5x5 depthwise', _ablation('no-ddwconv'), sure=False),
-         PaperRow('1x1 gathering, two 3x3 depthwise', _ablation('no-glayer'), sure=False),
-         PaperRow('1x1 gathering, one 5x5 depthwise', _ablation('no-glayer-no-ddwconv'), sure=False)),
+        (PaperRow('3x3 gathering, two 3x3 depthwise', 'bga-no-booster', 69.67, 21.15),
+         PaperRow('3x3 gathering, one 5x5 depthwise', 'no-ddwconv', sure=False),
+         PaperRow('1x1 gathering, two 3x3 depthwise', 'no-glayer', sure=False),
+         PaperRow('1x1 gathering, one 5x5 depthwise', 'no-glayer-no-ddwconv', sure=False)),
         note="The paper's figures for the reduced rows could not be confirmed and are left out."),
     '3c': PaperTable(
         'Table 3c: expansion ratio epsilon',
-        (PaperRow('1', _ablation('epsilon-1'), 67.48, 17.78), PaperRow('2', _ablation('epsilon-2'), 68.41, 18.45),
-         PaperRow('4', _ablation('epsilon-4'), 68.78, 19.80), PaperRow('6', PLAIN, 69.67, 21.15),
-         PaperRow('8', _ablation('epsilon-8'), 68.99, 22.49)),
+        (PaperRow('1', 'epsilon-1', 67.48, 17.78), PaperRow('2', 'epsilon-2', 68.41, 18.45),
+         PaperRow('4', 'epsilon-4', 68.78, 19.80), PaperRow('6', 'bga-no-booster', 69.67, 21.15),
+         PaperRow('8', 'epsilon-8', 68.99, 22.49)),
         base=3,
         note="Only `expansion='conv'`, where the first 3x3 convolution expands, gives these differences; with "
              "`'depthwise'`, as published networks have it, they are -0.33, -0.27, -0.13 and +0.13."),
     '5': PaperTable(
         'Table 5: width alpha and depth d',
-        (PaperRow('alpha 1, d 1', BASE, 73.36, 21.15),
-         PaperRow('alpha 1.25', _ablation('alpha-1.25'), 73.61, 34.98, alpha=1.25),
-         PaperRow('alpha 1.5', _ablation('alpha-1.5'), 74.67, 49.46, alpha=1.5),
-         PaperRow('alpha 1.75', _ablation('alpha-1.75'), 74.04, 66.45, alpha=1.75),
-         PaperRow('alpha 2', _ablation('alpha-2.0'), 75.11, 85.94, alpha=2.0),
-         PaperRow('d 2', _ablation('depth-2'), 74.10, 25.26), PaperRow('d 3', _ablation('depth-3'), 74.28, 29.38),
-         PaperRow('d 4', _ablation('depth-4'), 74.02, 33.50),
-         PaperRow('alpha 2, d 3 (V2-Large)', f'bisenetv2/bisenetv2_large-bga_{TAIL}', 75.80, 118.51, alpha=2.0))),
+        (PaperRow('alpha 1, d 1', 'bga', 73.36, 21.15),
+         PaperRow('alpha 1.25', 'alpha-1.25', 73.61, 34.98, alpha=1.25),
+         PaperRow('alpha 1.5', 'alpha-1.5', 74.67, 49.46, alpha=1.5),
+         PaperRow('alpha 1.75', 'alpha-1.75', 74.04, 66.45, alpha=1.75),
+         PaperRow('alpha 2', 'alpha-2.0', 75.11, 85.94, alpha=2.0),
+         PaperRow('d 2', 'depth-2', 74.10, 25.26), PaperRow('d 3', 'depth-3', 74.28, 29.38),
+         PaperRow('d 4', 'depth-4', 74.02, 33.50),
+         PaperRow('alpha 2, d 3 (V2-Large)', 'large', 75.80, 118.51, alpha=2.0))),
     '6': PaperTable(
         'Table 6: other semantic branches',
-        (PaperRow('ShuffleNetV2 1.5x', _ablation('shufflenetv2'), 74.07, 128.71, sure=False),
-         PaperRow('MobileNetV2', f'bisenetv2/bisenetv2_mobilenetv2-bga_{TAIL}', 72.95, 129.45, sure=False),
-         PaperRow('ResNet-18', f'bisenetv2/bisenetv2_resnet18-bga_{TAIL}', 75.22, 143.34, sure=False),
-         PaperRow('alpha 2, d 1', _ablation('alpha-2.0'), 75.11, 85.94),
-         PaperRow('alpha 2, d 3 (V2-Large)', f'bisenetv2/bisenetv2_large-bga_{TAIL}', 75.80, 118.51)),
+        (PaperRow('ShuffleNetV2 1.5x', 'shufflenetv2', 74.07, 128.71, sure=False),
+         PaperRow('MobileNetV2', 'mobilenetv2', 72.95, 129.45, sure=False),
+         PaperRow('ResNet-18', 'resnet18', 75.22, 143.34, sure=False),
+         PaperRow('alpha 2, d 1', 'alpha-2.0', 75.11, 85.94),
+         PaperRow('alpha 2, d 3 (V2-Large)', 'large', 75.80, 118.51)),
         base=3,
-        overrides=dict(model__backbone__detail_branch__width_mult=2.0),
+        overrides={'model.backbone.detail_branch.width_mult': 2.0},
         note='Counted with the detail branch of alpha 2, as in the rows that the paper compares with. The first three '
              'totals of the paper could not be confirmed, and lie far above what those backbones cost at this size.'),
 }
@@ -134,14 +127,15 @@ number for each row confirms nothing.'''
 
 HEADER = '''# The cost columns of BiSeNet V2, recounted
 
-Written by `python tools/analysis_tools/complexity.py --paper-table all --write`; do not edit.
+Written by `python benchmarks/paper_tables.py`; do not edit.
 
 Operations at 512 x 1024 as the paper's figures count them: one for a multiply-add of a convolution
 (`torch.utils.flop_counter`), two for a value that a batch norm puts out, one for a ReLU's. Resizing, pooling, sums,
-products and sigmoids are not counted. "Ours" is the config that the row links to, with a decode head of width C_t =
-128 and without the auxiliary heads, which do not run at inference. "Off by" is our difference to the base row minus
-the paper's. "C_t that fits" is the width of the decode head with which our total comes closest to the paper's, and
-that total; widths over 1024 are left out.
+products and sigmoids are not counted. "Ours" is the network of the row of overrides in brackets, which
+[configs/bisenetv2/ablations.md](../configs/bisenetv2/ablations.md) lists, with a decode head of width C_t = 128 and
+without the auxiliary heads, which do not run at inference. "Off by" is our difference to the base row minus the
+paper's. "C_t that fits" is the width of the decode head with which our total comes closest to the paper's, and that
+total; widths over 1024 are left out.
 
 **What cannot be matched.** The paper's total for V2 is 21.15; ours with C_t = 128 is 19.17, or 1.98 less. The width
 of the paper's head is not stated, and 334 would give the total. Differences between rows that share the head do not

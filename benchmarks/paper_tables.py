@@ -1,10 +1,12 @@
-"""The cost columns of the BiSeNet V2 paper, recounted from the configs.
+"""Recount the cost columns of the BiSeNet V2 paper: ``python benchmarks/paper_tables.py`` writes docs/paper_tables.md.
 
-Every row names the config that builds it, so that a table says what the shipped networks cost.
+Every row is a row of overrides over one config (:data:`benchmarks.variants.ABLATIONS`), which anyone can train.
 """
 
 from __future__ import annotations
 
+import argparse
+import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.paper_data import DETAIL_CHANNELS, HEAD_NOTE, HEADER, READING, SHAPE, TABLES, WIDTH_NOTE, PaperRow
-from bisenet_plugins.cli.complexity import Complexity, build_uncounted, measure
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.paper_data import DETAIL_CHANNELS, HEAD_NOTE, HEADER, READING, SHAPE, TABLES, WIDTH_NOTE, PaperRow  # noqa: E402
+from benchmarks.variants import ABLATION_BASE, ABLATIONS, apply_options  # noqa: E402
+from bisenet_plugins.cli.complexity import Complexity, build_uncounted, measure  # noqa: E402
 
 __all__ = ['TABLES', 'CountedRow', 'HeadFit', 'count_table', 'fit_head_width', 'format_table', 'write_tables']
+
 
 @dataclass(frozen=True)
 class CountedRow:
@@ -25,7 +32,7 @@ class CountedRow:
 
     Args:
         row: The paper's.
-        cost: Ours; ``None`` where a package that the config needs is missing.
+        cost: Ours; ``None`` where a package that the row needs is missing.
         paper_difference: GFLOPs to the table's base row, the paper's.
         difference: GFLOPs to the table's base row, ours.
         head_gflops: What one more channel of the decode head costs.
@@ -55,8 +62,9 @@ class CountedRow:
 
 
 @cache
-def _count(path: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[Complexity, float, int]:
-    model: Any = build_uncounted(path, **dict(overrides))
+def _count(variant: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[Complexity, float, int]:
+    cfg = apply_options(ROOT / 'configs' / ABLATION_BASE, ABLATIONS[variant].options | dict(overrides))
+    model: Any = build_uncounted(cfg)
     head, strides = model.decode_head, model.backbone.out_strides
     joins = hasattr(head, 'aggregation')
     conv, stride = (head.conv, strides[0]) if joins else (head.convs[0], strides[-1])
@@ -65,12 +73,11 @@ def _count(path: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[Complexit
     return measure(model, SHAPE), SHAPE[0] * SHAPE[1] // stride**2 * per_channel / 1e9, head.channels
 
 
-def count_table(name: str, configs: str | Path = 'configs') -> list[CountedRow]:
+def count_table(name: str) -> list[CountedRow]:
     """Recount one table of the paper at 512 x 1024.
 
     Args:
         name: One of :data:`TABLES`.
-        configs: Folder of the configs.
 
     Raises:
         ValueError: If there is no such table.
@@ -81,7 +88,7 @@ def count_table(name: str, configs: str | Path = 'configs') -> list[CountedRow]:
     counted: list[tuple[Complexity | None, float, int]] = []
     for row in table.rows:
         try:
-            counted.append(_count(str(Path(configs) / row.config), tuple(table.overrides.items())))
+            counted.append(_count(row.variant, tuple(table.overrides.items())))
         except (KeyError, ImportError):  # a backbone of a package that is not installed
             counted.append((None, 0.0, 0))
     base_paper, base_cost = table.rows[table.base].gflops, counted[table.base][0]
@@ -160,7 +167,7 @@ def format_table(name: str, rows: Sequence[CountedRow]) -> str:
         off = counted.difference - counted.paper_difference if both else None  # type: ignore[operator]
         fitted = counted.fitted_channels
         lines.append('| ' + ' | '.join([
-            f'[{row.name}](../configs/{row.config})' + ('' if row.sure else ' (?)'),
+            f'{row.name} (`{row.variant}`)' + ('' if row.sure else ' (?)'),
             _number(row.miou), _number(row.gflops),
             _number(cost.paper_flops / 1e9 if cost else None),
             _number(counted.paper_difference, '+.2f'), _number(counted.difference, '+.2f'), _number(off, '+.2f'),
@@ -187,12 +194,25 @@ def _head_width_text(rows: Sequence[CountedRow]) -> list[str]:
     return [*lines, '', *WIDTH_NOTE.splitlines()]
 
 
-def write_tables(path: str | Path, configs: str | Path = 'configs') -> None:
+def write_tables(path: str | Path) -> None:
     """Recount every table and write them into one Markdown file.
 
     Args:
         path: The file, as in ``docs/paper_tables.md``.
-        configs: Folder of the configs.
     """
-    parts = [HEADER, *(format_table(name, count_table(name, configs)) + '\n' for name in TABLES)]
+    parts = [HEADER, *(format_table(name, count_table(name)) + '\n' for name in TABLES)]
     Path(path).write_text('\n'.join(parts), encoding='utf-8')
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Recount the cost columns of the BiSeNet V2 paper's tables.")
+    parser.add_argument('table', nargs='?', choices=sorted(TABLES), help='print this table instead of writing all')
+    args = parser.parse_args()
+    if args.table:
+        print(format_table(args.table, count_table(args.table)))
+    else:
+        write_tables(ROOT / 'docs' / 'paper_tables.md')
+
+
+if __name__ == '__main__':
+    main()

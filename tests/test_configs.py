@@ -13,15 +13,21 @@ from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
+from bisenet_plugins.deploy.settings import deploy_config, parse_config_name
+
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
 CONFIGS = sorted(
     path for path in ROOT.rglob('*.py') if '_base_' not in path.parts and path.relative_to(ROOT).parts[0] != 'deploy'
 )
+DEPLOY = sorted((ROOT / 'deploy').glob('*.py'))
+STAGES = sorted(path for path in ROOT.glob('*/*_stages'))
+SETTINGS = {'cpu', 'demo', 'balanced', 'drawn', 'ema', 'lovasz'}  # how a network is trained; no parts of it
 NAME = re.compile(
-    r'(?P<algorithm>[a-z0-9-]+)'
+    r'(?:(?P<stage>\d+)_)?'
+    r'(?P<algorithm>[a-z][a-z0-9-]+)'
     r'(?:_(?P<parts>[a-z0-9.-]+(?:_[a-z0-9.-]+)*?))?'
     r'_(?P<gpus>\d+)xb(?P<batch>\d+)'
-    r'(?P<setting>(?:-[a-z0-9.]+)*?)'
+    r'(?P<settings>(?:-[a-z]+)*)'
     r'-(?P<iters>\d+(?:\.\d+)?)k'
     r'_(?P<dataset>[a-z0-9-]+)'
     r'-(?P<height>\d+)x(?P<width>\d+)'
@@ -34,15 +40,15 @@ KNOWN_KEYS = {
     'visualizer', 'default_scope', 'randomness', 'experiment_name', 'custom_imports',
     # what mmseg's tools and APIs read
     'tta_model', 'tta_pipeline', 'test_pipeline',
-    # names that the files use for themselves, as mmseg's own do
-    'dataset_type', 'data_root', 'crop_size', 'image_scale', 'image_size', 'img_ratios', 'train_pipeline',
-    'val_pipeline', 'vis_backends', 'norm_cfg', 'act_cfg', 'conv_cfg', 'optimizer', 'num_classes', 'max_iters',
-    'head', 'class_weight',
+    # what the files build on: names of their own in datasets and schedules
+    'dataset_type', 'data_root', 'crop_size', 'image_scale', 'image_size', 'train_pipeline', 'load_transforms',
+    'augment_transforms', 'tta_transforms', 'tta_resizes', 'random_resize', 'random_crop', 'scale_and_crop', 'warmup',
+    'decay', 'norm_cfg', 'head', 'class_weight',
 }  # fmt: skip
 
 
 def identity(path: Path) -> str:
-    return str(path.relative_to(ROOT).with_suffix(''))
+    return path.relative_to(ROOT).with_suffix('').as_posix()
 
 
 every_config = pytest.mark.parametrize('path', CONFIGS, ids=identity)
@@ -59,10 +65,7 @@ def classes_of(cfg: Config) -> int:
 
 
 def model_of(path: Path) -> dict:
-    cfg = load(path)
-    for package in cfg.custom_imports.imports:
-        pytest.importorskip(package.split('.')[0], reason=f'{package} is an extra')
-    return copy.deepcopy(cfg.model)
+    return copy.deepcopy(load(path).model)
 
 
 def network_of(path: Path) -> str:
@@ -70,7 +73,8 @@ def network_of(path: Path) -> str:
     model = copy.deepcopy(load(path).model).to_dict()
     model.pop('num_classes', None)
     model['data_preprocessor'].pop('size')
-    return repr(model).replace('SyncBN', 'BN') + load(path).optim_wrapper.optimizer.type
+    text = repr(model).replace('SyncBN', 'BN').replace(", 'class_weight': None", '')
+    return text.replace("'channels_last': True, ", '') + load(path).optim_wrapper.optimizer.type
 
 
 NETWORKS = list({network_of(path): path for path in reversed(CONFIGS)}.values())
@@ -84,10 +88,42 @@ def test_there_are_configs():
 def test_name_says_what_is_inside(path):
     match = NAME.fullmatch(path.stem)
     assert match, f'{path.name} is not algorithm_parts_GPUSxbBATCH[-setting]-ITERSk_dataset-HxW.py'
+    settings = set(match['settings'].split('-')[1:])
+    assert settings <= SETTINGS and not SETTINGS & set(re.split('[_-]', match['parts'] or ''))
+    assert bool(match['stage']) == (path.parent in STAGES)
     cfg = load(path)
     assert cfg.train_dataloader.batch_size == int(match['batch'])
     assert cfg.train_cfg.max_iters == round(float(match['iters']) * 1000)
     assert tuple(cfg.model.data_preprocessor.size) == (int(match['height']), int(match['width']))
+    assert ('ema' in settings) == any(hook.type == 'EMAHook' for hook in cfg.get('custom_hooks', []))
+    assert ('drawn' in settings) == (cfg.train_dataloader.dataset.type == 'ConcatDataset')
+    assert ('lovasz' in settings) == ('LovaszLoss' in str(cfg.model))
+    assert ('balanced' in settings) == bool(cfg.get('class_weight'))
+
+
+@pytest.mark.parametrize('folder', STAGES, ids=identity)
+def test_stages_are_numbered_and_follow_one_another(folder):
+    stages = sorted(folder.glob('*.py'))
+    assert [path.name.partition('_')[0] for path in stages] == [str(i + 1) for i in range(len(stages))]
+    assert load(stages[0]).load_from is None
+    for before, path in zip(stages, stages[1:]):
+        assert load(path).load_from == f'work_dirs/{before.stem}/iter_{load(before).train_cfg.max_iters}.pth'
+
+
+@every_config
+def test_schedule_warms_up_then_decays_to_the_end(path):
+    cfg = load(path)
+    warmup, decay = cfg.param_scheduler
+    assert (warmup.type, decay.type) == ('LinearLR', 'PolyLR')
+    assert warmup.end == decay.begin <= 0.1 * cfg.train_cfg.max_iters
+    assert decay.get('end', cfg.train_cfg.max_iters) >= cfg.train_cfg.max_iters
+
+
+@every_config
+def test_channels_last_is_for_gpus_only(path):
+    """It does not pay in CPU training."""
+    cpu = {'cpu', 'demo'} & set(path.stem.split('-'))
+    assert not (cpu and load(path).model.get('channels_last'))
 
 
 @every_config
@@ -116,8 +152,8 @@ def test_builds_and_classifies(path):
 
 @pytest.mark.parametrize('path', NETWORKS, ids=identity)
 def test_takes_one_training_step(path):
-    """On two pictures of 64 x 64 with every class and an ignored border, through the config's own optimizer."""
-    cfg, size = Config(dict(model=model_of(path), optim_wrapper=load(path).optim_wrapper)), (64, 64)
+    """On two images of 32 x 64 with every class and an ignored border, through the config's own optimizer."""
+    cfg, size = Config(dict(model=model_of(path), optim_wrapper=load(path).optim_wrapper)), (32, 64)
     num_classes = classes_of(cfg)
     cfg.model.data_preprocessor.size = size
     model = MODELS.build(cfg.model).train()
@@ -129,11 +165,36 @@ def test_takes_one_training_step(path):
         mask[:, :4] = 255
         meta = dict(img_shape=size, ori_shape=size, pad_shape=size)
         samples.append(SegDataSample(gt_sem_seg=PixelData(data=mask), metainfo=meta))
-    pictures = [torch.randint(256, (3, *size), dtype=torch.uint8) for _ in samples]
-    log = model.train_step(dict(inputs=pictures, data_samples=samples), optim_wrapper)
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8) for _ in samples]
+    log = model.train_step(dict(inputs=images, data_samples=samples), optim_wrapper)
 
     assert all(torch.isfinite(value).all() for value in log.values())
     assert all(torch.isfinite(value).all() for value in model.parameters())
     moved = optim_wrapper.optimizer.state  # the momentum of every parameter that had a gradient
     stuck = [name for name, value in model.named_parameters() if value.requires_grad and value not in moved]
     assert not stuck, f'no step reached {stuck[:5]}'
+
+
+@pytest.mark.parametrize('path', DEPLOY, ids=identity)
+def test_deploy_config_is_what_its_name_says(path):
+    config = Config.fromfile(path, import_custom_modules=False)
+    assert config.to_dict() == Config(deploy_config(**parse_config_name(path.name))).to_dict()
+
+
+def test_deploy_configs_to_copy_are_what_their_names_say(tmp_path):
+    """The blocks of configs/deploy/README.md, each written beside the files that it inherits from."""
+    readme = (ROOT / 'deploy' / 'README.md').read_text(encoding='utf-8')
+    blocks = re.findall(r'```python\n# (segmentation_\S+\.py)\n(.*?)```', readme, re.DOTALL)
+    assert len(blocks) == readme.count('```python') == 8
+    for path in DEPLOY:
+        (tmp_path / path.name).write_text(path.read_text(encoding='utf-8'), encoding='utf-8')
+    for name, text in blocks:
+        assert name not in {path.name for path in DEPLOY}
+        (tmp_path / name).write_text(text, encoding='utf-8')
+        config = Config.fromfile(tmp_path / name, import_custom_modules=False)
+        assert config.to_dict() == Config(deploy_config(**parse_config_name(name))).to_dict(), name
+
+
+def test_every_runtime_has_a_deploy_config():
+    assert {parse_config_name(path.name)['backend'] for path in DEPLOY} == {
+        'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'}

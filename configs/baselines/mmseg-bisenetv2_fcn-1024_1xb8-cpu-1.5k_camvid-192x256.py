@@ -1,7 +1,17 @@
 # mmseg's own BiSeNetV2 with its own heads (1024 wide), for comparison under the same data, schedule and seed.
 _base_ = [
-    '../_base_/datasets/camvid_192x256.py', '../_base_/schedules/v2_1500.py', '../_base_/default_runtime.py'
+    '../_base_/datasets/camvid_360x480.py', '../_base_/schedules/bisenetv2.py', '../_base_/default_runtime.py'
 ]
+crop_size = (192, 256)  # (h, w)
+train_pipeline = [
+    *_base_.load_transforms,
+    dict(_base_.scale_and_crop, crop_size=crop_size),
+    *_base_.augment_transforms
+]
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+param_scheduler = [dict(_base_.warmup, end=100), dict(_base_.decay, begin=100)]
+train_cfg = dict(max_iters=1500, val_interval=300)
+auto_scale_lr = dict(base_batch_size=8)
 norm_cfg = dict(type='BN')
 head = dict(
     type='FCNHead',
@@ -19,7 +29,7 @@ model = dict(
         bgr_to_rgb=True,
         pad_val=0,
         seg_pad_val=255,
-        size=(192, 256)),
+        size=crop_size),
     backbone=dict(
         type='BiSeNetV2',
         detail_channels=(64, 64, 128),

@@ -1,3 +1,3 @@
 # The CPU recipe for CamVid with the depthwise convolution expanding.
-_base_ = './bisenetv2_bga_1xb8-cpu-1.5k_camvid-192x256.py'
+_base_ = './bisenetv2_bga_camvid-240x320_stages/1_bisenetv2_bga_1xb8-cpu-1.5k_camvid-192x256.py'
 model = dict(backbone=dict(semantic_branch=dict(expansion='depthwise')))

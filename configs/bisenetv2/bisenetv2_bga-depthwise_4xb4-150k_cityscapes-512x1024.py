@@ -1,5 +1,5 @@
 # BiSeNet V2 as the public re-implementations have it: the depthwise convolution expands, a third of the FLOPs. Its
-# layers are those of mmseg's BiSeNetV2; tools/model_converters/convert_weights.py turns such checkpoints into this form.
+# layers are those of mmseg's BiSeNetV2; tools/model_converters/convert_weights.py converts such checkpoints to it.
 _base_ = './bisenetv2_bga_4xb4-150k_cityscapes-512x1024.py'
 model = dict(
     backbone=dict(semantic_branch=dict(expansion='depthwise')),

@@ -1,6 +1,8 @@
 # BiSeNet V2 on CamVid at 360 x 480, the paper's recipe at half its size (Table 8).
 _base_ = [
-    '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_360x480.py', '../_base_/schedules/v2_10k.py',
-    '../_base_/default_runtime.py'
+    '../_base_/models/bisenetv2.py', '../_base_/datasets/camvid_360x480.py',
+    '../_base_/schedules/bisenetv2.py', '../_base_/default_runtime.py'
 ]
-model = dict(norm_cfg=dict(type='BN'), num_classes=11, data_preprocessor=dict(size=(360, 480)))
+model = dict(norm_cfg=dict(type='BN'), num_classes=11, channels_last=True, data_preprocessor=dict(size=(360, 480)))
+param_scheduler = [dict(_base_.warmup, end=200), dict(_base_.decay, begin=200)]
+train_cfg = dict(max_iters=10000, val_interval=1000)

@@ -1,6 +1,8 @@
-# BiSeNet V2 on ADE20K.
+# BiSeNet V2 on ADE20K: the paper's recipe for COCO-Stuff at the length that mmseg gives large data sets.
 _base_ = [
     '../_base_/models/bisenetv2.py', '../_base_/datasets/ade20k_512x512.py',
-    '../_base_/schedules/v2_160k.py', '../_base_/default_runtime.py'
+    '../_base_/schedules/bisenetv2.py', '../_base_/default_runtime.py'
 ]
-model = dict(num_classes=150, data_preprocessor=dict(size=(512, 512)))
+model = dict(num_classes=150, channels_last=True, data_preprocessor=dict(size=(512, 512)))
+optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+train_cfg = dict(max_iters=160000, val_interval=16000)

@@ -1,4 +1,4 @@
-# ONNX Runtime, fp32, any height, width and batch.
+# ONNX Runtime, fp32, any height, width and batch. Every other deploy config begins here.
 custom_imports = dict(imports=['bisenet_plugins.deploy'], allow_failed_imports=False)
 onnx_config = dict(
     type='onnx',

@@ -1,23 +1,3 @@
 # OpenVINO, int8, 512 x 1024 (h x w).
-custom_imports = dict(imports=['bisenet_plugins.deploy'], allow_failed_imports=False)
-onnx_config = dict(
-    type='onnx',
-    export_params=True,
-    keep_initializers_as_inputs=False,
-    opset_version=17,
-    save_file='end2end.onnx',
-    input_names=['input'],
-    output_names=['output'],
-    input_shape=[1024, 512],
-    optimize=False,
-    dynamic_axes=None)
-codebase_config = dict(
-    type='mmseg',
-    task='Segmentation',
-    model_type='end2end',
-    with_argmax=True,
-    module=['bisenet_plugins.deploy'])
-backend_config = dict(
-    type='openvino',
-    precision='int8',
-    model_inputs=[dict(opt_shapes=dict(input=[1, 3, 512, 1024]))])
+_base_ = './segmentation_openvino_static-512x1024.py'
+backend_config = dict(precision='int8')

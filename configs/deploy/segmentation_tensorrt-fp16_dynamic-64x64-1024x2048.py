@@ -1,28 +1,7 @@
 # TensorRT 10 or later, fp16, any height, width and batch.
-custom_imports = dict(imports=['bisenet_plugins.deploy'], allow_failed_imports=False)
-onnx_config = dict(
-    type='onnx',
-    export_params=True,
-    keep_initializers_as_inputs=False,
-    opset_version=17,
-    save_file='end2end.onnx',
-    input_names=['input'],
-    output_names=['output'],
-    input_shape=None,
-    optimize=False,
-    dynamic_axes=dict(input={0: 'batch', 2: 'height', 3: 'width'}, output={0: 'batch', 2: 'height', 3: 'width'}))
-codebase_config = dict(
-    type='mmseg',
-    task='Segmentation',
-    model_type='end2end',
-    with_argmax=True,
-    module=['bisenet_plugins.deploy'])
+_base_ = './segmentation_onnxruntime_dynamic.py'
 backend_config = dict(
     type='tensorrt',
     common_config=dict(fp16_mode=True, int8_mode=False, max_workspace_size=1073741824),
-    model_inputs=[dict(
-        input_shapes=dict(
-            input=dict(
-                min_shape=[1, 3, 64, 64],
-                opt_shape=[1, 3, 512, 1024],
-                max_shape=[1, 3, 1024, 2048])))])
+    model_inputs=[dict(input_shapes=dict(input=dict(
+        min_shape=[1, 3, 64, 64], opt_shape=[1, 3, 512, 1024], max_shape=[1, 3, 1024, 2048])))])

@@ -6,13 +6,10 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
+tta_resizes = [dict(type='Resize', scale=(round(1536 * r), round(768 * r))) for r in (0.75, 1.0, 1.25)]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[[dict(type='Resize', scale=(round(1536 * r), round(768 * r))) for r in (0.75, 1.0, 1.25)],
-                    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
-                    [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])
+    dict(type='TestTimeAug', transforms=[tta_resizes, *_base_.tta_transforms])
 ]
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

@@ -1,4 +1,4 @@
-"""What networks cost: hand-counted layers, known receptive fields, and the paper's columns."""
+"""What networks cost: hand-counted layers and known receptive fields."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 from mmengine.config import Config
 from torch import nn
 
-from benchmarks.paper_tables import READING, TABLES, count_table, fit_head_width, format_table
 from bisenet_plugins.cli.complexity import build_uncounted, format_complexity, measure, receptive_fields
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,41 +53,6 @@ def test_receptive_fields(backbone, fields):
     assert sights[-1].receptive_field == wanted
 
 
-@pytest.mark.parametrize('name', ['3a', '3c', '5'])
-def test_every_difference_to_the_base_row_is_the_papers(name):
-    """Within 0.05 GFLOPs; rows of another alpha depend on the head's width, see the next test."""
-    rows = [row for row in count_table(name, CONFIGS) if row.row.alpha == 1]
-    assert len(rows) >= 4
-    for row in rows:
-        assert row.difference == pytest.approx(row.paper_difference, abs=0.05), row.row.name
-
-
-def test_width_column_and_the_unknown_head():
-    rows = count_table('5', CONFIGS)
-    large, wide = rows[-1], rows[4]
-    assert large.difference - wide.difference == pytest.approx(32.57, abs=0.05)
-    for row in rows:  # one integer width each
-        assert row.fitted_gflops == pytest.approx(row.row.gflops, abs=0.05), row.row.name
-    *rules, reading = fit_head_width(rows[:5])
-    assert all(max(map(abs, rule.residuals)) > 0.5 for rule in rules)
-    assert max(map(abs, rules[-1].residuals[1:])) < 0.01  # the four wider rows lie on one line
-    assert reading.rule == READING
-    assert all(abs(residual - reading.residuals[0]) < 0.05 for residual in reading.residuals)
-
-
-def test_the_document_holds_what_is_counted():
-    text = (ROOT / 'docs' / 'paper_tables.md').read_text(encoding='utf-8')
-    for name in ('3c', '5'):
-        assert format_table(name, count_table(name, CONFIGS)) in text
-    assert all(table.title in text for table in TABLES.values())
-    assert all((CONFIGS / row.config).is_file() for table in TABLES.values() for row in table.rows)
-
-
 def test_overrides_are_laid_over_the_config():
     narrow = build_uncounted(V2, model__decode_head__channels=16)
     assert narrow.decode_head.channels == 16
-
-
-def test_unknown_table_is_refused():
-    with pytest.raises(ValueError, match="name must be one of .*, got '9'"):
-        count_table('9', CONFIGS)

@@ -25,10 +25,10 @@ def main() -> None:
         shape = args.shape or model.data_preprocessor.size
         print(format_complexity(measure(model, tuple(shape)), receptive_fields(model)))
     if args.write:
-        write_tables(ROOT / 'docs' / 'paper_tables.md', ROOT / 'configs')
+        write_tables(ROOT / 'docs' / 'paper_tables.md')
     elif args.paper_table is not None:
         for name in TABLES if args.paper_table == 'all' else [args.paper_table]:
-            print(format_table(name, count_table(name, ROOT / 'configs')), end='\n\n')
+            print(format_table(name, count_table(name)), end='\n\n')
 
 
 if __name__ == '__main__':

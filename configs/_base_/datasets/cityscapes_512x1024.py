@@ -1,11 +1,10 @@
 # Cityscapes in BiSeNet V2's protocol: scaled by 0.75 to 2, cropped at 2048 x 1024, resized to 1024 x 512.
+_base_ = './common.py'
 dataset_type = 'CityscapesDataset'
 data_root = 'data/cityscapes/'
 crop_size = (512, 1024)  # (h, w)
 train_pipeline = [
-    dict(type='SeedSample'),
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
+    *_base_.load_transforms,
     dict(type='RandomScaleCropWarp', scale=(2048, 1024), ratio_range=(0.75, 2.0), crop_size=(1024, 2048),
          size=crop_size, pad_val=(104, 116, 124)),
     dict(type='RandomFlip', prob=0.5),
@@ -18,34 +17,21 @@ test_pipeline = [
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
+tta_resizes = [dict(type='Resize', scale=(round(1024 * r), round(512 * r))) for r in (0.75, 1.0, 1.5, 2.0)]
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[[dict(type='Resize', scale=(round(1024 * r), round(512 * r))) for r in (0.75, 1.0, 1.5, 2.0)],
-                    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
-                    [dict(type='LoadAnnotations')], [dict(type='PackSegInputs')]])
+    dict(type='TestTimeAug', transforms=[tta_resizes, *_base_.tta_transforms])
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='ResumableSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
         data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

@@ -1,54 +1,32 @@
 # COCO-Stuff 10k (9,000 / 1,000 images, 171 classes) as mmseg's converter lays it out: label 0 is "unlabelled". The
-# short side becomes 640, the size of BiSeNet V2's Table 9.
+# short side becomes 640, the size of BiSeNet V2's Table 9; the rest is ADE20K's protocol.
+_base_ = './ade20k_512x512.py'
 dataset_type = 'COCOStuffDataset'
 data_root = 'data/coco_stuff10k'
 crop_size = (640, 640)  # (h, w)
+image_scale = (2560, 640)  # (w, h)
 train_pipeline = [
-    dict(type='SeedSample'),
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
-    dict(type='RandomResize', scale=(2560, 640), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs')
+    *_base_.load_transforms,
+    dict(_base_.random_resize, scale=image_scale),
+    dict(_base_.random_crop, crop_size=crop_size),
+    *_base_.augment_transforms
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2560, 640), keep_ratio=True),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='Resize', scale=image_scale, keep_ratio=True),
+    dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[[dict(type='Resize', scale_factor=r, keep_ratio=True) for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)],
-                    [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
-                    [dict(type='LoadAnnotations', reduce_zero_label=True)], [dict(type='PackSegInputs')]])
-]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='ResumableSampler', shuffle=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        reduce_zero_label=True,
         data_prefix=dict(img_path='images/train2014', seg_map_path='annotations/train2014'),
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        reduce_zero_label=True,
         data_prefix=dict(img_path='images/test2014', seg_map_path='annotations/test2014'),
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator

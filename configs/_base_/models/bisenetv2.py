@@ -12,7 +12,6 @@ model = dict(
         test_cfg=dict(size_divisor=1)),
     num_classes=19,
     norm_cfg=dict(type='SyncBN'),
-    channels_last=True,
     backbone=dict(
         type='BilateralNetwork', detail_branch=dict(type='DetailBranch'), semantic_branch=dict(type='SemanticBranch')),
     decode_head=dict(

@@ -1,3 +1,0 @@
-# Table 5, depth d 2.
-_base_ = '../bisenetv2/bisenetv2_bga_4xb4-150k_cityscapes-512x1024.py'
-model = dict(backbone=dict(semantic_branch=dict(depth_mult=2.0)))

@@ -1,3 +1,0 @@
-# Table 2, the two maps added.
-_base_ = './bisenetv2_bga-no-booster_4xb4-150k_cityscapes-512x1024.py'
-model = dict(decode_head=dict(aggregation=dict(type='SumAggregation')))
