@@ -2,8 +2,7 @@
 
 Its pages are, in each folder of ``configs/``, the part of ``README.md`` between two marks and ``metafile.yml``, the
 rows of the ablations in ``configs/bisenetv2/ablations.md``, and ``model-index.yml`` at the top. A config counts as run
-where
-``benchmarks/results/logs.json`` names the log of its run.
+where ``benchmarks/results/logs.json`` names the log of its run.
 """
 
 from __future__ import annotations
@@ -227,7 +226,7 @@ def _ablations() -> str:
         '```bash', f'python tools/train.py configs/{ABLATION_BASE} --cfg-options OPTIONS', '```', '',
         'on one GPU or, as the recipe has it, on four. What each row costs, beside the figures of the paper: '
         '[docs/paper_tables.md](../../docs/paper_tables.md).', 'None of them was trained at this length here; '
-        '`python benchmarks/ablate.py` trains some at a small equal budget.', '', *_rows(ABLATIONS), ''])
+        '`python benchmarks/ablation.py` trains some at a small equal budget.', '', *_rows(ABLATIONS), ''])
 
 
 def render_zoo(root: str | Path) -> dict[Path, str]:
