@@ -8,8 +8,7 @@ import pytest
 import torch
 from mmseg.registry import MODELS
 
-pytest.importorskip('benchmarks.variants')
-from benchmarks import ablation  # noqa: E402
+from benchmarks import ablation
 
 CONFIG = ablation.CONFIG
 NO_OHEM = {*ablation.ORDER[:-1]}
