@@ -7,8 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bisenet_plugins.deploy.convert import DeployOptions, deploy  # noqa: E402
-from bisenet_plugins.deploy.settings import parse_shape  # noqa: E402
+from bisenet_plugins.deploy import DeployOptions, deploy, parse_shape  # noqa: E402
 from bisenet_plugins.errors import BisenetError  # noqa: E402
 
 
@@ -51,11 +50,13 @@ def main() -> None:
     args = parse_args()
     try:
         options = DeployOptions(
-            args.backend, args.precision, parse_shape(args.shape), args.batch, args.output, args.self_contained,
-            parse_shape(args.network_size) if args.network_size else None, args.opset,
-            parse_shape(args.max_shape) or (1024, 2048), args.compute_capability, args.calibration,
-            args.calibration_images, args.max_drop, 'off' if args.no_search else 'auto', args.images,
-            args.image_count, not args.no_verify, args.dump_info, args.overwrite, args.threads)
+            backend=args.backend, precision=args.precision, shape=parse_shape(args.shape), batch=args.batch,
+            output=args.output, channel_order=args.self_contained,
+            network_size=parse_shape(args.network_size) if args.network_size else None, opset=args.opset,
+            max_shape=parse_shape(args.max_shape) or (1024, 2048), compute_capabilities=args.compute_capability,
+            calibration=args.calibration, calibration_images=args.calibration_images, max_drop=args.max_drop,
+            search='off' if args.no_search else 'auto', images=args.images, image_count=args.image_count,
+            verify=not args.no_verify, dump_info=args.dump_info, overwrite=args.overwrite, threads=args.threads)
         artifact = deploy(args.config, args.checkpoint, args.out, options)
     except (BisenetError, ValueError, FileNotFoundError) as error:
         sys.exit(f'error: {error}')

@@ -7,14 +7,65 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DeployError, UnsupportedOperatorError, require
+from .options import OPSETS
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ['check_graph', 'finish_graph', 'fold_batch_norms', 'module_of']
+__all__ = ['check_graph', 'convolution_span', 'finish_graph', 'fold_batch_norms', 'load_graph', 'module_of',
+           'save_graph']
 
 STANDARD_DOMAINS = ('', 'ai.onnx')
-OPSETS = range(13, 18)
+
+
+def load_graph(path: str) -> onnx.ModelProto:
+    """Read an ONNX file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DeployError: If it is damaged, or not an ONNX file.
+    """
+    require('onnx')
+    import onnx
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # protobuf's errors have no class of their own above Exception
+        raise DeployError(f'{path}: expected an ONNX file, got one that cannot be read: {error}') from error
+    if not model.graph.node:
+        raise DeployError(f'{path}: expected an ONNX file, got one without a graph')
+    return model
+
+
+def save_graph(model: onnx.ModelProto, path: str) -> None:
+    """Drop what nothing reads, check the graph and write it.
+
+    Args:
+        model: Graph; it is changed in place.
+        path: File to write.
+    """
+    import onnx
+    _drop_unused(model.graph)
+    del model.graph.value_info[:]
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def convolution_span(graph: onnx.GraphProto, path: str) -> tuple[int, int]:
+    """Return the places of the first and the last convolution, between which the network lies.
+
+    Args:
+        graph: Graph.
+        path: Its file, for the message.
+
+    Raises:
+        DeployError: If there is none.
+    """
+    places = [i for i, node in enumerate(graph.node) if node.op_type == 'Conv']
+    if not places:
+        raise DeployError(f'{path}: expected a graph with convolutions, got one without')
+    return places[0], places[-1]
 
 
 def module_of(node_name: str) -> str:
@@ -38,19 +89,6 @@ def module_of(node_name: str) -> str:
         else:
             path = f'{path}.{part}' if path else part
     return path or 'the segmentor itself'
-
-
-def _initializers(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    from onnx import numpy_helper
-    return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-
-
-def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    found: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            found.setdefault(name, []).append(node)
-    return found
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
@@ -93,15 +131,14 @@ def fold_batch_norms(graph: onnx.GraphProto) -> int:
         How many were folded.
     """
     from onnx import helper, numpy_helper
-    arrays = _initializers(graph)
-    readers = _consumers(graph)
-    folded = 0
-    for node in [node for node in graph.node if node.op_type == 'BatchNormalization']:
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    norms = [node for node in graph.node if node.op_type == 'BatchNormalization']
+    for node in norms:
         gamma, beta, mean, var = (arrays[name].astype(np.float64) for name in node.input[1:5])
         scale = gamma / np.sqrt(var + float(_attribute(node, 'epsilon', 1e-5)))  # type: ignore[arg-type]
         shift = beta - mean * scale
         place = list(graph.node).index(node)
-        following = readers.get(node.output[0], [])
+        following = [other for other in graph.node if node.output[0] in other.input]
         conv = following[0] if len(following) == 1 and following[0].op_type == 'Conv' else None
         if conv is not None and conv.input[1] in arrays and _attribute(conv, 'group', 1) == 1 \
                 and not any(_attribute(conv, 'pads', [0])):  # type: ignore[arg-type]
@@ -110,25 +147,19 @@ def fold_batch_norms(graph: onnx.GraphProto) -> int:
             bias = bias + np.einsum('oihw,i->o', weight, shift)
             weight = weight * scale[None, :, None, None]
             names = (f'{conv.name}.folded_weight', f'{conv.name}.folded_bias')
-            graph.initializer.extend(numpy_helper.from_array(array.astype(np.float32), name)
-                                     for name, array in zip(names, (weight, bias), strict=True))
-            conv.input[0], conv.input[1] = node.input[0], names[0]
-            if len(conv.input) > 2:
-                conv.input[2] = names[1]
-            else:
-                conv.input.append(names[1])
-            graph.node.remove(node)
+            added = (weight, bias)
+            conv.input[:] = [node.input[0], *names]
         else:
             names = (f'{node.name}.scale', f'{node.name}.shift')
-            graph.initializer.extend(numpy_helper.from_array(array.astype(np.float32).reshape(1, -1, 1, 1), name)
-                                     for name, array in zip(names, (scale, shift), strict=True))
+            added = (scale.reshape(1, -1, 1, 1), shift.reshape(1, -1, 1, 1))
             product = helper.make_node('Mul', [node.input[0], names[0]], [f'{node.name}.product'], f'{node.name}/Mul')
             total = helper.make_node('Add', [product.output[0], names[1]], [node.output[0]], f'{node.name}/Add')
-            graph.node.remove(node)
             graph.node.insert(place, total)
             graph.node.insert(place, product)
-        folded += 1
-    return folded
+        graph.node.remove(node)
+        graph.initializer.extend(numpy_helper.from_array(array.astype(np.float32), name)
+                                 for name, array in zip(names, added, strict=True))
+    return len(norms)
 
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
@@ -155,39 +186,34 @@ def finish_graph(path: str) -> None:
         UnsupportedOperatorError: If an operator is not a standard one.
         DeployError: If a batch norm, or a head that is used in training only, is left.
     """
-    require('onnx')
-    import onnx
-    model = onnx.load(path)
+    model = load_graph(path)
     _inline_shared_initializers(model.graph)
     fold_batch_norms(model.graph)
     _drop_unused(model.graph)
-    del model.graph.value_info[:]
     check_graph(model)
-    onnx.save(model, path)
+    save_graph(model, path)
 
 
 def check_graph(model: onnx.ModelProto) -> None:
     """Refuse a graph that no other runtime would take, or that carries dead weight.
 
     Args:
-        model: Graph to look at.
+        model: Graph.
 
     Raises:
         UnsupportedOperatorError: If an operator is not a standard one.
         DeployError: If the opset is not one of 13 to 17, or a batch norm or an auxiliary head is left.
     """
-    import onnx
     opset = next(entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
     if opset not in OPSETS:
-        raise DeployError(f'opset_version is {opset}; the backends take {OPSETS.start} to {OPSETS.stop - 1}')
+        raise DeployError(f'opset_version: expected {OPSETS.start} to {OPSETS.stop - 1}, got {opset}')
     for node in model.graph.node:
         if node.domain not in STANDARD_DOMAINS:
             raise UnsupportedOperatorError(f'node {node.name} ({node.domain}::{node.op_type}) of module '
-                                           f'{module_of(node.name)} is no standard ONNX operator')
+                                           f'{module_of(node.name)} has no standard ONNX counterpart')
         if node.op_type == 'BatchNormalization':
             raise DeployError(f'node {node.name} is a batch norm that could not be folded')
     names = [node.name for node in model.graph.node] + [tensor.name for tensor in model.graph.initializer]
     left = [name for name in names if 'auxiliary_head' in name]
     if left:
         raise DeployError(f'the graph holds an auxiliary head, which training alone needs: {left[0]}')
-    onnx.checker.check_model(model)

@@ -1,4 +1,4 @@
-"""Half precision in the graph itself, as strongly typed runtimes (TensorRT 10 and later, TensorRT-RTX) want it."""
+"""Half precision in the graph itself, as strongly typed runtimes (TensorRT 10 and later, TensorRT-RTX) need it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DeployError, require
+from ..errors import DeployError
+from .graph import convolution_span, load_graph, save_graph
 
 if TYPE_CHECKING:
     import onnx
@@ -15,18 +16,8 @@ __all__ = ['to_float16']
 
 # inputs that stay in single precision whatever the node computes in: roi and scales
 SINGLE_INPUTS = {'Resize': (1, 2)}
-# readers that look at the shape alone
+# readers that use the shape alone
 SHAPE_READERS = ('Shape', 'Size')
-
-
-def _float_values(model: onnx.ModelProto) -> set[str]:
-    """Names of all single-precision tensors of a graph."""
-    import onnx
-    graph = onnx.shape_inference.infer_shapes(model).graph
-    single = onnx.TensorProto.FLOAT
-    names = {value.name for value in [*graph.input, *graph.output, *graph.value_info]
-             if value.type.tensor_type.elem_type == single}
-    return names | {tensor.name for tensor in graph.initializer if tensor.data_type == single}
 
 
 def to_float16(path: str, save_path: str) -> None:
@@ -40,75 +31,85 @@ def to_float16(path: str, save_path: str) -> None:
         save_path: File to write.
 
     Raises:
-        DeployError: If the graph has no convolution, or a weight that half precision cannot hold.
+        DeployError: If the file is damaged, has no convolution, or a weight that half precision cannot hold.
 
     Source:
         ONNX operator list, opset 13 to 17: every operator between the convolutions takes ``float16``.
     """
-    require('onnx')
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-    model = onnx.load(path)
-    graph = model.graph
-    floats = _float_values(model)
-    nodes = list(graph.node)
-    convs = [i for i, node in enumerate(nodes) if node.op_type == 'Conv']
-    if not convs:
-        raise DeployError(f'{path} holds no convolution; half precision is for the part between convolutions')
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    constants = {node.output[0]: node for node in nodes if node.op_type == 'Constant'}
-    half_values: set[str] = set()
-    made: dict[tuple[str, int], str] = {}
-    rebuilt: list[onnx.NodeProto] = []
+    model = load_graph(path)
+    _Halver(model, path).run()
+    save_graph(model, save_path)
 
-    def half_array(name: str, array: np.ndarray) -> str:
-        if np.abs(array).max(initial=0.) > np.finfo(np.float16).max:
-            raise DeployError(f'weight {name} holds {np.abs(array).max():g}, more than half precision can hold')
-        if (name, TensorProto.FLOAT16) not in made:
-            made[name, TensorProto.FLOAT16] = f'{name}.half'
-            graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), f'{name}.half'))
-        return made[name, TensorProto.FLOAT16]
 
-    def cast(name: str, to: int) -> str:
-        if (name, to) not in made:
-            made[name, to] = f'{name}.{"half" if to == TensorProto.FLOAT16 else "single"}'
-            rebuilt.append(helper.make_node('Cast', [name], [made[name, to]], f'{made[name, to]}/Cast', to=to))
-        return made[name, to]
+class _Halver:
+    """The pass over one graph: what is half already, and the casts and weights made so far."""
 
-    for i, node in enumerate(nodes):
-        inside = convs[0] <= i <= convs[-1] and node.op_type != 'Constant'
-        for place, name in enumerate(node.input):
-            if name in half_values:
-                if not inside and node.op_type not in SHAPE_READERS:
-                    node.input[place] = cast(name, TensorProto.FLOAT)
-            elif inside and name in floats and place not in SINGLE_INPUTS.get(node.op_type, ()):
-                if name in weights:
-                    node.input[place] = half_array(name, numpy_helper.to_array(weights[name]))
-                elif name in constants:
-                    value = helper.get_attribute_value(constants[name].attribute[0])
-                    node.input[place] = half_array(name, numpy_helper.to_array(value))
-                elif node.op_type not in SHAPE_READERS:
-                    node.input[place] = cast(name, TensorProto.FLOAT16)
-        if inside:
-            half_values.update(name for name in node.output if name in floats)
-            for attribute in node.attribute:
-                if node.op_type == 'Cast' and attribute.name == 'to' and attribute.i == TensorProto.FLOAT:
-                    attribute.i = TensorProto.FLOAT16
-        rebuilt.append(node)
-    for output in graph.output:
-        if output.name in half_values:
-            inner = f'{output.name}.inner'
-            for node in rebuilt:
-                for names in (node.input, node.output):
-                    names[:] = [inner if name == output.name else name for name in names]
-            rebuilt.append(helper.make_node('Cast', [inner], [output.name], f'{output.name}/Cast',
-                                            to=TensorProto.FLOAT))
-    del graph.node[:]
-    graph.node.extend(rebuilt)
-    used = {name for node in rebuilt for name in node.input}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
-    del graph.value_info[:]
-    onnx.checker.check_model(model)
-    onnx.save(model, save_path)
+    def __init__(self, model: onnx.ModelProto, path: str) -> None:
+        import onnx
+        self.graph = model.graph
+        self.first, self.last = convolution_span(self.graph, path)
+        inferred = onnx.shape_inference.infer_shapes(model).graph
+        single = onnx.TensorProto.FLOAT
+        self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
+        self.constants = {node.output[0]: node for node in self.graph.node if node.op_type == 'Constant'}
+        self.floats = {value.name for value in [*inferred.input, *inferred.output, *inferred.value_info]
+                       if value.type.tensor_type.elem_type == single}
+        self.floats |= {name for name, tensor in self.weights.items() if tensor.data_type == single}
+        self.halves: set[str] = set()
+        self.made: set[str] = set()
+        self.nodes: list[onnx.NodeProto] = []
+
+    def run(self) -> None:
+        """Change the graph in place."""
+        from onnx import TensorProto, helper
+        for i, node in enumerate(list(self.graph.node)):
+            inside = self.first <= i <= self.last and node.op_type != 'Constant'
+            for place, name in enumerate(node.input):
+                if node.op_type in SHAPE_READERS:
+                    continue
+                if name in self.halves:
+                    node.input[place] = name if inside else self.cast(name, TensorProto.FLOAT)
+                elif inside and name in self.floats and place not in SINGLE_INPUTS.get(node.op_type, ()):
+                    node.input[place] = self.half(name)
+            if inside:
+                self.halves.update(name for name in node.output if name in self.floats)
+                for attribute in node.attribute:
+                    if node.op_type == 'Cast' and attribute.name == 'to' and attribute.i == TensorProto.FLOAT:
+                        attribute.i = TensorProto.FLOAT16
+            self.nodes.append(node)
+        for output in self.graph.output:
+            if output.name in self.halves:
+                inner = f'{output.name}.inner'
+                for node in self.nodes:
+                    for names in (node.input, node.output):
+                        names[:] = [inner if name == output.name else name for name in names]
+                self.nodes.append(helper.make_node('Cast', [inner], [output.name], f'{output.name}/Cast',
+                                                   to=TensorProto.FLOAT))
+        del self.graph.node[:]
+        self.graph.node.extend(self.nodes)
+
+    def half(self, name: str) -> str:
+        """Return the name of a value in half precision, made where it is the first time."""
+        from onnx import TensorProto, helper, numpy_helper
+        constant = self.constants.get(name)
+        tensor = helper.get_attribute_value(constant.attribute[0]) if constant else self.weights.get(name)
+        if tensor is None:
+            return self.cast(name, TensorProto.FLOAT16)
+        target = f'{name}.half'
+        if target not in self.made:
+            self.made.add(target)
+            array = numpy_helper.to_array(tensor)
+            if np.abs(array).max(initial=0.) > np.finfo(np.float16).max:
+                raise DeployError(f'weight {name}: expected at most {np.finfo(np.float16).max:g} in half precision, '
+                                  f'got {np.abs(array).max():g}')
+            self.graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), target))
+        return target
+
+    def cast(self, name: str, to: int) -> str:
+        """Return the name of a value in another precision, with a node that makes it where it is the first time."""
+        from onnx import TensorProto, helper
+        target = f'{name}.half' if to == TensorProto.FLOAT16 else f'{name}.single'
+        if target not in self.made:
+            self.made.add(target)
+            self.nodes.append(helper.make_node('Cast', [name], [target], f'{target}/Cast', to=to))
+        return target

@@ -8,92 +8,92 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..errors import DeployError, require
+from ..datasets.samples import Sample, labelled
+from ..errors import InputError, require
+from ..metrics import confusion_matrix, score
+from ..runtime.artifact import Artifact
 from ..runtime.backends import Backend
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
-from ..runtime.backends.openvino import OpenVINOBackend
-from .metrics import MeanIoU, mask_of
+from ..runtime.backends.openvino import OpenVINOBackend, import_openvino
+from ..runtime.postprocess import to_mask
+from .graph import convolution_span, load_graph
+from .options import SEARCH_MODES
 
 __all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
 
 QUANTIZED_ONNX_OPS = ('Conv', 'Add', 'Mul', 'Concat', 'MaxPool', 'AveragePool', 'GlobalAveragePool', 'Relu')
-SEARCH_MODES = ('auto', 'off')
 
 
 @dataclass
 class Calibration:
-    """Images for quantisation, in the layout that the graph takes.
+    """Images for quantisation, and how much it may lose.
 
     Args:
-        inputs: Batches that ranges are measured on.
-        num_classes: Classes of the model.
-        checks: Batches that the loss is measured on; the calibration batches when empty.
-        labels: True class maps of ``checks``; without them the class maps before quantisation are taken for true.
+        artifact: What is made: its preprocessing, its classes and its batch.
+        images: Images that ranges are measured on.
+        checks: Images that the loss is measured on, against their labels if all have one, otherwise against the masks
+            before quantisation; ``images`` when empty.
         limit: Points of mIoU that may be lost.
         search: ``auto`` keeps sensitive layers in higher precision until the limit holds; ``off`` quantises all.
         max_kept: Largest share of the layer groups that may stay in higher precision.
-        align_corners: How scores are resized.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
         report: Filled in: mIoU before and after, the groups kept, and each group's sensitivity where measured.
 
     Raises:
-        ValueError: If there are no inputs, ``labels`` and ``checks`` differ in number, or ``search`` is unknown.
+        InputError: If there are no images, or ``search`` is unknown.
     """
 
-    inputs: list[np.ndarray]
-    num_classes: int
-    checks: list[np.ndarray] = field(default_factory=list)
-    labels: list[np.ndarray] = field(default_factory=list)
+    artifact: Artifact
+    images: Sequence[Sample]
+    checks: Sequence[Sample] = ()
     limit: float = 0.5
     search: str = 'auto'
     max_kept: float = 0.34
-    align_corners: bool = False
     threads: int = 0
     report: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.inputs:
-            raise ValueError('calibration has no images; it needs one or more')
-        if self.labels and len(self.labels) != len(self.checks):
-            raise ValueError(f'there are {len(self.checks)} checks and {len(self.labels)} labels; give one each')
+        if not self.images:
+            raise InputError('calibration: expected at least one image, got none')
         if self.search not in SEARCH_MODES:
-            raise ValueError(f'search is {self.search!r}; it must be one of {SEARCH_MODES}')
-        self.checks = self.checks or self.inputs
+            raise InputError(f'search: expected one of {SEARCH_MODES}, got {self.search!r}')
+        self.checks = self.checks or self.images
+        self.inputs = [self.artifact.batch_of(sample.image)[0] for sample in self.images]
+        self._prepared = [self.artifact.batch_of(sample.image) for sample in self.checks]
+
+    def masks(self, backend: Backend) -> list[np.ndarray]:
+        """Return a model's masks of the images that the loss is measured on.
+
+        Args:
+            backend: The model.
+        """
+        return [to_mask(backend(batch)[:1], prepared, self.artifact.align_corners)
+                for batch, prepared in self._prepared]
 
     def targets(self, before: Backend) -> list[np.ndarray]:
-        """Give the class maps that count as true.
+        """Return the masks that count as true.
 
         Args:
             before: The model before quantisation.
         """
-        if self.labels:
-            return self.labels
-        return [mask_of(output[:1], _size(output, batch), self.align_corners)
-                for batch in self.checks for output in [before(batch)]]
+        labels = [sample.label for sample in self.checks if sample.label is not None]
+        return labels if labelled(self.checks) else self.masks(before)
 
-    def miou(self, session: Backend, targets: Sequence[np.ndarray]) -> float:
-        """Measure a model.
+    def miou(self, backend: Backend, targets: Sequence[np.ndarray]) -> float:
+        """Measure a model in percent.
 
         Args:
-            session: The model.
-            targets: True class maps.
+            backend: The model.
+            targets: True masks.
         """
-        metric = MeanIoU(self.num_classes)
-        for batch, target in zip(self.checks, targets, strict=True):
-            metric.add(mask_of(session(batch)[:1], target.shape, self.align_corners), target)  # type: ignore[arg-type]
-        return metric.value
-
-
-def _size(output: np.ndarray, batch: np.ndarray) -> tuple[int, int]:
-    if output.dtype.kind != 'f':
-        return output.shape[-2], output.shape[-1]
-    return (batch.shape[1], batch.shape[2]) if batch.dtype == np.uint8 else (batch.shape[2], batch.shape[3])
+        return score(np.sum([confusion_matrix(mask, target, self.artifact.num_classes)
+                             for mask, target in zip(self.masks(backend), targets, strict=True)], axis=0)).miou
 
 
 def layer_groups(names: Sequence[str], depth: int = 3) -> dict[str, list[str]]:
@@ -114,12 +114,8 @@ def layer_groups(names: Sequence[str], depth: int = 3) -> dict[str, list[str]]:
     return groups
 
 
-def search_layers(
-        quantise: Callable[[Sequence[str]], Any],
-        open_model: Callable[[Any], Backend],
-        before: Backend,
-        groups: Sequence[str],
-        calibration: Calibration) -> Any:
+def search_layers(quantise: Callable[[Sequence[str]], Any], open_model: Callable[[Any], Backend], before: Backend,
+                  groups: Sequence[str], calibration: Calibration) -> Any:
     """Quantise, and where too much is lost keep the most sensitive groups in higher precision.
 
     Everything is quantised first. If that loses more than the limit, each group is left out once and the mIoU that
@@ -156,7 +152,7 @@ def search_layers(
             if drop <= calibration.limit:
                 break
     calibration.report.update(
-        images=len(calibration.inputs), judged_on='labels' if calibration.labels else 'the model before INT8',
+        images=len(calibration.images), judged_on='labels' if labelled(calibration.checks) else 'the model before INT8',
         miou_before=round(reference, 3), miou_after=round(reference - drop, 3), drop=round(drop, 3),
         drop_all_quantised=round(all_quantised, 3), kept_in_higher_precision=kept,
         sensitivity={group: round(value, 3) for group, value in sensitivity.items()})
@@ -174,13 +170,14 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
         The quantised ``openvino.Model``.
 
     Raises:
-        MissingPackageError: If nncf is missing.
+        MissingPackageError: If nncf is not installed.
 
     Note:
         Ranges are symmetric. With asymmetric ones (nncf's mixed preset) OpenVINO 2026.4 gave wrong scores on the CPU
         for a V2 network whose QDQ graph with asymmetric ranges was right on ONNX Runtime.
     """
-    require('openvino', 'nncf')
+    require('nncf')
+    import_openvino()  # before nncf, which would import its telemetry
     import nncf
     nncf.set_log_level(40)
     names = [op.get_friendly_name() for op in model.get_ordered_ops()
@@ -189,7 +186,8 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
 
     def quantise(kept: Sequence[str]) -> Any:
         scope = nncf.IgnoredScope(patterns=[f'{re.escape(group)}(/.*)?' for group in kept], validate=False)
-        with _quiet():
+        # keep progress bars out of the log
+        with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
             return nncf.quantize(model, nncf.Dataset(calibration.inputs), subset_size=len(calibration.inputs),
                                  preset=nncf.QuantizationPreset.PERFORMANCE, ignored_scope=scope)
 
@@ -197,13 +195,6 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
         return OpenVINOBackend(candidate, calibration.threads)
 
     return search_layers(quantise, open_model, open_model(model), list(groups), calibration)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep progress bars out of the log."""
-    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
-        yield
 
 
 def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric: bool = False) -> None:
@@ -216,18 +207,15 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         symmetric: Zero points are zero and biases stay in single precision, as TensorRT needs it.
 
     Raises:
-        MissingPackageError: If onnxruntime is missing.
-        DeployError: If the graph has no convolution.
+        MissingPackageError: If onnxruntime is not installed.
+        DeployError: If the file is damaged, or has no convolution.
     """
     require('onnx', 'onnxruntime')
-    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    graph = onnx.load(path).graph
-    convs = [i for i, node in enumerate(graph.node) if node.op_type == 'Conv']
-    if not convs:
-        raise DeployError(f'{path} holds no convolution; there is nothing to quantise')
-    # resizing and argmax behind the last convolution, and normalisation before the first, stay as they are
-    inside = [node for node in graph.node[convs[0]:convs[-1] + 1] if node.op_type in QUANTIZED_ONNX_OPS]
+    graph = load_graph(path).graph
+    first, last = convolution_span(graph, path)
+    # resizing and argmax behind the last convolution, and normalisation before the first, are not quantised
+    inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS]
     by_group = layer_groups([node.name for node in inside])
     ops = {node.name: node.op_type for node in inside}
     groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
@@ -240,7 +228,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
             self._left = iter(calibration.inputs)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            """Give the next batch, None at the end."""
+            """Return the next batch, None at the end."""
             batch = next(self._left, None)
             return None if batch is None else {input_name: batch}
 

@@ -1,4 +1,4 @@
-"""Build TensorRT engines the way TensorRT 10, 11 and TensorRT-RTX want it: explicit batch, types from the graph."""
+"""Build engines with TensorRT 10, 11 and TensorRT-RTX: explicit batch, types from the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import DeployError, NoGpuError, UnsupportedOperatorError, require
+from ..errors import DeployError, InputError, NoGpuError, UnsupportedOperatorError, require
 from ..runtime.backends import runtime_module
 from ..runtime.backends.tensorrt import has_gpu
 from .graph import module_of
@@ -24,17 +24,17 @@ def check_backend(backend: str) -> None:
         backend: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``tensorrt-rtx``.
 
     Raises:
-        ValueError: If the backend is unknown.
+        InputError: If the backend is unknown.
         NoGpuError: If TensorRT is asked for and there is no GPU.
-        MissingPackageError: If a package is missing.
+        MissingPackageError: If a package is not installed.
     """
     module = runtime_module(backend)
     if backend == 'tensorrt' and not has_gpu():
         raise NoGpuError(
-            'backend tensorrt builds and tunes its engine on the NVIDIA GPU that will run it, and none is usable '
-            'here; take --backend tensorrt-rtx, which builds ahead of time without a GPU, or --backend onnxruntime '
-            'and give the ONNX file to trtexec on the target')
-    require('mmdeploy', 'onnx', module)
+            'backend tensorrt: expected an NVIDIA GPU, because the engine is tuned on the one that will run it, got '
+            'none; take --backend tensorrt-rtx, which builds ahead of time without a GPU, or --backend onnxruntime and '
+            'give the ONNX file to trtexec on the target')
+    require('onnx', module)
 
 
 def _parse(trt: Any, parser: Any, path: str) -> None:
@@ -48,7 +48,7 @@ def _parse(trt: Any, parser: Any, path: str) -> None:
         name = error.node_name() if callable(getattr(error, 'node_name', None)) else ''
         operator = error.node_operator() if callable(getattr(error, 'node_operator', None)) else ''
         lines.append(f'node {name or error.node()} ({operator}) of module {module_of(name)}: {error.desc()}')
-    raise UnsupportedOperatorError(f'{trt.__name__} {trt.__version__} does not take {os.path.basename(path)}: '
+    raise UnsupportedOperatorError(f'{trt.__name__} {trt.__version__} cannot take {os.path.basename(path)}: '
                                    + '; '.join(lines))
 
 
@@ -71,9 +71,10 @@ def build_engine(
         workspace_bytes: Most scratch memory; 0 for 1 GiB.
 
     Raises:
-        ValueError: If a compute capability is unknown to the package.
+        InputError: If a compute capability is unknown to the package.
         UnsupportedOperatorError: If the parser refuses a node.
-        DeployError: If shapes of a dynamic graph are missing, or the build fails.
+        InputError: If shapes of a dynamic graph are missing.
+        DeployError: If the build fails.
     """
     module = runtime_module(backend)
     require(module)
@@ -93,8 +94,8 @@ def build_engine(
     entry = network.get_input(0)
     if -1 in tuple(entry.shape):
         if not shapes:
-            raise DeployError(f'the graph is dynamic and no shapes are given for input {entry.name}; set '
-                              'backend_config.model_inputs[0].input_shapes')
+            raise InputError(f'shapes: expected min_shape, opt_shape and max_shape of input {entry.name}, because the '
+                             'graph is dynamic (backend_config.model_inputs[0].input_shapes), got none')
         profile = builder.create_optimization_profile()
         profile.set_shape(entry.name, *(tuple(shapes[key]) for key in ('min_shape', 'opt_shape', 'max_shape')))
         config.add_optimization_profile(profile)
@@ -107,14 +108,13 @@ def build_engine(
         file.write(engine)
 
 
-def _set_capabilities(trt: Any, config: Any, wanted: Sequence[str]) -> None:
+def _set_capabilities(trt: Any, config: Any, capabilities: Sequence[str]) -> None:
     known = getattr(trt, 'ComputeCapability', None)
-    if known is None:
-        raise ValueError(f'compute_capabilities is {tuple(wanted)}; {trt.__name__} builds for the GPU it runs on')
-    config.num_compute_capabilities = len(wanted)
-    for i, capability in enumerate(wanted):
-        name = 'SM' + capability.replace('.', '')
-        if not hasattr(known, name):
-            choices = sorted(name for name in dir(known) if name.startswith('SM'))
-            raise ValueError(f'compute capability is {capability!r}; {trt.__name__} {trt.__version__} knows {choices}')
+    names = ['SM' + capability.replace('.', '') for capability in capabilities]
+    choices = sorted(name for name in dir(known) if name.startswith('SM'))
+    if not set(names) <= set(choices):
+        raise InputError(f'compute_capabilities: expected some of {choices} of {trt.__name__} {trt.__version__}, got '
+                         f'{tuple(capabilities)}')
+    config.num_compute_capabilities = len(names)
+    for i, name in enumerate(names):
         config.set_compute_capability(getattr(known, name), i)

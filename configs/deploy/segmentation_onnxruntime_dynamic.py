@@ -1,5 +1,5 @@
 # ONNX Runtime, fp32, any height, width and batch. Every other deploy config begins here.
-custom_imports = dict(imports=['bisenet_plugins.deploy'], allow_failed_imports=False)
+custom_imports = dict(imports=['bisenet_plugins.deploy.mmdeploy'], allow_failed_imports=False)
 onnx_config = dict(
     type='onnx',
     export_params=True,
@@ -16,5 +16,5 @@ codebase_config = dict(
     task='Segmentation',
     model_type='end2end',
     with_argmax=True,
-    module=['bisenet_plugins.deploy'])
+    module=['bisenet_plugins.deploy.mmdeploy'])
 backend_config = dict(type='onnxruntime')

@@ -1,4 +1,4 @@
-"""What the deploy tests share: a tiny network, and artefacts made of it once."""
+"""What the deploy tests share: a tiny network, and artifacts made of it once."""
 
 import importlib.util
 from dataclasses import replace
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from mmengine import Config
+
+from bisenet_plugins.deploy import DeployOptions, deploy, register
 
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ('mmdeploy', 'onnx', 'onnxruntime')
@@ -39,17 +41,23 @@ def tiny_config(segmentor='BilateralSegmentor', **preprocessor):
         test_pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))
 
 
-def other_backend(artifact, folder, backend, precision='fp32', **settings):
-    """Bring an artefact's ONNX file to another backend through mmdeploy's API."""
-    from mmdeploy.apis.utils import to_backend
+def make(tiny, out, **settings):
+    """Deploy the tiny network."""
+    options = DeployOptions(**{'image_count': 2, 'threads': 1, 'dump_info': False, **settings})
+    return deploy(tiny_config(), tiny[2], str(out), options)
 
-    from bisenet_plugins.deploy.settings import deploy_config
+
+def other_backend(artifact, folder, backend, precision='fp32', **settings):
+    """Bring an artifact's ONNX file to another backend through mmdeploy's API."""
+    register()
+    from mmdeploy.apis.utils import to_backend
     folder.mkdir()
     source = Path(artifact.folder) / artifact.graph
     (folder / 'end2end.onnx').write_bytes(source.read_bytes())
-    config = Config(deploy_config(backend, precision, artifact.shape, output=artifact.output,
-                                  channel_order=artifact.channel_order, network_size=artifact.network_size, **settings))
-    path, = to_backend(backend.replace('-', '_'), [str(folder / 'end2end.onnx')], str(folder), config, device='cpu')
+    options = DeployOptions(backend=backend, precision=precision, shape=artifact.shape, output=artifact.output,
+                            channel_order=artifact.channel_order, network_size=artifact.network_size, **settings)
+    path, = to_backend(backend.replace('-', '_'), [str(folder / 'end2end.onnx')], str(folder),
+                       Config(options.deploy_config()), device='cpu')
     typed = f'end2end_{precision}.onnx'
     made = replace(artifact, backend=backend, precision=precision, file=Path(path).name, folder=str(folder),
                    graph=typed if (folder / typed).exists() else 'end2end.onnx')
@@ -59,12 +67,11 @@ def other_backend(artifact, folder, backend, precision='fp32', **settings):
 
 @pytest.fixture(scope='session')
 def tiny(tmp_path_factory):
-    """The tiny network's artefact for ONNX Runtime, dynamic, and the network itself."""
+    """The tiny network's artifact for ONNX Runtime, dynamic; the network itself; and the path of its weights."""
     for name in NEEDED:
         pytest.importorskip(name, reason=f'{name} is not installed; see docs/deploy.md')
     import torch
 
-    from bisenet_plugins.deploy.convert import DeployOptions, deploy
     from bisenet_plugins.runtime.predictor import Predictor
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp('tiny')
@@ -76,5 +83,5 @@ def tiny(tmp_path_factory):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
     torch.save(dict(state_dict=predictor.model.state_dict()), folder / 'weights.pth')
     artifact = deploy(tiny_config(), str(folder / 'weights.pth'), str(folder / 'artifact'),
-                      DeployOptions('onnxruntime', image_count=4, threads=1))
+                      DeployOptions(image_count=4, threads=1))
     return artifact, predictor.model, str(folder / 'weights.pth')

@@ -1,4 +1,4 @@
-"""Passes over the graph: folding, half precision, and what is refused."""
+"""Passes over the graph: folding, and what is refused."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,13 @@ onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not inst
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from bisenet_plugins.deploy.graph import check_graph, finish_graph, fold_batch_norms  # noqa: E402
-from bisenet_plugins.deploy.half import to_float16  # noqa: E402
+from bisenet_plugins.deploy.graph import (  # noqa: E402
+    check_graph,
+    convolution_span,
+    finish_graph,
+    fold_batch_norms,
+    load_graph,
+)
 from bisenet_plugins.errors import DeployError, UnsupportedOperatorError  # noqa: E402
 
 
@@ -71,7 +76,7 @@ def test_check_graph_names_node_and_module_of_a_foreign_operator():
 def test_check_graph_refuses_an_opset():
     model = norm_graph()
     model.opset_import[0].version = 11
-    with pytest.raises(DeployError, match='opset_version is 11; the backends take 13 to 17'):
+    with pytest.raises(DeployError, match='opset_version: expected 13 to 17, got 11'):
         check_graph(model)
 
 
@@ -83,29 +88,17 @@ def test_finish_graph_drops_what_nothing_reads(tmp_path):
     assert [node.op_type for node in onnx.load(tmp_path / 'm.onnx').graph.node] == ['Conv']
 
 
-def test_half_precision_refuses_what_it_cannot_hold(tmp_path):
+def test_an_unreadable_file_is_refused(tmp_path):
+    (tmp_path / 'm.onnx').write_bytes(norm_graph().SerializeToString()[:-40])
+    with pytest.raises(DeployError, match='expected an ONNX file, got one that cannot be read'):
+        load_graph(str(tmp_path / 'm.onnx'))
+    (tmp_path / 'm.onnx').write_bytes(b'')
+    with pytest.raises(DeployError, match='expected an ONNX file, got one without a graph'):
+        load_graph(str(tmp_path / 'm.onnx'))
+
+
+def test_convolution_span():
     model = norm_graph()
-    fold_batch_norms(model.graph)
-    weight = next(tensor for tensor in model.graph.initializer if tensor.name.endswith('folded_weight'))
-    weight.CopyFrom(numpy_helper.from_array(np.full((4, 3, 1, 1), 1e6, np.float32), weight.name))
-    onnx.save(model, tmp_path / 'm.onnx')
-    with pytest.raises(DeployError, match='more than half precision can hold'):
-        to_float16(str(tmp_path / 'm.onnx'), str(tmp_path / 'h.onnx'))
-
-
-def test_half_precision_needs_a_convolution(tmp_path):
-    onnx.save(norm_graph(tail='Sigmoid'), tmp_path / 'm.onnx')
-    with pytest.raises(DeployError, match='holds no convolution'):
-        to_float16(str(tmp_path / 'm.onnx'), str(tmp_path / 'h.onnx'))
-
-
-def test_half_precision_computes_in_half(tmp_path):
-    model = norm_graph()
-    fold_batch_norms(model.graph)
-    onnx.save(model, tmp_path / 'm.onnx')
-    to_float16(str(tmp_path / 'm.onnx'), str(tmp_path / 'h.onnx'))
-    half = onnx.load(tmp_path / 'h.onnx')
-    assert {tensor.data_type for tensor in half.graph.initializer} == {TensorProto.FLOAT16}
-    assert half.graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
-    x = np.random.default_rng(1).normal(size=(1, 3, 4, 5)).astype(np.float32)
-    np.testing.assert_allclose(run(str(tmp_path / 'h.onnx'), x), run(str(tmp_path / 'm.onnx'), x), atol=2e-2)
+    assert convolution_span(model.graph, 'm.onnx') == (1, 1)
+    with pytest.raises(DeployError, match='m.onnx: expected a graph with convolutions, got one without'):
+        convolution_span(norm_graph(tail='Sigmoid').graph, 'm.onnx')

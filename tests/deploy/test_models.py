@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bisenet_plugins.deploy.artifact import Artifact
+from bisenet_plugins.deploy import DeployOptions, deploy
+from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.predictor import Predictor
 from tests.deploy.conftest import ROOT, needs, other_backend
 
@@ -29,11 +30,10 @@ def config_of(name: str) -> Path:
 
 @pytest.fixture(scope='module', params=MODELS)
 def network(request, tmp_path_factory):
-    """A network's weights, its dynamic and its static artefact for ONNX Runtime."""
+    """A network's weights, its dynamic and its static artifact for ONNX Runtime."""
     pytest.importorskip('mmdeploy', reason='mmdeploy is not installed; see docs/deploy.md')
     import torch
 
-    from bisenet_plugins.deploy.convert import DeployOptions, deploy
     folder = tmp_path_factory.mktemp(request.param)
     config = config_of(request.param)
     torch.manual_seed(0)
@@ -43,7 +43,7 @@ def network(request, tmp_path_factory):
     made = {}
     for name, shape in (('dynamic', None), ('static', (64, 128))):
         made[name] = deploy(config, str(weights), str(folder / name),
-                            DeployOptions('onnxruntime', shape=shape, verify=False, dump_info=False))
+                            DeployOptions(shape=shape, verify=False, dump_info=False))
     return predictor.model, made, folder
 
 

@@ -42,7 +42,7 @@ class Logits(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits."""
         if self.whole:
-            return self.segmentor.decode_head.forward(self.segmentor.extract_feat(inputs))
+            return self.segmentor.decode_head(self.segmentor.extract_feat(inputs))
         sides = tuple(inputs.shape[2:])
         metas = [dict(ori_shape=sides, img_shape=sides, pad_shape=sides, padding_size=[0] * 4) for _ in inputs]
         return self.segmentor.inference(inputs, metas)

@@ -17,7 +17,7 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
 
     Args:
         model_cfg: mmseg config.
-        size: Width and height of a static artefact; a test pipeline without a resizing step gets one.
+        size: Width and height of a static artifact; a test pipeline without a resizing step gets one.
 
     Returns:
         The copy.
@@ -51,11 +51,11 @@ class BilateralSegmentation(Segmentation):
         super().__init__(prepare_model_config(model_cfg, tuple(size) if size else None), deploy_cfg, device)
 
     def get_preprocess(self, *args: Any, **kwargs: Any) -> list[dict]:
-        """Give the SDK's steps before the network.
+        """Return the SDK's steps before the network.
 
         Args:
-            *args: Not looked at.
-            **kwargs: Not looked at.
+            *args: Unused; required by mmdeploy's interface.
+            **kwargs: Unused; required by mmdeploy's interface.
         """
         steps: list[dict] = [dict(type='LoadImageFromFile')]
         size = get_input_shape(self.deploy_cfg)
@@ -73,11 +73,11 @@ class BilateralSegmentation(Segmentation):
         return steps
 
     def get_postprocess(self, *args: Any, **kwargs: Any) -> dict:
-        """Give the SDK's step behind the network.
+        """Return the SDK's step behind the network.
 
         Args:
-            *args: Not looked at.
-            **kwargs: Not looked at.
+            *args: Unused; required by mmdeploy's interface.
+            **kwargs: Unused; required by mmdeploy's interface.
         """
         model = self.model_cfg.model  # a segmentor may say for all heads what a head leaves out
         head = {**{key: model[key] for key in ('num_classes', 'align_corners') if model.get(key) is not None},

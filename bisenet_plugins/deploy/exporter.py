@@ -1,0 +1,230 @@
+"""The whole way: config and checkpoint in, verified artifact out; nothing half-written stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import logging
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..datasets.samples import Sample, load_samples, synthetic_samples
+from ..errors import BisenetError, InputError, require
+from ..runtime.artifact import META_FILE, Artifact
+from ..runtime.backends import runtime_module
+from ..runtime.predictor import Predictor
+from ..runtime.preprocess import preprocess_of
+from .backend_file import build_backend_file
+from .options import DeployOptions
+from .quantize import Calibration
+from .tensorrt_build import check_backend
+from .verify import compare, require_agreement
+
+__all__ = ['deploy']
+
+TRACE_SIZE = (64, 128)
+"""Height and width of the image that a dynamic graph is traced with."""
+
+
+def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions) -> Artifact:
+    """Make an artifact of a trained network.
+
+    Args:
+        config: mmseg config, or its path.
+        checkpoint: The network's weights; None leaves those that it is built with.
+        out: Folder of the artifact; it appears when everything in it is written and checked.
+        options: What to make.
+
+    Returns:
+        The artifact, with the figures of its comparison.
+
+    Raises:
+        InputError: If ``out`` holds something else or cannot be written, or images are missing.
+        MissingPackageError: If a package is not installed.
+        NoGpuError: If TensorRT is asked for and there is no GPU.
+        UnsupportedOperatorError: If exporter or backend refuses an operator.
+        AgreementError: If the artifact differs from the network by more than its precision allows.
+
+    Note:
+        Everything is written into a folder beside ``out`` and moved at the end. What a killed run left there is
+        removed by the next one.
+    """
+    check_backend(options.backend)
+    if options.precision == 'int8':
+        require('nncf' if options.backend == 'openvino' else 'onnxruntime')
+        if options.calibration is None:
+            raise InputError('calibration: expected a folder of images, a dataset config, train, val or synthetic, '
+                             'because the precision is int8, got none')
+    _check_out(out, options.overwrite)
+    from mmengine import Config
+
+    from . import mmdeploy  # noqa: F401  registers what mmdeploy lacks
+    predictor = Predictor(config, checkpoint, backend='torch')
+    deploy_cfg = Config(options.deploy_config())
+    artifact = _describe(predictor, options)
+    samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
+    calibration = None
+    if options.calibration is not None and options.precision == 'int8':
+        images = _samples('calibration', options.calibration, options.calibration_images, predictor.cfg, options)
+        calibration = Calibration(artifact, images, () if options.images == 'synthetic' else samples,
+                                  options.max_drop, options.search, threads=options.threads)
+    with _quiet_mmdeploy(), _work_folder(out) as folder:
+        artifact.folder = os.path.join(folder, 'artifact')
+        os.mkdir(artifact.folder)
+        weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
+        torch.save({'state_dict': predictor.model.state_dict()}, weights)
+        graph = _export(artifact.folder, deploy_cfg, predictor.cfg, weights, options)
+        file = build_backend_file(graph, artifact.folder, options.backend, options.precision, calibration,
+                                  options.profile(), _capabilities(options))
+        artifact.file = os.path.basename(file)
+        typed = f'end2end_{options.precision}.onnx'
+        if os.path.isfile(os.path.join(artifact.folder, typed)):
+            artifact.graph = typed
+        artifact.quantization = calibration.report if calibration else {}
+        if options.dump_info and options.channel_order is None:
+            _sdk_files(artifact, deploy_cfg, predictor.cfg, checkpoint)
+        artifact.save()
+        if options.verify:
+            artifact.checks = compare(artifact.folder, predictor.model, samples, options.threads)
+            require_agreement(artifact.checks)
+            artifact.save()
+        if os.path.isdir(out):
+            os.replace(out, os.path.join(folder, 'before')) if os.listdir(out) else os.rmdir(out)
+        os.replace(artifact.folder, out)
+    artifact.folder = out
+    return artifact
+
+
+def _check_out(out: str, overwrite: bool) -> None:
+    """Refuse a place where no artifact can be, or that holds something else than an artifact to replace."""
+    place = os.path.abspath(out)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        raise InputError(f'out: expected a folder, got {out}, where {place} is a file')
+    if not os.path.isdir(out) or not os.listdir(out):
+        return
+    if not os.path.isfile(os.path.join(out, META_FILE)):
+        raise InputError(f'out: expected a new folder, got {out}, which holds other files')
+    if not overwrite:
+        raise InputError(f'out: expected a new folder or --overwrite, got {out}, which holds an artifact')
+
+
+@contextlib.contextmanager
+def _work_folder(out: str) -> Iterator[str]:
+    """Make a folder beside another one for as long as this process works, and remove those of ended processes."""
+    parent = os.path.dirname(os.path.abspath(out))
+    prefix = f'.deploy-{platform.node()}-'
+    try:
+        os.makedirs(parent, exist_ok=True)
+        for name in os.listdir(parent):
+            pid = name.removeprefix(prefix).partition('-')[0]
+            if name.startswith(prefix) and pid.isdigit() and not _runs(int(pid)):
+                shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
+        work = tempfile.TemporaryDirectory(prefix=f'{prefix}{os.getpid()}-', dir=parent)
+    except OSError as error:
+        raise InputError(f'out: expected a folder that can be written, got {out}: {error.strerror}') from error
+    with work as folder:
+        yield folder
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it runs for another user
+        pass
+    return True
+
+
+def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
+    """Fill in what is known of an artifact before there are files."""
+    head = predictor.model.decode_head
+    preprocess: Any = preprocess_of(predictor.cfg)
+    if options.shape:
+        preprocess = replace(preprocess, size=options.shape, divisor=1)
+    names = ['torch', 'mmdeploy', 'onnx', runtime_module(options.backend)]
+    return Artifact(
+        options.backend, options.precision, 'end2end.onnx', 'end2end.onnx', num_classes=max(2, head.out_channels),
+        output=options.output, shape=options.shape, batch=options.batch if options.shape else 1,
+        channel_order=options.channel_order, network_size=options.network_size,
+        align_corners=bool(head.align_corners), preprocess=preprocess,
+        classes=list(predictor.classes), palette=np.asarray(predictor.palette).tolist(),
+        config=os.path.basename(str(predictor.cfg.filename or '')), opset=options.opset,
+        versions={name: str(getattr(importlib.import_module(name), '__version__', '')) for name in names})
+
+
+def _samples(name: str, source: str, count: int, model_cfg: Any, options: DeployOptions) -> list[Sample]:
+    """Read images, and let odd sizes take part where sizes are dynamic and the images are synthetic."""
+    try:
+        samples = load_samples(source, count, model_cfg, options.shape or TRACE_SIZE)
+    except BisenetError as error:
+        raise InputError(f'{name}: {error}') from error
+    if options.shape is None and source == 'synthetic':
+        return [Sample(np.ascontiguousarray(sample.image[:len(sample.image) - 5 * (i % 2), :123 + 5 * (1 - i % 2)]))
+                for i, sample in enumerate(samples)]
+    return samples
+
+
+def _export(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options: DeployOptions) -> str:
+    """Run mmdeploy's ``torch2onnx``."""
+    from mmdeploy.apis import torch2onnx
+
+    from .mmdeploy.task import prepare_model_config
+    size = options.shape or TRACE_SIZE
+    traced = prepare_model_config(model_cfg, size[::-1])
+    for step in traced.test_pipeline:
+        if step['type'] == 'Resize':
+            step.update(scale=size[::-1], keep_ratio=False)
+    images = [synthetic_samples(1, size)[0].image] * (options.batch if options.shape else 1)
+    torch2onnx(images, folder, 'end2end.onnx', deploy_cfg, traced, weights, 'cpu')
+    return os.path.join(folder, 'end2end.onnx')
+
+
+def _capabilities(options: DeployOptions) -> tuple[str, ...]:
+    return tuple(options.compute_capabilities) if options.backend == 'tensorrt-rtx' else ()
+
+
+def _sdk_files(artifact: Artifact, deploy_cfg: Any, model_cfg: Any, checkpoint: str | None) -> None:
+    """Write mmdeploy's ``deploy.json``, ``pipeline.json`` and ``detail.json``, with this artifact's own file names."""
+    from mmdeploy.backend.sdk.export_info import export2SDK
+
+    from .mmdeploy.task import prepare_model_config
+    export2SDK(deploy_cfg, prepare_model_config(model_cfg), artifact.folder, pth=os.path.basename(checkpoint or ''),
+               device='cpu')
+    weights = artifact.file.replace('.xml', '.bin') if artifact.backend == 'openvino' else ''
+    model = dict(net=artifact.file, weights=weights, precision=artifact.precision.upper(),
+                 backend=runtime_module(artifact.backend), dynamic_shape=artifact.shape is None)
+    for name, path, values in (('deploy.json', ('models', 0), model),
+                               ('detail.json', ('codebase',), dict(config=artifact.config))):
+        file_path = os.path.join(artifact.folder, name)
+        with open(file_path) as file:
+            info = place = json.load(file)
+        for key in path:
+            place = place[key]
+        place.update(values)
+        with open(file_path, 'w') as file:
+            json.dump(info, file, indent=4)
+
+
+@contextlib.contextmanager
+def _quiet_mmdeploy() -> Iterator[None]:
+    """Keep mmdeploy's remarks about operators that these networks do not have out of the log."""
+    from mmdeploy.utils import get_root_logger
+    logger = get_root_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

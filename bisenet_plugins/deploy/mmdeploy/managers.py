@@ -1,0 +1,144 @@
+"""Backend managers for mmdeploy: ONNX Runtime and OpenVINO as they are today, TensorRT 10+ and TensorRT-RTX.
+
+mmdeploy's own managers call programs and classes that these runtimes have since dropped (the ``mo`` program, the
+inference engine's first API, implicit batch, calibrator classes). The ones here take their places in mmdeploy's
+registry; nothing of mmdeploy, torch or the runtimes is changed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdeploy.backend.base import BACKEND_MANAGERS, BaseBackendManager, BaseWrapper
+from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, get_root_logger
+from torch import Tensor
+
+from ...errors import InputError
+from ...runtime.backends import SUFFIXES, Backend, open_backend, runtime_module
+from ..backend_file import build_backend_file
+from ..options import PRECISIONS
+from ..quantize import Calibration
+
+__all__ = ['BackendManager', 'BackendWrapper', 'precision_of', 'register_managers']
+
+
+def precision_of(deploy_cfg: Any) -> str:
+    """Read the precision of a deploy config, in this project's words or in mmdeploy's.
+
+    Args:
+        deploy_cfg: Deploy config; ``backend_config`` holds ``precision``, or ``common_config`` holds ``fp16_mode`` or
+            ``int8_mode``.
+
+    Raises:
+        InputError: If the precision is unknown.
+    """
+    backend = get_backend_config(deploy_cfg)
+    common = backend.get('common_config') or {}
+    found = 'int8' if common.get('int8_mode') else 'fp16' if common.get('fp16_mode') else 'fp32'
+    found = str(backend.get('precision', found)).lower()
+    if found not in PRECISIONS:
+        raise InputError(f'precision: expected one of {PRECISIONS}, got {found!r}')
+    return found
+
+
+class BackendWrapper(BaseWrapper):
+    """Hand mmdeploy's tensors to one of this project's backends.
+
+    Args:
+        backend: Loaded artifact.
+        output_names: Name of the one output.
+    """
+
+    def __init__(self, backend: Backend, output_names: Sequence[str] | None = None) -> None:
+        super().__init__(list(output_names or ['output']))
+        self.backend = backend
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run the artifact.
+
+        Args:
+            inputs: The one input by name.
+        """
+        (value,) = inputs.values()
+        result = self.backend(value.detach().cpu().contiguous().numpy())
+        return {self.output_names[0]: torch.from_numpy(result)}
+
+
+class BackendManager(BaseBackendManager):
+    """What mmdeploy asks of a backend; a class for each of :data:`SUFFIXES` is derived from it."""
+
+    backend = ''
+
+    @classmethod
+    def is_available(cls, with_custom_ops: bool = False) -> bool:
+        """Return whether the runtime is installed; no custom operators are ever needed.
+
+        Args:
+            with_custom_ops: Unused; required by mmdeploy's interface.
+        """
+        return importlib.util.find_spec(runtime_module(cls.backend)) is not None
+
+    @classmethod
+    def get_version(cls) -> str:
+        """Return the runtime's version."""
+        return str(importlib.import_module(runtime_module(cls.backend)).__version__)
+
+    @classmethod
+    def build_wrapper(cls, backend_files: Sequence[str], device: str = 'cpu',
+                      input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None,
+                      deploy_cfg: Any = None, **kwargs: Any) -> BackendWrapper:
+        """Load an artifact for mmdeploy.
+
+        Args:
+            backend_files: The artifact's file.
+            device: Unused; required by mmdeploy's interface.
+            input_names: Unused; required by mmdeploy's interface.
+            output_names: Name of the output.
+            deploy_cfg: Unused; required by mmdeploy's interface.
+            **kwargs: Unused; required by mmdeploy's interface.
+        """
+        return BackendWrapper(open_backend(cls.backend, backend_files[0]), output_names)
+
+    @classmethod
+    def to_backend(cls, ir_files: Sequence[str], work_dir: str, deploy_cfg: Any, log_level: int = logging.INFO,
+                   device: str = 'cpu', calibration: Calibration | None = None, **kwargs: Any) -> list[str]:
+        """Bring ONNX files to the backend, at the precision that the deploy config asks for.
+
+        Args:
+            ir_files: ONNX files.
+            work_dir: Folder to write to.
+            deploy_cfg: Deploy config. For TensorRT ``backend_config.model_inputs[0].input_shapes`` holds
+                ``min_shape``, ``opt_shape`` and ``max_shape`` of each input, and
+                ``common_config.compute_capabilities`` the GPUs that a TensorRT-RTX engine is for.
+            log_level: Unused; required by mmdeploy's interface.
+            device: Unused; required by mmdeploy's interface.
+            calibration: Images for INT8.
+            **kwargs: Unused; required by mmdeploy's interface.
+        """
+        common = get_backend_config(deploy_cfg).get('common_config') or {}
+        inputs = get_model_inputs(deploy_cfg)
+        name = (get_ir_config(deploy_cfg).get('input_names') or ['input'])[0]
+        return [build_backend_file(path, work_dir, cls.backend, precision_of(deploy_cfg), calibration,
+                                   inputs[0].get('input_shapes', {}).get(name) if inputs else None,
+                                   tuple(common.get('compute_capabilities', ())),
+                                   int(common.get('max_workspace_size', 0))) for path in ir_files]
+
+
+def register_managers() -> None:
+    """Put the managers in mmdeploy's registry, behind mmdeploy's own so that they are the ones found."""
+    logger = get_root_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    for backend in SUFFIXES:
+        name = backend.replace('-', '_')
+        try:  # mmdeploy registers a backend when its folder is first imported
+            importlib.import_module(f'mmdeploy.backend.{name}')
+        except Exception as error:  # a runtime that mmdeploy's own folder no longer fits
+            logging.getLogger(__name__).debug('mmdeploy.backend.%s: %s', name, error)
+        BACKEND_MANAGERS.register(name)(type(f'BackendManager_{name}', (BackendManager,), dict(backend=backend)))
+    logger.setLevel(level)

@@ -1,0 +1,173 @@
+"""What to make of a network, checked before any work starts, and mmdeploy's config for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError
+from ..runtime.backends import SUFFIXES
+
+__all__ = ['OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
+
+PRECISIONS = ('fp32', 'fp16', 'int8')
+OUTPUTS = ('mask', 'logits', 'logits_s8')
+SEARCH_MODES = ('auto', 'off')
+OPSETS = range(13, 18)
+MIN_SIDE = 64
+OPT_SHAPE = (512, 1024)
+MODULE = 'bisenet_plugins.deploy.mmdeploy'
+"""Module whose import registers what a deploy config needs."""
+
+
+def parse_shape(text: str) -> tuple[int, int] | None:
+    """Read ``HxW`` or ``dynamic``.
+
+    Args:
+        text: Shape as on the command line.
+
+    Returns:
+        Height and width in pixels, None for dynamic.
+
+    Raises:
+        InputError: If it is neither.
+
+    Example:
+        >>> parse_shape('512x1024'), parse_shape('dynamic')
+        ((512, 1024), None)
+    """
+    if text == 'dynamic':
+        return None
+    found = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if found is None:
+        raise InputError(f"shape: expected HEIGHTxWIDTH, such as 512x1024, or 'dynamic', got {text!r}")
+    return int(found[1]), int(found[2])
+
+
+@dataclass(kw_only=True)
+class DeployOptions:
+    """What to make of a network.
+
+    Args:
+        backend: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``tensorrt-rtx``.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        shape: Height and width of the input, None for dynamic.
+        batch: Images at a time of a static artifact; a dynamic one takes any number, on TensorRT up to this.
+        output: ``mask`` for class ids at the input's size, ``logits`` at the network's input size, ``logits_s8`` as
+            the head gives them.
+        channel_order: ``bgr`` or ``rgb`` for a self-contained graph, which takes bytes; None for one that takes
+            normalised floats.
+        network_size: Height and width at which the network runs in a self-contained graph; None for the image's own.
+        opset: ONNX opset, 13 to 17.
+        max_shape: Largest height and width of a dynamic TensorRT engine.
+        compute_capabilities: GPUs that a TensorRT-RTX engine is built for.
+        calibration: Where INT8's images come from: a folder, a dataset config, ``train``, ``val``, or ``synthetic``.
+        calibration_images: Most images to calibrate on.
+        max_drop: Points of mIoU that INT8 may lose before sensitive layers stay in higher precision.
+        search: Whether INT8 looks for sensitive layers: ``auto`` or ``off``.
+        images: Where the images to compare on come from, in the words of ``calibration``.
+        image_count: Most images to compare on.
+        verify: Compare with the PyTorch model.
+        dump_info: Write mmdeploy's SDK files.
+        overwrite: Replace an artifact that is already there.
+        threads: Threads on the CPU; 0 leaves it to the runtimes.
+
+    Raises:
+        InputError: If a value is unknown or out of range, or two of them do not go together.
+
+    Example:
+        >>> DeployOptions(backend='openvino', shape=(512, 1024)).deploy_config()['onnx_config']['input_shape']
+        [1024, 512]
+    """
+
+    backend: str = 'onnxruntime'
+    precision: str = 'fp32'
+    shape: tuple[int, int] | None = None
+    batch: int = 1
+    output: str = 'mask'
+    channel_order: str | None = None
+    network_size: tuple[int, int] | None = None
+    opset: int = 17
+    max_shape: tuple[int, int] = (1024, 2048)
+    compute_capabilities: Sequence[str] = ('8.6', '8.9')
+    calibration: str | None = None
+    calibration_images: int = 32
+    max_drop: float = 0.5
+    search: str = 'auto'
+    images: str = 'synthetic'
+    image_count: int = 8
+    verify: bool = True
+    dump_info: bool = True
+    overwrite: bool = False
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in (('backend', tuple(SUFFIXES)), ('precision', PRECISIONS), ('output', OUTPUTS),
+                            ('channel_order', (None, 'bgr', 'rgb')), ('opset', tuple(OPSETS)),
+                            ('search', SEARCH_MODES)):
+            if getattr(self, name) not in known:
+                raise InputError(f'{name}: expected one of {known}, got {getattr(self, name)!r}')
+        for name, least in (('batch', 1), ('calibration_images', 1), ('image_count', 1), ('max_drop', 0),
+                            ('threads', 0)):
+            if not getattr(self, name) >= least:
+                raise InputError(f'{name}: expected at least {least}, got {getattr(self, name)}')
+        for name in ('shape', 'network_size', 'max_shape'):
+            size = getattr(self, name)
+            if size is not None and (len(size) != 2 or min(size) < 1):
+                raise InputError(f'{name}: expected height and width of at least 1 pixel, got {size}')
+        if self.network_size and not self.channel_order:
+            raise InputError(f'network_size: expected a self-contained graph (--self-contained), because only that '
+                             f'resizes by itself, got {self.network_size} without one')
+
+    def layout(self, batch: int, size: tuple[int, int]) -> list[int]:
+        """Return the shape of an input.
+
+        Args:
+            batch: Images.
+            size: Height and width.
+        """
+        return [batch, *size, 3] if self.channel_order else [batch, 3, *size]
+
+    def profile(self) -> dict[str, list[int]]:
+        """Return the smallest, the usual and the largest input of a TensorRT engine."""
+        opt = (min(OPT_SHAPE[0], self.max_shape[0]), min(OPT_SHAPE[1], self.max_shape[1]))
+        least = (min(MIN_SIDE, opt[0]), min(MIN_SIDE, opt[1]))
+        return dict(min_shape=self.layout(1, self.shape or least), opt_shape=self.layout(1, self.shape or opt),
+                    max_shape=self.layout(self.batch, self.shape or self.max_shape))
+
+    def deploy_config(self) -> dict[str, Any]:
+        """Return mmdeploy's config for these options."""
+        height, out_height = 1 if self.channel_order else 2, 1 if self.channel_order and self.output == 'mask' else 2
+        sides = ('height', 'width') if self.output == 'mask' else ('out_height', 'out_width')
+        axes = dict(input={0: 'batch', height: 'height', height + 1: 'width'},
+                    output={0: 'batch', out_height: sides[0], out_height + 1: sides[1]})
+        codebase: dict[str, Any] = dict(type='mmseg', task='Segmentation', model_type='end2end',
+                                        with_argmax=self.output == 'mask', module=[MODULE])
+        if self.output == 'logits_s8':
+            codebase['stride8_logits'] = True
+        if self.channel_order:
+            codebase['self_contained'] = dict(channel_order=self.channel_order,
+                                              network_size=list(self.network_size) if self.network_size else None)
+        backend: dict[str, Any] = dict(type=self.backend.replace('-', '_'))
+        if self.backend.startswith('tensorrt'):
+            backend['common_config'] = dict(fp16_mode=self.precision == 'fp16', int8_mode=self.precision == 'int8',
+                                            max_workspace_size=1 << 30)
+            backend['model_inputs'] = [dict(input_shapes=dict(input=self.profile()))]
+        elif self.precision != 'fp32':
+            backend['precision'] = self.precision
+        if self.backend == 'tensorrt-rtx':
+            backend['common_config']['compute_capabilities'] = list(self.compute_capabilities)
+        if self.backend == 'openvino':
+            opt_shape = self.layout(1, self.shape or OPT_SHAPE)
+            backend['model_inputs'] = [dict(opt_shapes=dict(input=opt_shape))]
+        return dict(
+            custom_imports=dict(imports=[MODULE], allow_failed_imports=False),
+            onnx_config=dict(
+                type='onnx', export_params=True, keep_initializers_as_inputs=False, opset_version=self.opset,
+                save_file='end2end.onnx', input_names=['input'], output_names=['output'],
+                input_shape=[self.shape[1], self.shape[0]] if self.shape else None, optimize=False,
+                dynamic_axes=None if self.shape else axes),
+            codebase_config=codebase,
+            backend_config=backend)

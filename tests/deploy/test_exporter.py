@@ -1,0 +1,166 @@
+"""The whole way, on a tiny network: every kind of graph, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bisenet_plugins.datasets.samples import synthetic_samples
+from bisenet_plugins.deploy import DeployOptions, deploy
+from bisenet_plugins.errors import AgreementError, InputError, UnsupportedOperatorError
+from bisenet_plugins.runtime.artifact import Artifact
+from bisenet_plugins.runtime.predictor import Predictor
+from tests.deploy.conftest import make, needs, tiny_config
+
+pytestmark = needs('mmdeploy', 'onnx', 'onnxruntime')
+
+
+def test_artifact_says_what_it_is(tiny):
+    artifact = tiny[0]
+    assert sorted(os.listdir(artifact.folder)) == ['artifact.json', 'deploy.json', 'detail.json', 'end2end.onnx',
+                                                   'pipeline.json']
+    again = Artifact.load(artifact.folder)
+    assert again == artifact
+    assert artifact.checks['agreement'] >= 99.99
+    assert artifact.num_classes == 5
+
+
+def test_sdk_files_name_the_artifact(tiny):
+    info = json.loads((Path(tiny[0].folder) / 'deploy.json').read_text())
+    assert info['models'][0]['net'] == 'end2end.onnx'
+    steps = json.loads((Path(tiny[0].folder) / 'pipeline.json').read_text())['pipeline']['tasks']
+    kinds = [step['type'] for step in steps[0]['transforms']]
+    assert kinds == ['LoadImageFromFile', 'Normalize', 'ImageToTensor', 'Collect']
+    assert steps[0]['transforms'][1]['to_rgb'] is True
+
+
+def test_predictor_equals_the_checkpoint_s(tiny):
+    predictor = Predictor(tiny_config(), tiny[2], backend='torch')
+    deployed = Predictor(tiny[0].folder, threads=1)
+    images = [sample.image for sample in synthetic_samples(2, (63, 127))]
+    expected, masks = predictor(images), deployed(images)
+    for one, other in zip(expected, masks):
+        assert other.dtype == np.uint8
+        assert np.mean(one == other) > 0.999
+    assert deployed.classes == predictor.classes
+    np.testing.assert_array_equal(deployed.palette, predictor.palette)
+
+
+@pytest.mark.parametrize(('precision', 'shape', 'settings'), [
+    ('fp32', None, dict(output='logits', opset=13)),
+    ('fp16', None, {}),
+    ('fp16', (64, 128), dict(output='logits_s8')),
+    ('fp32', (64, 128), dict(batch=2)),
+    ('fp32', None, dict(channel_order='rgb')),
+])
+def test_every_kind_of_graph_agrees(tiny, tmp_path, precision, shape, settings):
+    artifact = make(tiny, tmp_path / 'a', precision=precision, shape=shape, **settings)
+    assert artifact.checks['agreement'] >= (99.99 if precision == 'fp32' else 99.9)
+    assert artifact.checks['max_logit_difference'] < (1e-4 if precision == 'fp32' else 0.1)
+    mask = Predictor(artifact.folder, threads=1)(synthetic_samples(1, (70, 100))[0].image)
+    assert mask.shape == (70, 100)
+
+
+def test_self_contained_graph_follows_the_paper_s_protocol(tiny, tmp_path):
+    artifact = make(tiny, tmp_path / 'a', shape=(128, 256), channel_order='bgr', network_size=(64, 128))
+    image = synthetic_samples(1, (128, 256))[0].image
+    output = artifact.open(threads=1)(image[None])
+    assert output.shape == (1, 128, 256)
+    assert output.dtype == np.uint8
+    segmentor = tiny[1]
+    half = torch.nn.functional.interpolate(torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)[None].float(),
+                                           (64, 128), mode='bilinear')
+    pre = segmentor.data_preprocessor
+    with torch.no_grad():
+        logits = segmentor.decode_head(segmentor.extract_feat((half - pre.mean) / pre.std))
+        expected = torch.nn.functional.interpolate(logits, (128, 256), mode='bilinear').argmax(1).numpy()
+    assert np.mean(expected == output) > 0.9999
+
+
+def test_dynamic_graph_takes_any_batch_and_odd_sizes(tiny):
+    session = tiny[0].open(threads=1)
+    inputs = np.random.default_rng(0).normal(size=(3, 3, 63, 127)).astype(np.float32)
+    together = session(inputs)
+    assert together.shape == (3, 1, 63, 127)
+    for i in range(3):
+        assert np.mean(session(inputs[i:i + 1])[0] == together[i]) > 0.999
+
+
+class Odd(torch.nn.Conv2d):
+    """An operator that has no ONNX counterpart."""
+
+    def forward(self, x):
+        return super().forward(torch.special.bessel_j0(x))
+
+
+def test_unsupported_operator_names_module_and_leaves_nothing(tmp_path):
+    from mmengine.registry import MODELS
+    name = 'TinyOddConv'
+    MODELS.register_module(name=name, module=Odd, force=True)
+    config = tiny_config()
+    config.model.decode_head.conv_cfg = dict(type=name)
+    with pytest.raises(UnsupportedOperatorError, match=r'bessel_j0.* in module decode_head\.convs\.0\.conv'):
+        deploy(config, None, str(tmp_path / 'a'), DeployOptions(image_count=2))
+    assert os.listdir(tmp_path) == []
+
+
+def test_disagreement_fails_and_leaves_nothing(tiny, tmp_path, monkeypatch):
+    from bisenet_plugins.deploy import verify
+    monkeypatch.setitem(verify.THRESHOLDS, 'fp32', 101.0)
+    with pytest.raises(AgreementError, match='expected 101.0 % of the pixels to agree at fp32'):
+        make(tiny, tmp_path / 'a')
+    assert os.listdir(tmp_path) == []
+
+
+def test_out_folder_is_never_overwritten_by_accident(tiny, tmp_path):
+    (tmp_path / 'thesis.tex').write_text('')
+    with pytest.raises(InputError, match='out: expected a new folder, got .*, which holds other files'):
+        make(tiny, tmp_path, overwrite=True)
+    with pytest.raises(InputError, match='out: expected a new folder or --overwrite, got .*, which holds an artifact'):
+        make(tiny, tiny[0].folder)
+    with pytest.raises(InputError, match='out: expected a folder, got .*thesis.tex is a file'):
+        make(tiny, tmp_path / 'thesis.tex' / 'below')
+    assert os.listdir(tmp_path) == ['thesis.tex']
+
+
+def test_overwrite_replaces_an_artifact(tiny, tmp_path):
+    make(tiny, tmp_path / 'a', verify=False)
+    again = make(tiny, tmp_path / 'a', output='logits', overwrite=True, verify=False)
+    assert Artifact.load(str(tmp_path / 'a')).output == again.output == 'logits'
+    assert os.listdir(tmp_path) == ['a']
+
+
+def test_folders_of_killed_runs_are_removed_and_no_others(tiny, tmp_path):
+    import platform
+    ended = subprocess.Popen([sys.executable, '-c', ''])
+    ended.wait()
+    gone, own, foreign = (tmp_path / f'.deploy-{name}-abc' for name in
+                          (f'{platform.node()}-{ended.pid}', f'{platform.node()}-{os.getpid()}', f'other-{ended.pid}'))
+    for folder in (gone, own, foreign):
+        (folder / 'artifact').mkdir(parents=True)
+    make(tiny, tmp_path / 'a', verify=False)
+    assert sorted(os.listdir(tmp_path)) == sorted(['a', own.name, foreign.name])
+
+
+@pytest.mark.parametrize(('settings', 'match'), [
+    (dict(precision='int8'), 'calibration: expected a folder of images.* because the precision is int8, got none'),
+    (dict(precision='int8', calibration='nowhere'), "calibration: .*'nowhere'"),
+    (dict(images='nowhere'), "images: .*'nowhere'"),
+])
+def test_missing_images_are_refused_before_the_export(tiny, tmp_path, monkeypatch, settings, match):
+    monkeypatch.setattr('bisenet_plugins.deploy.exporter._export', lambda *_: pytest.fail('exported'))
+    with pytest.raises(InputError, match=match):
+        make(tiny, tmp_path / 'a', **settings)
+    assert os.listdir(tmp_path) == []
+
+
+def test_int8_is_made_and_reported(tiny, tmp_path):
+    artifact = make(tiny, tmp_path / 'a', precision='int8', shape=(64, 128), calibration='synthetic',
+                    calibration_images=2, search='off')
+    assert (artifact.file, artifact.graph) == ('end2end_int8.onnx', 'end2end_int8.onnx')
+    assert artifact.quantization['images'] == 2

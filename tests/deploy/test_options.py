@@ -1,0 +1,73 @@
+"""What can be asked for, what is refused, and mmdeploy's configs."""
+
+import re
+
+import pytest
+from mmengine import Config
+
+from bisenet_plugins.deploy import DeployOptions, parse_shape
+from bisenet_plugins.errors import InputError
+from tests.deploy.conftest import ROOT
+
+FILES = sorted((ROOT / 'configs' / 'deploy').glob('*.py'))
+NAME = re.compile(r'segmentation_(?P<contained>self-contained_)?(?P<backend>onnxruntime|openvino|tensorrt-rtx|tensorrt)'
+                  r'(?:-(?P<precision>fp16|int8))?_(?:static-(?P<shape>\d+x\d+)|dynamic(?:-64x64-1024x2048)?)\.py')
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
+def test_file_says_what_its_name_says(path):
+    found = NAME.fullmatch(path.name)
+    contained = dict(channel_order='bgr', network_size=(512, 1024)) if found['contained'] else {}
+    options = DeployOptions(backend=found['backend'], precision=found['precision'] or 'fp32',
+                            shape=parse_shape(found['shape'] or 'dynamic'), **contained)
+    config = Config.fromfile(path, import_custom_modules=False)
+    assert config.to_dict() == Config(options.deploy_config()).to_dict()
+
+
+def test_every_backend_has_a_file():
+    backends = {NAME.fullmatch(path.name)['backend'] for path in FILES}
+    assert backends == {'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'}
+
+
+def test_shapes_are_height_first():
+    config = DeployOptions(backend='tensorrt', precision='fp16', shape=(512, 1024)).deploy_config()
+    assert config['onnx_config']['input_shape'] == [1024, 512]
+    profile = config['backend_config']['model_inputs'][0]['input_shapes']['input']
+    assert profile['opt_shape'] == [1, 3, 512, 1024]
+
+
+def test_dynamic_engine_takes_up_to_the_batch():
+    profile = DeployOptions(backend='tensorrt-rtx', batch=4, max_shape=(256, 32)).profile()
+    assert profile == dict(min_shape=[1, 3, 64, 32], opt_shape=[1, 3, 256, 32], max_shape=[4, 3, 256, 32])
+
+
+def test_bytes_have_their_own_axes():
+    axes = DeployOptions(channel_order='bgr').deploy_config()['onnx_config']['dynamic_axes']
+    assert axes == dict(input={0: 'batch', 1: 'height', 2: 'width'}, output={0: 'batch', 1: 'height', 2: 'width'})
+
+
+@pytest.mark.parametrize(('arguments', 'match'), [
+    (dict(backend='ncnn'), "backend: expected one of .*, got 'ncnn'"),
+    (dict(precision='int4'), "precision: expected one of .*, got 'int4'"),
+    (dict(output='boxes'), "output: expected one of .*, got 'boxes'"),
+    (dict(channel_order='gbr'), "channel_order: expected one of .*, got 'gbr'"),
+    (dict(search='maybe'), "search: expected one of .*, got 'maybe'"),
+    (dict(opset=12), r'opset: expected one of \(13, 14, 15, 16, 17\), got 12'),
+    (dict(batch=0), 'batch: expected at least 1, got 0'),
+    (dict(image_count=0), 'image_count: expected at least 1, got 0'),
+    (dict(calibration_images=-1), 'calibration_images: expected at least 1, got -1'),
+    (dict(threads=-1), 'threads: expected at least 0, got -1'),
+    (dict(max_drop=float('nan')), 'max_drop: expected at least 0, got nan'),
+    (dict(shape=(0, 64)), r'shape: expected height and width of at least 1 pixel, got \(0, 64\)'),
+    (dict(max_shape=(64,)), r'max_shape: expected height and width of at least 1 pixel, got \(64,\)'),
+    (dict(network_size=(32, 64)), 'network_size: expected a self-contained graph'),
+])
+def test_what_cannot_work_is_refused(arguments, match):
+    with pytest.raises(InputError, match=match):
+        DeployOptions(**arguments)
+
+
+@pytest.mark.parametrize('text', ['512', '0x4', '512 x 1024', 'auto'])
+def test_shapes_are_read_strictly(text):
+    with pytest.raises(InputError, match='shape: expected HEIGHTxWIDTH'):
+        parse_shape(text)

@@ -1,0 +1,56 @@
+"""Engines: TensorRT-RTX builds without a GPU, TensorRT says at once that it cannot."""
+
+import os
+
+import pytest
+
+from bisenet_plugins.deploy.tensorrt_build import build_engine
+from bisenet_plugins.errors import InputError, NoGpuError, UnsupportedOperatorError
+from tests.deploy.conftest import make, needs
+from tests.deploy.test_quantize import tiny_calibration
+
+SHAPES = dict.fromkeys(('min_shape', 'opt_shape', 'max_shape'), (1, 3, 64, 128))
+
+
+@needs('onnx', 'tensorrt_rtx')
+def test_node_and_module_of_an_unknown_operator_are_named(tmp_path):
+    import onnx
+    from onnx import TensorProto, helper
+    node = helper.make_node('Unique', ['x'], ['y'], '/backbone/odd/Unique')
+    graph = helper.make_graph([node], 'g', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [4])],
+                              [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8), tmp_path / 'm.onnx')
+    with pytest.raises(UnsupportedOperatorError, match=r'node /backbone/odd/Unique .*of module backbone\.odd'):
+        build_engine(str(tmp_path / 'm.onnx'), str(tmp_path / 'm.engine'))
+
+
+@needs('tensorrt_rtx')
+def test_unknown_gpus_and_missing_shapes_are_refused(tiny, tmp_path):
+    with pytest.raises(InputError, match=r"compute_capabilities: expected some of .*, got \('1.0',\)"):
+        build_engine(tiny[0].path, str(tmp_path / 'e'), shapes=SHAPES, compute_capabilities=('1.0',))
+    with pytest.raises(InputError, match='shapes: expected min_shape, opt_shape and max_shape of input input'):
+        build_engine(tiny[0].path, str(tmp_path / 'e'))
+
+
+@needs('tensorrt_rtx')
+def test_a_damaged_graph_is_refused(tiny, tmp_path):
+    with open(tiny[0].path, 'rb') as file:
+        (tmp_path / 'm.onnx').write_bytes(file.read()[:-100])
+    with pytest.raises(UnsupportedOperatorError, match='cannot take m.onnx'):
+        build_engine(str(tmp_path / 'm.onnx'), str(tmp_path / 'e'))
+
+
+@needs('tensorrt_rtx')
+def test_quantised_graph_is_taken(tiny, tmp_path):
+    from bisenet_plugins.deploy.quantize import quantize_onnx
+    quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), tiny_calibration(tiny), symmetric=True)
+    build_engine(str(tmp_path / 'q.onnx'), str(tmp_path / 'q.engine'), shapes=SHAPES,
+                 compute_capabilities=('8.6', '8.9'))
+    assert (tmp_path / 'q.engine').stat().st_size > 10_000
+
+
+def test_without_a_gpu_tensorrt_says_so_at_once(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.has_gpu', lambda: False)
+    with pytest.raises(NoGpuError, match='--backend tensorrt-rtx.*--backend onnxruntime'):
+        make(tiny, tmp_path / 'a', backend='tensorrt', precision='fp16')
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,53 @@
+"""Comparison of artifacts with their network, its thresholds, and the latency table."""
+
+import numpy as np
+import pytest
+
+from bisenet_plugins.datasets.samples import Sample, synthetic_samples
+from bisenet_plugins.deploy.verify import compare, judge, require_agreement, verify
+from bisenet_plugins.errors import AgreementError, DeployError, InputError
+from tests.deploy.conftest import tiny_config
+
+
+@pytest.mark.parametrize(('report', 'missed'), [
+    (dict(precision='fp32', agreement=99.995), 0), (dict(precision='fp32', agreement=99.98), 1),
+    (dict(precision='fp16', agreement=99.95), 0), (dict(precision='fp16', agreement=99.8), 1),
+    (dict(precision='int8', agreement=90.0), 0),
+    (dict(precision='int8', agreement=90.0, miou_pytorch=70.0, miou_artifact=69.5), 0),
+    (dict(precision='int8', agreement=99.0, miou_pytorch=70.0, miou_artifact=69.4), 1),
+])
+def test_thresholds(report, missed):
+    assert len(judge(report)) == missed
+    if missed:
+        with pytest.raises(AgreementError, match='differs from the PyTorch model: expected'):
+            require_agreement(dict(report, backend='openvino'))
+
+
+def test_compare_counts_labels(tiny):
+    image = synthetic_samples(1, (64, 128))[0].image
+    report = compare(tiny[0].folder, tiny[1], [Sample(image, np.zeros((64, 128), np.int64))], threads=1)
+    assert report['miou_pytorch'] == pytest.approx(report['miou_artifact'], abs=0.1)
+
+
+def test_folders_of_one_name_are_all_reported(tiny, tmp_path):
+    import shutil
+    folders = [str(tmp_path / name / 'X') for name in 'ab']
+    for folder in folders:
+        shutil.copytree(tiny[0].folder, folder)
+    report, missed = verify(tiny_config(), tiny[2], folders, count=1, rounds=1, threads=1)
+    assert (list(report['artifacts']), list(report['latency_ms']), missed) == (folders, folders, [])
+    assert report['latency_ms'][folders[0]]['rounds'] == 1
+
+
+@pytest.mark.parametrize(('settings', 'match'), [
+    (dict(count=0), 'count: expected at least 1, got 0'), (dict(rounds=-1), 'rounds: expected at least 0, got -1'),
+    (dict(threads=-1), 'threads: expected at least 0, got -1'),
+])
+def test_numbers_are_checked(settings, match):
+    with pytest.raises(InputError, match=match):
+        verify(tiny_config(), None, ['nowhere'], **settings)
+
+
+def test_a_folder_without_an_artifact_is_refused(tmp_path):
+    with pytest.raises(DeployError, match='artifact.json'):
+        verify(tiny_config(), None, [str(tmp_path)])
