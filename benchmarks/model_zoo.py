@@ -95,7 +95,7 @@ class ZooEntry:
 
     @property
     def command(self) -> str:
-        """What trains it."""
+        """The command that trains it."""
         if self.gpus == 1:
             return f'python tools/train.py {self.config.as_posix()}'
         threads = 'OMP_NUM_THREADS=1 ' if '-cpu-' in self.config.stem else ''
@@ -126,12 +126,12 @@ def best_metric(log: str | Path, key: str = 'mIoU') -> float:
     text = Path(log).read_text(encoding='utf-8')
     values = [float(v) for v in re.findall(rf'(?<!\w){key}"?: (\d+(?:\.\d+)?)', text)]
     if not values:
-        raise ValueError(f'log must hold {key}, but {log} does not')
+        raise ValueError(f'expected log to hold {key}, got {log} without it')
     return round(max(values), 2)
 
 
 def read_entries(root: str | Path, folder: str) -> list[ZooEntry]:
-    """Gather what the zoo says of one folder's configs.
+    """Read the configs of one folder, their cost and their logs.
 
     Args:
         root: The repository.
@@ -230,7 +230,7 @@ def _ablations() -> str:
 
 
 def render_zoo(root: str | Path) -> dict[Path, str]:
-    """Make the text of every page of the zoo.
+    """Return the text of every page of the zoo.
 
     Args:
         root: The repository. Text of a ``README.md`` outside the two marks stays.
@@ -247,7 +247,7 @@ def render_zoo(root: str | Path) -> dict[Path, str]:
         readme = Path('configs', folder, 'README.md')
         text = Path(root, readme).read_text(encoding='utf-8')
         if BEGIN not in text or END not in text:
-            raise ValueError(f'{readme} must hold the marks {BEGIN} and {END}')
+            raise ValueError(f'expected {readme} to hold the marks {BEGIN} and {END}, got a page without them')
         head, tail = text[:text.index(BEGIN)], text[text.index(END):]
         pages[readme] = f'{head}{BEGIN}\n{_page(folder, entries)}{tail}'
         pages[readme.with_name('metafile.yml')] = yaml.safe_dump(_metafile(folder, entries), sort_keys=False, width=120)

@@ -1,4 +1,4 @@
-"""What the BiSeNet V2 paper says of its networks' cost, and the row of overrides that stands for each of its rows."""
+"""The figures of the BiSeNet V2 paper's tables, each with the row of overrides that builds its network."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class PaperRow:
     """One row of a table of the paper.
 
     Args:
-        name: What the row stands for.
-        variant: Name of the overrides that build it, in :data:`benchmarks.variants.ABLATIONS`.
-        miou: mIoU on the validation set of Cityscapes in percent, as the paper has it.
-        gflops: Cost as the paper has it; ``None`` where it gives none.
-        sure: Whether both figures are confirmed: by public notes on the paper, or because the count gives them.
-        alpha: Width of the row, where a table varies it.
+        name: Name of the row.
+        variant: Overrides that build it, a key of :data:`benchmarks.variants.ABLATIONS`.
+        miou: mIoU on the validation set of Cityscapes as the paper states it, in percent.
+        gflops: Cost as the paper states it; ``None`` where it states none.
+        sure: Whether both figures are confirmed, by public notes on the paper or by the count.
+        alpha: Width multiplier of the row, where a table varies it.
     """
 
     name: str
@@ -38,9 +38,9 @@ class PaperTable:
     Args:
         title: What it compares.
         rows: Its rows.
-        base: Place of the row to which the differences refer.
+        base: Index of the row that the differences refer to.
         overrides: Values by dotted key, laid over every row of the table.
-        note: What there is to know.
+        note: Remarks, printed below the table.
     """
 
     title: str
@@ -109,8 +109,8 @@ TABLES: dict[str, PaperTable] = {
          PaperRow('alpha 2, d 3 (V2-Large)', 'large', 75.80, 118.51)),
         base=3,
         overrides={'model.backbone.detail_branch.width_mult': 2.0},
-        note='Counted with the detail branch of alpha 2, as in the rows that the paper compares with. The first three '
-             'totals of the paper could not be confirmed, and lie far above what those backbones cost at this size.'),
+        note='Counted with the detail branch of alpha 2, as in the rows that the paper compares with. The first '
+             'three totals of the paper could not be confirmed; they are far above the cost of those backbones at this size.'),
 }
 
 HEAD_NOTE = (
@@ -120,18 +120,17 @@ HEAD_NOTE = (
 WIDTH_NOTE = '''No single rule for C_t gives all five rows. The four wider ones lie on one line within 0.01; the
 first one lies 192 channels below it, as if its head had 64 channels and theirs 256. What is left then grows as
 alpha squared and is worth about two 3x3 convolutions and one 1x1 convolution of the detail branch's width at stride
-8: with these, which nothing that is known of the paper's text describes, every difference in alpha comes out within
-0.05 (last rule). It is a reading of five figures, not a fact; the configs keep C_t = 128 and no such layers. The
-last column of the table above gives the one width, row by row, with which each total comes out, which with a free
-number for each row confirms nothing.'''
+8. With these, every difference in alpha agrees within 0.05 (last rule), but the paper's text describes no such
+layers: it is a reading of five figures, not a fact, and the configs keep C_t = 128 without them. The last column of
+the table above gives the width with which each total agrees; with one free number per row, it confirms nothing.'''
 
 HEADER = '''# The cost columns of BiSeNet V2, recounted
 
 Written by `python benchmarks/paper_tables.py`; do not edit.
 
 Operations at 512 x 1024 as the paper's figures count them: one for a multiply-add of a convolution
-(`torch.utils.flop_counter`), two for a value that a batch norm puts out, one for a ReLU's. Resizing, pooling, sums,
-products and sigmoids are not counted. "Ours" is the network of the row of overrides in brackets, which
+(`torch.utils.flop_counter`), two for an output of a batch norm, one for an output of a ReLU. Resizing, pooling,
+sums, products and sigmoids are not counted. "Ours" is the network of the row of overrides in brackets, which
 [configs/bisenetv2/ablations.md](../configs/bisenetv2/ablations.md) lists, with a decode head of width C_t = 128 and
 without the auxiliary heads, which do not run at inference. "Off by" is our difference to the base row minus the
 paper's. "C_t that fits" is the width of the decode head with which our total comes closest to the paper's, and that

@@ -31,12 +31,12 @@ class CountedRow:
     """One row, the paper's and ours.
 
     Args:
-        row: The paper's.
-        cost: Ours; ``None`` where a package that the row needs is missing.
-        paper_difference: GFLOPs to the table's base row, the paper's.
-        difference: GFLOPs to the table's base row, ours.
-        head_gflops: What one more channel of the decode head costs.
-        head_channels: Channels of the decode head here.
+        row: The row as the paper has it.
+        cost: Our count; ``None`` where a package that the row needs is missing.
+        paper_difference: Difference to the table's base row in the paper, in GFLOPs.
+        difference: Difference to the table's base row in our count, in GFLOPs.
+        head_gflops: Cost of one more channel of the decode head, in GFLOPs.
+        head_channels: Channels of our decode head.
     """
 
     row: PaperRow
@@ -83,7 +83,7 @@ def count_table(name: str) -> list[CountedRow]:
         ValueError: If there is no such table.
     """
     if name not in TABLES:
-        raise ValueError(f'name must be one of {sorted(TABLES)}, got {name!r}')
+        raise ValueError(f'expected name to be one of {sorted(TABLES)}, got {name!r}')
     table = TABLES[name]
     counted: list[tuple[Complexity | None, float, int]] = []
     for row in table.rows:
@@ -115,7 +115,7 @@ class HeadFit:
 
 
 def fit_head_width(rows: Sequence[CountedRow]) -> list[HeadFit]:
-    """Look for one rule that gives the decode head's width for every alpha.
+    """Fit rules for the decode head's width to the rows of every alpha.
 
     Args:
         rows: Rows of Table 5 that differ in alpha only.
@@ -148,7 +148,7 @@ def _number(value: float | None, form: str = '.2f') -> str:
 
 
 def format_table(name: str, rows: Sequence[CountedRow]) -> str:
-    """Write one recounted table as Markdown.
+    """Return one recounted table as Markdown.
 
     Args:
         name: One of :data:`TABLES`.

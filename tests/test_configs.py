@@ -69,15 +69,18 @@ def model_of(path: Path) -> dict:
 
 
 def network_of(path: Path) -> str:
-    """Tell what a config trains, but for the number of classes, the crop, the kind of batch norm and the rates."""
+    """Return what a config trains, but for classes, crop, kind of batch norm, rates, widths and depths."""
     model = copy.deepcopy(load(path).model).to_dict()
     model.pop('num_classes', None)
     model['data_preprocessor'].pop('size')
     text = repr(model).replace('SyncBN', 'BN').replace(", 'class_weight': None", '')
-    return text.replace("'channels_last': True, ", '') + load(path).optim_wrapper.optimizer.type
+    text = re.sub(r"'(channels_last|width_mult|depth_mult|depth|arch)': [^,}]*,? ?", '', text)
+    return text + load(path).optim_wrapper.optimizer.type
 
 
-NETWORKS = list({network_of(path): path for path in reversed(CONFIGS)}.values())
+# The smallest of each kind.
+NETWORKS = list({network_of(path): path for path in sorted(CONFIGS, key=lambda path: bool(re.search('r18|stdc1_', path.stem)))
+                 if 'large' not in path.stem}.values())
 
 
 def test_there_are_configs():
@@ -198,3 +201,13 @@ def test_deploy_configs_to_copy_are_what_their_names_say(tmp_path):
 def test_every_runtime_has_a_deploy_config():
     assert {parse_config_name(path.name)['backend'] for path in DEPLOY} == {
         'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'}
+
+
+def test_config_of_the_readme_builds(tmp_path):
+    (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.DOTALL)
+    (tmp_path / 'mine.py').write_text(text.replace("'configs/", f"'{ROOT.as_posix()}/"), encoding='utf-8')
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    with torch.device('meta'), torch.no_grad():
+        assert MODELS.build(cfg.model).eval()(torch.zeros(1, 3, 65, 97)).shape[1] == classes_of(cfg) == 11
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 200
+    assert not set(cfg) - KNOWN_KEYS

@@ -17,7 +17,7 @@ def test_best_metric_reads_both_kinds_of_log(tmp_path):
     assert best_metric(tmp_path / 'scalars.json') == 41.49
     assert best_metric(tmp_path / 'run.txt') == 57.25
     (tmp_path / 'empty.txt').write_text('loss: 1')
-    with pytest.raises(ValueError, match='log must hold mIoU, but .* does not'):
+    with pytest.raises(ValueError, match='expected log to hold mIoU, got .* without it'):
         best_metric(tmp_path / 'empty.txt')
 
 
@@ -67,5 +67,5 @@ def test_pages_are_written_from_configs_and_logs(small_zoo):
 def test_page_without_marks_is_refused(small_zoo):
     root, _ = small_zoo
     (root / 'configs' / 'bisenetv1' / 'README.md').write_text('text')
-    with pytest.raises(ValueError, match='must hold the marks'):
+    with pytest.raises(ValueError, match='to hold the marks'):
         write_zoo(root)

@@ -1,4 +1,4 @@
-"""The cost columns of the BiSeNet V2 paper come out of our networks."""
+"""The cost columns of the BiSeNet V2 paper agree with our networks."""
 
 from pathlib import Path
 
@@ -41,5 +41,5 @@ def test_the_document_holds_what_is_counted():
 
 
 def test_unknown_table_is_refused():
-    with pytest.raises(ValueError, match="name must be one of .*, got '9'"):
+    with pytest.raises(ValueError, match="expected name to be one of .*, got '9'"):
         count_table('9')
