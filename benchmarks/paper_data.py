@@ -110,7 +110,8 @@ TABLES: dict[str, PaperTable] = {
         base=3,
         overrides={'model.backbone.detail_branch.width_mult': 2.0},
         note='Counted with the detail branch of alpha 2, as in the rows that the paper compares with. The first '
-             'three totals of the paper could not be confirmed; they are far above the cost of those backbones at this size.'),
+             'three totals of the paper could not be confirmed; they are far above the cost of those backbones at this '
+             'size.'),
 }
 
 HEAD_NOTE = (
