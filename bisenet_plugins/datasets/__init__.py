@@ -2,8 +2,10 @@
 
 from .camvid import CamVidDataset
 from .decoded import LoadDecoded
+from .paste import PasteComponents
 from .photometric import PhotoMetricDistortionByTable
 from .scenes.street_scenes import StreetSceneDataset
 from .transforms import RandomScaleCropWarp
 
-__all__ = ['CamVidDataset', 'LoadDecoded', 'PhotoMetricDistortionByTable', 'RandomScaleCropWarp', 'StreetSceneDataset']
+__all__ = ['CamVidDataset', 'LoadDecoded', 'PasteComponents', 'PhotoMetricDistortionByTable', 'RandomScaleCropWarp',
+           'StreetSceneDataset']

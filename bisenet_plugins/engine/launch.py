@@ -145,7 +145,7 @@ def prepare_test(
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if tta:
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        merged = cfg.get('tta_model') or ConfigDict(type='SegTTAModel')
+        merged = cfg.get('tta_model') or ConfigDict(type='BilateralTTAModel')
         merged.module = cfg.model
         # The average needs the logits of each variant, which our segmentor keeps only when asked.
         merged.module.test_cfg = ConfigDict(merged.module.get('test_cfg') or {}, return_logits=True)

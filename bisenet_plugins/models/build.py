@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any
 
@@ -10,10 +11,13 @@ from mmseg.registry import MODELS
 from torch import nn
 
 PROBE_SIDE = 128
+LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'LN2d', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
+               'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
+"""What people write, for suggestions; what is allowed is what is registered."""
 
 
 def accepted_arguments(cls: type) -> dict[str, Any]:
-    """Give every keyword that a class takes with its default, following ``**kwargs`` up to its parents.
+    """Return every keyword that a class takes with its default, following ``**kwargs`` up to its parents.
 
     Args:
         cls: The class to look at.
@@ -36,6 +40,10 @@ def accepted_arguments(cls: type) -> dict[str, Any]:
     return found
 
 
+BATCH_NORMS = ('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'MMSyncBN')
+LAYER_CFGS = dict(conv_cfg='convolution', norm_cfg='norm', act_cfg='activation')
+
+
 def named_class(cfg: dict, argument: str) -> type:
     """Find the class that a config dict names.
 
@@ -52,11 +60,13 @@ def named_class(cfg: dict, argument: str) -> type:
         'DetailBranch'
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
-        raise TypeError(f"{argument} must be a config dict with 'type', got {cfg!r}")
+        raise TypeError(f"{argument}: expected a config dict with 'type', got {cfg!r}")
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
-        raise KeyError(f"{argument}: no model named {cfg['type']!r} is registered; give the name of a registered "
-                       'class, or list the package that registers it in custom_imports')
+        near = difflib.get_close_matches(str(cfg['type']), MODELS.module_dict, n=1)
+        raise KeyError(f"{argument}: expected the name of a registered model, got {cfg['type']!r}"
+                       + (f'; did you mean {near[0]!r}?' if near else '; custom_imports names the package that '
+                          'registers it'))
     return cls
 
 
@@ -73,7 +83,52 @@ def complete(cfg: dict, argument: str, **defaults: Any) -> dict:
         {'in_channels': 4, 'type': 'DetailBranch'}
     """
     known = accepted_arguments(named_class(cfg, argument))
-    return {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg}
+    if keeps_own_layers(known):
+        defaults = {key: value for key, value in defaults.items() if key not in LAYER_CFGS}
+    whole = {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg}
+    for key, kind in LAYER_CFGS.items():
+        check_layer(whole.get(key), f'{argument}.{key}', kind)
+    return whole
+
+
+def keeps_own_layers(known: dict[str, Any]) -> bool:
+    """Return whether a class is built around another norm than batch norm, as transformers are around layer norm.
+
+    Such a class keeps its own convolutions, norms and activations, whatever the network around it has.
+
+    Args:
+        known: Its arguments with their defaults, from :func:`accepted_arguments`.
+
+    Example:
+        >>> from mmseg.models import MixVisionTransformer, ResNetV1c
+        >>> [keeps_own_layers(accepted_arguments(cls)) for cls in (MixVisionTransformer, ResNetV1c)]
+        [True, False]
+    """
+    norm = known.get('norm_cfg')
+    return isinstance(norm, dict) and norm.get('type') not in BATCH_NORMS
+
+
+def check_layer(cfg: Any, argument: str, kind: str) -> None:
+    """Refuse a layer that is not registered.
+
+    Args:
+        cfg: Config dict of the layer, or None.
+        argument: Name of the config argument that holds it, for error messages.
+        kind: What it must be, for error messages.
+
+    Raises:
+        ValueError: If no layer of that name is registered.
+
+    Example:
+        >>> check_layer(dict(type='BN'), 'norm_cfg', 'norm')
+    """
+    if cfg is None or isinstance(cfg, dict) and inspect.isclass(cfg.get('type')):
+        return
+    name = cfg.get('type') if isinstance(cfg, dict) else cfg
+    if not isinstance(name, str) or MODELS.get(name) is None:
+        near = difflib.get_close_matches(str(name), LAYER_NAMES, n=1)
+        raise ValueError(f'{argument}.type: expected a registered {kind}, got {name!r}'
+                         + (f'; did you mean {near[0]!r}?' if near else ''))
 
 
 def build_part(cfg: dict, argument: str, **defaults: Any) -> nn.Module:
@@ -124,6 +179,6 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
         for m, mode in modes:
             m.training = mode
     if not isinstance(maps, tuple | list) or not all(isinstance(m, torch.Tensor) and m.dim() == 4 for m in maps):
-        raise ValueError(f'{argument}: {name} must return a tuple of maps (N, C, h, w), got {type(maps).__name__}; '
+        raise ValueError(f'{argument}: expected a tuple of maps (N, C, h, w) from {name}, got {type(maps).__name__}; '
                          'for a backbone, set its out_indices')
     return tuple(m.shape[1] for m in maps), tuple(round(PROBE_SIDE / m.shape[2]) for m in maps)

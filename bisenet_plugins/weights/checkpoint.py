@@ -132,8 +132,8 @@ def _explain(path: Path, error: Exception) -> RuntimeError:
     if match:
         return RefusedCheckpointError(
             f'{path} was refused: it holds {match.group(1)}, which only pickle can rebuild, and pickle can run any '
-            'code. If you trust the file, write its weights anew with "python tools/model_converters/convert_weights.py --trust", or '
-            'save only the state_dict where the file was made'
+            'code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or save '
+            'only the state_dict where it was made'
         )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DamagedCheckpointError(f'{path} cannot be read, it is cut short or no checkpoint ({reason})')

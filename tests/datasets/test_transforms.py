@@ -163,3 +163,27 @@ def test_takes_pictures_of_any_channels(channels):
 def test_refuses_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         RandomScaleCropWarp(**{**dict(scale=(8, 8), ratio_range=(0.5, 2.0), crop_size=(8, 8)), **settings})
+
+
+def test_crops_are_centred_on_the_focus_classes():
+    """A pixel of the class lies within the middle half of every such crop, wherever the image allows it."""
+    label = np.zeros((60, 80), np.uint8)
+    label[40:42, 60:63] = 7
+    warp = RandomScaleCropWarp(scale=(80, 60), ratio_range=(2, 2), crop_size=(40, 40), focus_classes=(5, 7),
+                               focus_prob=1.0)
+    for _ in range(20):
+        out = warp(dict(img=np.zeros((60, 80, 3), np.uint8), gt_seg_map=label, seg_fields=['gt_seg_map']))
+        rows, columns = np.nonzero(out['gt_seg_map'] == 7)
+        assert len(rows) and rows.min() < 36 and rows.max() > 4 and columns.min() < 36 and columns.max() > 4
+
+
+def test_without_a_focus_class_the_draw_is_the_plain_one():
+    sample = dict(img=np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8),
+                  gt_seg_map=np.zeros((60, 80), np.uint8), seg_fields=['gt_seg_map'])
+    settings = dict(scale=(80, 60), ratio_range=(1, 2), crop_size=(40, 40))
+    np.random.seed(3)
+    wanted = RandomScaleCropWarp(**settings)(dict(sample))['img']
+    np.random.seed(3)
+    np.testing.assert_array_equal(RandomScaleCropWarp(**settings, focus_classes=(7,))(dict(sample))['img'], wanted)
+    with pytest.raises(ValueError, match='focus_prob'):
+        RandomScaleCropWarp(**settings, focus_prob=1.5)

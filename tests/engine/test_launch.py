@@ -78,7 +78,7 @@ def test_a_test_writes_what_is_asked_for(trained, tmp_path, tta):
     cfg = load_config(trained[0], tmp_path / 'work')
     out, show = tmp_path / 'out', tmp_path / 'show'
     cfg = prepare_test(cfg, trained[1] / 'iter_4.pth', str(out), str(show), tta=tta)
-    assert (cfg.model.type == 'SegTTAModel') == tta
+    assert (cfg.model.type == 'BilateralTTAModel') == tta
     metrics = run_test(cfg)
     assert 0 <= metrics['mIoU'] <= 100
     names = [f'street_scene_{number:06d}.png' for number in range(4)]

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bisenet_plugins.models.fast_mask import CHUNK_ELEMENTS
-from bisenet_plugins.models.segmentors import BilateralSegmentor
+from bisenet_plugins.models.segmentors import BilateralSegmentor, BilateralTTAModel, bilateral_segmentor
 
 CLASSES = 6
 NORM = dict(type='BN')
@@ -207,7 +207,7 @@ def test_logits_on_request(how: str) -> None:
 
 
 @torch.no_grad()
-def test_test_time_augmentation_needs_no_setting() -> None:
+def test_test_time_augmentation_is_mmsegs() -> None:
     ours, theirs = pair()
     plain = {'ori_shape': (64, 96), 'img_path': 'a.png'}
     image = smooth_images(1)
@@ -215,7 +215,7 @@ def test_test_time_augmentation_needs_no_setting() -> None:
     for model in (ours, theirs):
         views = samples(plain), samples({**plain, 'flip': True, 'flip_direction': 'horizontal'})
         data = dict(inputs=[image, image.flip(3)], data_samples=views)
-        merged.append(SegTTAModel(module=model).test_step(data))
+        merged.append((BilateralTTAModel if model is ours else SegTTAModel)(module=model).test_step(data))
     torch.testing.assert_close(merged[0][0].pred_sem_seg.data, merged[1][0].pred_sem_seg.data)
 
 
@@ -285,5 +285,39 @@ def test_tensor_and_loss_modes_are_mmsegs() -> None:
 def test_refuses_unknown_flip_directions() -> None:
     ours, _ = pair()
     meta = {'ori_shape': (64, 96), 'flip': True, 'flip_direction': 'diagonal'}
-    with pytest.raises(ValueError, match="flip_direction is 'diagonal'"):
+    with pytest.raises(ValueError, match="^flip_direction: expected .* for a flipped image, got 'diagonal'$"):
         ours.predict(smooth_images(1), samples(meta))
+
+
+def test_without_test_cfg_it_predicts_as_with_the_whole_one() -> None:
+    cfg = dict(backbone=dict(type='ResNetV1c', depth=18, base_channels=8, norm_cfg=dict(type='BN')),
+               decode_head=dict(type='FCNHead', in_channels=64, channels=8, num_classes=3, norm_cfg=dict(type='BN')))
+    bare = BilateralSegmentor(**cfg).eval()
+    assert bare.test_cfg.mode == 'whole'
+    assert bare.predict(smooth_images(1), return_logits=True)[0].seg_logits.shape[-2:] == (64, 96)
+    single = BilateralSegmentor(**{**cfg, 'decode_head': {**cfg['decode_head'], 'num_classes': 1, 'threshold': 0.5}})
+    assert single.eval().predict(smooth_images(1))[0].pred_sem_seg.data.max() <= 1
+
+
+@pytest.mark.parametrize(('head', 'branch'), [
+    (dict(type='FCNHead', channels=8, in_index=-1), 'detail_branch'),
+    (dict(type='FCNHead', channels=8, in_index=0), 'semantic_branch'), (dict(type='BGAHead', channels=8), None)])
+def test_a_branch_that_no_head_reads_is_named(head: dict, branch: str | None, monkeypatch: Any) -> None:
+    small = dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch', width_mult=0.1),
+                 semantic_branch=dict(type='SemanticBranch', width_mult=0.25, expand_ratio=1))
+    said: list[str] = []
+    monkeypatch.setattr(bilateral_segmentor, 'print_log', lambda message, **kwargs: said.append(message))
+    model = MODELS.build(dict(type='BilateralSegmentor', backbone=small, decode_head=head, num_classes=2))
+    assert [text.split(':')[0] for text in said] == ([branch] if branch else [])
+    model.loss(torch.rand(2, 3, 64, 64), labelled_samples(2))['decode.loss_ce'].backward()
+    starved = {name.split('.')[1] for name, value in model.backbone.named_parameters('backbone') if value.grad is None}
+    assert starved == ({branch} if branch else set())
+
+
+def labelled_samples(count: int) -> list[SegDataSample]:
+    made = []
+    for _ in range(count):
+        sample = SegDataSample(metainfo=dict(img_shape=(64, 64)))
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 2, (1, 64, 64)))
+        made.append(sample)
+    return made

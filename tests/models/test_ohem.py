@@ -93,10 +93,37 @@ def test_pixel_weight():
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(threshold=0), r'threshold must lie in \(0, 1\], got 0'),
-    (dict(min_kept=1.5), r'min_kept must lie in \(0, 1\], got 1.5'),
-    (dict(loss_name='ohem'), "loss_name must start with 'loss'"),
+    (dict(threshold=0), 'threshold: expected a number above 0 and at most 1, got 0'),
+    (dict(min_kept=1.5), 'min_kept: expected a number above 0 and at most 1, got 1.5'),
+    (dict(min_kept_of='labelled'), "min_kept_of: expected 'valid' or 'all', got 'labelled'"),
+    (dict(loss_name='ohem'), "loss_name: expected a name that starts with 'loss'"),
 ])
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         OhemCrossEntropyLoss(**arguments)
+
+
+@pytest.mark.parametrize('small', [False, True])
+def test_a_pixel_at_the_threshold_is_not_hard(small):
+    """16 of 32 pixels are hard, 8 have a probability of exactly the threshold, 8 are easy."""
+    logits = torch.zeros(1, 2, 4, 8)
+    logits[0, 1, :2] = 5.0
+    logits[0, 0, 3] = 5.0
+    loss = OhemCrossEntropyLoss(threshold=0.5)
+    labels = torch.zeros(1, 4, 8, dtype=torch.long)
+    wanted = F.cross_entropy(logits[:, :, :2], labels[:, :2])
+    torch.testing.assert_close(loss.upsampled(logits, labels) if small else loss(logits, labels), wanted)
+
+
+@pytest.mark.parametrize('small', [False, True])
+def test_the_least_share_can_be_one_of_all_pixels(small):
+    """Of 64 pixels 16 are valid and none is hard: a sixteenth of the valid ones is 1, of all 4."""
+    logits = torch.randn(1, 3, 8, 8) * 0.1 + 9 * F.one_hot(torch.zeros(8, 8, dtype=torch.long), 3).permute(2, 0, 1)
+    labels = torch.full((1, 8, 8), 255)
+    labels[:, :2] = 0
+    losses = F.cross_entropy(logits, labels, ignore_index=255, reduction='none')[:, :2].flatten()
+    losses = losses.sort(descending=True)[0]
+    for share, of, count in ((1 / 16, 'valid', 1), (1 / 16, 'all', 4), (1.0, 'all', 16)):
+        loss = OhemCrossEntropyLoss(min_kept=share, min_kept_of=of)
+        found = loss.upsampled(logits, labels) if small else loss(logits, labels)
+        torch.testing.assert_close(found, losses[:count].mean(), rtol=1e-4, atol=1e-7)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from bisenet_plugins.models import DetailBranch, SemanticBranch
@@ -119,3 +120,55 @@ def test_wrong_knobs_are_refused(knobs, message):
 def test_detail_branch_refuses_two_stages():
     with pytest.raises(ValueError, match='channels and num_convs must have three entries each'):
         DetailBranch(channels=(64, 128))
+
+
+def conv_norm(x, state, prefix, stride=1, groups=1, relu=False):
+    """Convolution, batch norm in evaluation mode and ReLU, written out."""
+    kernel = state[f'{prefix}.conv.weight']
+    x = F.conv2d(x, kernel, state.get(f'{prefix}.conv.bias'), stride, kernel.shape[-1] // 2, groups=groups)
+    if f'{prefix}.bn.weight' in state:
+        mean, var, scale, shift = (state[f'{prefix}.bn.{name}'][None, :, None, None]
+                                   for name in ('running_mean', 'running_var', 'weight', 'bias'))
+        x = (x - mean) / (var + 1e-5).sqrt() * scale + shift
+    return x.clamp(min=0) if relu else x
+
+
+def reference_layer(x, state, prefix, expansion, stride):
+    """A gather-and-expansion layer as Figure 5(b) and (c) draw it; the published networks add a ReLU."""
+    inner = conv_norm(x, state, f'{prefix}.gather', relu=True)
+    kernels = sorted({name.split('.depthwise.')[1].split('.')[0] for name in state if f'{prefix}.depthwise.' in name})
+    for place, kernel in enumerate(kernels):
+        last = place == len(kernels) - 1
+        inner = conv_norm(inner, state, f'{prefix}.depthwise.{kernel}', stride if place == 0 else 1,
+                          groups=inner.shape[1], relu=last and expansion == 'depthwise')
+    inner = conv_norm(inner, state, f'{prefix}.project')
+    if f'{prefix}.shortcut.0.conv.weight' in state:
+        x = conv_norm(x, state, f'{prefix}.shortcut.0', stride, groups=x.shape[1])
+        x = conv_norm(x, state, f'{prefix}.shortcut.1')
+    return (inner + x).clamp(min=0)
+
+
+@pytest.mark.parametrize('expansion', ['conv', 'depthwise'])
+def test_every_map_is_that_of_layers_written_out(expansion):
+    """Stages 3 to 5_5 of a trained-looking branch against plain functions, for both readings of the paper."""
+    branch = SemanticBranch(expand_ratio=3, expansion=expansion).eval()
+    for module in branch.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor, low, high in ((module.running_mean, -.3, .3), (module.running_var, .6, 1.5),
+                                      (module.weight, .5, 1.5), (module.bias, -.3, .3)):
+                nn.init.uniform_(tensor, low, high)
+    state = branch.state_dict()
+    with torch.no_grad():
+        maps = branch(torch.randn(1, 3, 64, 96))
+        x = maps[0]
+        for stage, layers in enumerate(branch.stages):
+            for number in range(len(layers)):
+                x = reference_layer(x, state, f'stages.{stage}.{number}', expansion, 2 if number == 0 else 1)
+            torch.testing.assert_close(maps[stage + 1], x, rtol=1e-4, atol=1e-4)
+        pooled = x.mean((2, 3), keepdim=True)
+        mean, var, scale, shift = (state[f'context.norm.{name}'][None, :, None, None]
+                                   for name in ('running_mean', 'running_var', 'weight', 'bias'))
+        pooled = conv_norm((pooled - mean) / (var + 1e-5).sqrt() * scale + shift, state, 'context.conv_pooled',
+                           relu=True)
+        x = conv_norm(x + pooled, state, 'context.conv', relu=expansion == 'depthwise')
+        torch.testing.assert_close(maps[-1], x, rtol=1e-4, atol=1e-4)

@@ -16,13 +16,21 @@ from mmseg.registry import DATASETS
 import tools.model_converters.export_shipped_network as export
 from bisenet_plugins.cli.demo import show_pretrained
 from bisenet_plugins.runtime import Predictor
-from bisenet_plugins.runtime.pretrained import load_pretrained, predictor_from
+from bisenet_plugins.runtime.predictor import load_pretrained
 from bisenet_plugins.weights import DamagedCheckpointError, pretrained_names, store
 from tools.model_converters.export_shipped_network import export_pretrained
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 SCENES = dict(type='StreetSceneDataset', length=2, size=(48, 64),
               pipeline=[dict(type='Resize', scale=(96, 72), keep_ratio=True), dict(type='PackSegInputs')])
+
+
+def load(name, folder):
+    """A network of another folder than the package's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, 'FOLDER', Path(folder))
+        return load_pretrained(name, backend='torch')
+
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -85,7 +93,7 @@ def scenes():
 
 
 def test_the_shipped_network_sees_what_the_checkpoint_sees(trained, shipped):
-    loaded = load_pretrained('tiny', folder=shipped[0])
+    loaded = load('tiny', shipped[0])
     for image in scenes():
         mask, wanted = loaded(image), trained[0](image)
         assert (mask.shape, mask.dtype) == ((48, 64), np.uint8)
@@ -152,23 +160,21 @@ def test_a_changed_byte_is_refused(copied):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(DamagedCheckpointError, match='tiny.safetensors is not the file that was shipped: its SHA-256'):
-        load_pretrained('tiny', folder=copied)
+        load('tiny', copied)
     path.unlink()
     with pytest.raises(FileNotFoundError, match="the weights of 'tiny' are gone"):
-        load_pretrained('tiny', folder=copied)
+        load('tiny', copied)
 
 
 def test_wrong_names_and_indices_are_sentences(copied, tmp_path):
-    with pytest.raises(ValueError, match="no pretrained network 'big'; known are: tiny"):
-        load_pretrained('big', folder=copied)
-    with pytest.raises(ValueError, match='known are: none in this copy of the package'):
-        load_pretrained('big', folder=tmp_path / 'none')
+    with pytest.raises(ValueError, match="name: expected one of tiny, got 'big'"):
+        load('big', copied)
     (copied / 'index.json').write_text('{')
     with pytest.raises(DamagedCheckpointError, match='index.json is no index of networks'):
-        load_pretrained('tiny', folder=copied)
+        load('tiny', copied)
     foreign = store.safetensors_torch().save({'weight': torch.ones(2)})
     with pytest.raises(DamagedCheckpointError, match='foreign holds weights without a config'):
-        predictor_from(foreign, 'foreign')
+        Predictor.from_bytes(foreign, 'foreign')
     with pytest.raises(ValueError, match='config.model.type is a type, a string'):
         store.encode_config(dict(model=dict(type=Predictor)))
 
@@ -176,7 +182,7 @@ def test_wrong_names_and_indices_are_sentences(copied, tmp_path):
 def test_missing_safetensors_names_its_installation(copied, monkeypatch):
     monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
     with pytest.raises(ImportError, match='pip install safetensors'):
-        load_pretrained('tiny', folder=copied)
+        load('tiny', copied)
 
 
 def test_what_cannot_be_shipped_is_refused_and_leaves_nothing(trained, tmp_path, monkeypatch):
@@ -226,9 +232,9 @@ def test_predict_needs_neither_config_nor_checkpoint(call, shipped, capsys, tmp_
     cv2.imwrite('scene.png', scenes()[0])
     assert call('predict.py', shipped[0], 'scene.png', '--save', 'ids', 'overlay') == 0
     ids = cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'scene.png'), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(ids, load_pretrained('tiny', folder=shipped[0])(scenes()[0]))
+    np.testing.assert_array_equal(ids, load('tiny', shipped[0])(scenes()[0]))
     assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'big') == 1
-    assert "no pretrained network 'big'; known are: tiny" in capsys.readouterr().err
+    assert "expected one of tiny, got 'big'" in capsys.readouterr().err
     assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'tiny', '--config', 'a.py') == 1
     assert '--pretrained takes the place of --config and --checkpoint' in capsys.readouterr().err
     assert call('predict.py', tmp_path / 'empty', 'scene.png') == 1
@@ -254,7 +260,7 @@ def test_tools_take_the_file_as_a_checkpoint(shipped):
     path = Path(shipped[0]) / store.read_index(shipped[0])['tiny']['file']
     image = scenes()[0]
     np.testing.assert_array_equal(Predictor(tiny_config(), path)(image),
-                                  load_pretrained('tiny', folder=shipped[0])(image))
+                                  load('tiny', shipped[0])(image))
 
 
 def test_the_export_tool_writes_into_a_folder(call, trained, capsys, tmp_path):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .upsampled import upsampled_ohem
+from .upsampled import hardest, least_kept, upsampled_ohem
 
 
 @MODELS.register_module()
@@ -22,7 +21,9 @@ class OhemCrossEntropyLoss(nn.Module):
 
     Args:
         threshold: Probability of the true class under which a pixel is hard; 1 keeps every valid pixel.
-        min_kept: Least share of the batch's valid pixels that is kept.
+        min_kept: Least share of the batch's pixels that is kept.
+        min_kept_of: What ``min_kept`` is a share of: ``'valid'``, the pixels with a label; ``'all'``, ignored ones
+            included, as the STDC and BiSeNet V1 releases count. Never more than the valid pixels are kept.
         class_weight: Factor on the loss of each class.
         loss_weight: Factor on the result.
         loss_name: Key of the result in the log; only names that start with ``loss`` are trained on.
@@ -33,7 +34,8 @@ class OhemCrossEntropyLoss(nn.Module):
           valid.
 
     Raises:
-        ValueError: If ``threshold`` or ``min_kept`` is outside (0, 1], or ``loss_name`` does not start with ``loss``.
+        ValueError: If ``threshold`` or ``min_kept`` is outside (0, 1], ``min_kept_of`` is unknown, or ``loss_name``
+            does not start with ``loss``.
 
     Source:
         BiSeNet V2, Section "Training" (OHEM, after Shrivastava et al. 2016); the share 1/16 is that of the STDC and
@@ -48,18 +50,23 @@ class OhemCrossEntropyLoss(nn.Module):
     def __init__(self,
                  threshold: float = 0.7,
                  min_kept: float = 1 / 16,
+                 min_kept_of: str = 'valid',
                  class_weight: list[float] | None = None,
                  loss_weight: float = 1.0,
                  loss_name: str = 'loss_ohem') -> None:
         super().__init__()
         for name, value in dict(threshold=threshold, min_kept=min_kept).items():
             if not 0 < value <= 1:
-                raise ValueError(f'{name} must lie in (0, 1], got {value}')
+                raise ValueError(f'{name}: expected a number above 0 and at most 1, got {value}')
+        if min_kept_of not in ('valid', 'all'):
+            raise ValueError(f"min_kept_of: expected 'valid' or 'all', got {min_kept_of!r}")
         if not loss_name.startswith('loss'):
-            raise ValueError(f"loss_name must start with 'loss' (mmengine sums only such names), got {loss_name!r}")
+            raise ValueError("loss_name: expected a name that starts with 'loss', as mmengine sums only such, "
+                             f'got {loss_name!r}')
         # No loss is below zero: at threshold 1 every pixel is kept, which is plain cross entropy.
         self.hard_loss = -math.log(threshold) if threshold < 1 else -0.5
         self.min_kept = min_kept
+        self.min_kept_of = min_kept_of
         self.loss_weight = loss_weight
         self.class_weight = class_weight
         self.loss_name = loss_name
@@ -80,9 +87,9 @@ class OhemCrossEntropyLoss(nn.Module):
             return plain.sum() * self.loss_weight
         hardness = plain.detach().masked_fill(~valid, -1.0).flatten()  # (N * H * W,)
         kept = hardness > self.hard_loss
-        least = max(int(num_valid * self.min_kept), 1)
+        least = least_kept(num_valid, seg_label.numel(), self.min_kept, self.min_kept_of)
         if int(kept.sum()) < least:
-            kept = torch.zeros_like(kept).scatter_(0, hardness.topk(least).indices, True)
+            kept = hardest(hardness, least)
         loss = plain.flatten()[kept]  # (kept pixels,)
         if class_weight is not None:
             loss = loss * class_weight[seg_label.flatten()[kept]]
@@ -95,5 +102,5 @@ class OhemCrossEntropyLoss(nn.Module):
         """Return the same loss for small logits ``(N, K, h, w)``, without ever holding full-size ones."""
         class_weight = None if self.class_weight is None else seg_logits.new_tensor(self.class_weight)
         loss = upsampled_ohem(seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index, align_corners,
-                              class_weight)
+                              class_weight, self.min_kept_of)
         return loss * self.loss_weight

@@ -1,4 +1,4 @@
-"""Upsampling and cross entropy in one pass over tiles of the picture, without full-size logits.
+"""Upsampling and cross entropy in one pass over tiles of the image, without full-size logits.
 
 Shape letters: N batch, K classes, H and W label sides, h and w map sides, in pixels.
 """
@@ -24,7 +24,8 @@ def upsampled_ohem(logits: Tensor,
                    min_kept: float,
                    ignore_index: int = 255,
                    align_corners: bool = False,
-                   class_weight: Tensor | None = None) -> Tensor:
+                   class_weight: Tensor | None = None,
+                   min_kept_of: str = 'valid') -> Tensor:
     """Average the cross entropy of bilinearly upsampled logits over the hard pixels.
 
     The same value and gradient as ``OhemCrossEntropyLoss`` on ``F.interpolate(logits, labels.shape[1:])``; memory and
@@ -35,10 +36,11 @@ def upsampled_ohem(logits: Tensor,
         logits: Small map of logits.
         labels: Class ids.
         hard_loss: Loss above which a pixel is kept.
-        min_kept: Least share of the valid pixels that is kept; where fewer are hard, a second pass is needed.
+        min_kept: Least share of the pixels that is kept; where fewer are hard, a second pass is needed.
         ignore_index: Id of pixels that take no part.
         align_corners: How the logits are resized.
         class_weight: Factor on the loss of each class.
+        min_kept_of: Which pixels ``min_kept`` is a share of, ``'valid'`` or ``'all'``.
 
     Shape:
         - Input: logits ``(N, K, h, w)``, labels ``(N, H, W)`` int64, class weight ``(K,)``.
@@ -48,22 +50,56 @@ def upsampled_ohem(logits: Tensor,
         >>> upsampled_ohem(torch.zeros(1, 4, 2, 2), torch.zeros(1, 8, 8, dtype=torch.long), 0.3, 1 / 16)
         tensor(1.3863)
     """
-    return _UpsampledOhem.apply(logits, labels, hard_loss, min_kept, ignore_index, align_corners, class_weight)
+    return _UpsampledOhem.apply(logits, labels, hard_loss, min_kept, ignore_index, align_corners, class_weight,
+                                min_kept_of)
+
+
+def least_kept(num_valid: int, num_pixels: int, min_kept: float, min_kept_of: str) -> int:
+    """Return how many pixels the loss is taken over at least.
+
+    Args:
+        num_valid: Pixels that take part.
+        num_pixels: All pixels.
+        min_kept: Least share that is kept.
+        min_kept_of: What it is a share of, ``'valid'`` or ``'all'``.
+
+    Example:
+        >>> least_kept(160, 320, 1 / 16, 'valid'), least_kept(160, 320, 1 / 16, 'all'), least_kept(0, 320, 1, 'all')
+        (10, 20, 0)
+    """
+    return min(num_valid, max(int((num_valid if min_kept_of == 'valid' else num_pixels) * min_kept), 1))
+
+
+def hardest(losses: Tensor, count: int) -> Tensor:
+    """Return a mask of the pixels with the greatest losses.
+
+    Args:
+        losses: Loss of each pixel.
+        count: How many pixels.
+
+    Shape:
+        - losses: any; the output has the same shape.
+
+    Example:
+        >>> hardest(torch.tensor([0.1, 0.9, 0.5]), 2)
+        tensor([False,  True,  True])
+    """
+    chosen = torch.zeros_like(losses, dtype=torch.bool).flatten()
+    return chosen.scatter_(0, losses.flatten().topk(count).indices, True).view_as(losses)
 
 
 class _UpsampledOhem(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, hard_loss: float, min_kept: float, ignore_index: int,
-                align_corners: bool, class_weight: Tensor | None) -> Tensor:
+                align_corners: bool, class_weight: Tensor | None, min_kept_of: str) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
             tiles = _Tiles(logits.detach().float(), labels, ignore_index, align_corners, class_weight,
                            ctx.needs_input_grad[0])
             tiles.run(lambda loss, _: loss > hard_loss)
-            least = max(int(tiles.num_valid * min_kept), 1) if tiles.num_valid else 0
+            least = least_kept(tiles.num_valid, labels.numel(), min_kept, min_kept_of)
             if tiles.num_kept < least:
-                chosen = torch.zeros_like(tiles.losses, dtype=torch.bool).flatten()
-                chosen = chosen.scatter_(0, tiles.losses.flatten().topk(least).indices, True).view_as(tiles.losses)
+                chosen = hardest(tiles.losses, least)
                 tiles.run(lambda _, place: chosen[place])
         count = max(tiles.num_kept, 1)
         ctx.grad = None if tiles.grad is None else tiles.grad.div_(count).to(logits.dtype)
@@ -72,7 +108,7 @@ class _UpsampledOhem(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        return (ctx.grad * grad.to(ctx.grad.dtype), None, None, None, None, None, None)
+        return (ctx.grad * grad.to(ctx.grad.dtype), None, None, None, None, None, None, None)
 
 
 class _Tiles:

@@ -1,5 +1,6 @@
 """Segmentors: from images to results."""
 
 from .bilateral_segmentor import BilateralSegmentor
+from .tta import BilateralTTAModel
 
-__all__ = ['BilateralSegmentor']
+__all__ = ['BilateralSegmentor', 'BilateralTTAModel']

@@ -1,24 +1,25 @@
-"""The segmentor that goes from stride-8 logits to the class map without full-size logits.
+"""The segmentor that goes from stride-8 logits to the mask without full-size logits.
 
 Shape letters: N batch, C channels, K classes, H and W image sides, h and w map sides, in pixels.
 """
 
 from __future__ import annotations
 
+import logging
 from contextlib import nullcontext
-from functools import cache
 from typing import Any
 
 import torch
-from mmengine.model import BaseTTAModel
+from mmengine.config import ConfigDict
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_module_registration_hook
 
+from ..backbones.bilateral import BilateralNetwork
 from ..build import complete
 from ..fast_mask import upsample_argmax
 from ..recompute import recomputed_norms
@@ -30,7 +31,7 @@ _SEGMENTOR_STEPS = ('encode_decode', 'whole_inference', 'inference', 'postproces
 
 @MODELS.register_module()
 class BilateralSegmentor(EncoderDecoder):
-    """Encode, decode, and write the class map straight from the decode head's low-resolution logits.
+    """Encode, decode, and write the mask straight from the decode head's low-resolution logits.
 
     A drop-in for mmseg's ``EncoderDecoder``: the same arguments, losses and results. Only ``predict`` differs: where
     nobody asks for logits, it neither holds nor resizes them at full size.
@@ -59,12 +60,12 @@ class BilateralSegmentor(EncoderDecoder):
 
     Note:
         mmseg resizes logits to the padded network input, crops the padding and resizes again to ``ori_shape``. When
-        the second resize changes nothing, the class map equals mmseg's (where classes tie within float noise, either
+        the second resize changes nothing, the mask equals mmseg's (where classes tie within float noise, either
         may win). Otherwise it is one interpolation straight from the logits to ``ori_shape``, which agrees with
         mmseg's two in all but a few border pixels.
-        mmseg's own path, with ``seg_logits`` in the results, is taken for ``return_logits``, for slide mode, inside a
-        test-time augmentation model (noticed when the segmentor is put into one), for one output channel, for a decode
-        head or a subclass that resizes or decides by itself, and while a graph is traced for export.
+        mmseg's own path, with ``seg_logits`` in the results, is taken for ``return_logits``, for slide mode, inside
+        :class:`BilateralTTAModel`, for one output channel, for a decode head or a subclass that resizes or decides by
+        itself, and while a graph is traced for export.
 
     Example:
         >>> from mmseg.registry import MODELS
@@ -77,9 +78,8 @@ class BilateralSegmentor(EncoderDecoder):
         (torch.Size([1, 64, 96]), False)
     """
 
-    _keep_logits = False
     mask_dtype = torch.int64
-    """Type of the class maps; with at most 256 classes, ``torch.uint8`` is written faster."""
+    """Type of the masks; with at most 256 classes, ``torch.uint8`` is written faster."""
 
     def __init__(self,
                  backbone: dict,
@@ -96,6 +96,7 @@ class BilateralSegmentor(EncoderDecoder):
         self.recompute_norms = recompute_norms
         self._settings = dict(
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
+        kwargs['test_cfg'] = ConfigDict({'mode': 'whole', **(kwargs.get('test_cfg') or {})})
         super().__init__(
             backbone=complete(backbone, 'backbone', **self._settings),
             decode_head=decode_head,
@@ -103,7 +104,7 @@ class BilateralSegmentor(EncoderDecoder):
             **kwargs)
         if channels_last:  # here and not later: DistributedDataParallel keeps the strides that it finds
             self.to(memory_format=torch.channels_last)
-        _notice_test_time_augmentation()
+        self._name_what_does_not_learn()
 
     def _init_decode_head(self, decode_head: dict) -> None:
         super()._init_decode_head(self._complete_head(decode_head, 'decode_head'))
@@ -122,6 +123,21 @@ class BilateralSegmentor(EncoderDecoder):
             return complete(head, argument, **self._settings)
         return complete_head(head, argument, self.backbone, self._settings)
 
+    def _name_what_does_not_learn(self) -> None:
+        """Warn where no head reads a branch: it would get no gradient, and distributed training would stop."""
+        if not isinstance(self.backbone, BilateralNetwork) or self.backbone.detail_branch is None or self.with_neck:
+            return
+        auxiliary = getattr(self, 'auxiliary_head', None)
+        heads = [self.decode_head, *(auxiliary if isinstance(auxiliary, nn.ModuleList) else [auxiliary])]
+        heads = [head for head in heads if head is not None]
+        places = [head.in_index if isinstance(head.in_index, list | tuple) else (head.in_index,) for head in heads]
+        read = {place % len(self.backbone.out_channels) for some in places for place in some}
+        for branch, unread in (('detail_branch', 0 not in read), ('semantic_branch', not read - {0})):
+            if unread:
+                print_log(f'{branch}: no head reads its maps (in_index {sorted(read)} of '
+                          f'{len(self.backbone.out_channels)}), so that it does not learn; give a head the map that it '
+                          'lacks, such as BGAHead with in_index=(0, -1)', logger='current', level=logging.WARNING)
+
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return the losses of all heads, as mmseg's ``EncoderDecoder`` does."""
         with recomputed_norms(self) if self.recompute_norms else nullcontext():
@@ -130,12 +146,12 @@ class BilateralSegmentor(EncoderDecoder):
     def predict(
         self, inputs: Tensor, data_samples: list[SegDataSample] | None = None, return_logits: bool | None = None
     ) -> list[SegDataSample]:
-        """Give every image its class map at the size of the original image.
+        """Return every image with its mask at the size of the original image.
 
         Args:
             inputs: Images ``(N, C, H, W)``, normalised and padded.
             data_samples: What is known of each image: ``ori_shape``, ``img_shape``, padding and flip. Without them
-                the class maps have the size of ``inputs``.
+                the masks have the size of ``inputs``.
             return_logits: Whether the results carry ``seg_logits`` too; ``test_cfg.return_logits`` when left out.
 
         Returns:
@@ -160,10 +176,10 @@ class BilateralSegmentor(EncoderDecoder):
         return results
 
     def _straight_to_mask(self, return_logits: bool | None) -> bool:
-        """Tell whether the class map may be written without mmseg's path."""
+        """Return whether the mask may be written without mmseg's path."""
         settings = self.test_cfg or {}
         if return_logits is None:
-            return_logits = self._keep_logits or bool(settings.get('return_logits', False))
+            return_logits = bool(settings.get('return_logits', False))
         return (
             not return_logits
             and settings.get('mode', 'whole') == 'whole'
@@ -176,7 +192,7 @@ class BilateralSegmentor(EncoderDecoder):
         )
 
     def _masks(self, logits: Tensor, metas: list[dict]) -> list[Tensor]:
-        """Write the class map of each image, images of equal geometry together."""
+        """Write the mask of each image, images of equal geometry together."""
         size = _network_size(metas[0])
         groups: dict[tuple, list[int]] = {}
         for index, meta in enumerate(metas):
@@ -193,7 +209,7 @@ class BilateralSegmentor(EncoderDecoder):
 
 
 def _network_size(meta: dict) -> tuple[int, int]:
-    """Give the size that mmseg's ``predict_by_feat`` resizes the logits to."""
+    """Return the size that mmseg's ``predict_by_feat`` resizes the logits to."""
     shape = meta['img_shape']
     if not isinstance(shape, torch.Size) and 'pad_shape' in meta:
         shape = meta['pad_shape']
@@ -201,27 +217,15 @@ def _network_size(meta: dict) -> tuple[int, int]:
 
 
 def _unflip(mask: Tensor, meta: dict) -> Tensor:
-    """Undo the flip of the image on its class map; bilinear resizing and flipping commute."""
+    """Undo the flip of the image on its mask; bilinear resizing and flipping commute."""
     if not meta.get('flip', None):
         return mask
     direction = meta.get('flip_direction', None)
     if direction not in ('horizontal', 'vertical'):
-        raise ValueError(f"flip_direction is {direction!r}, but a flipped image needs 'horizontal' or 'vertical'.")
+        raise ValueError(f"flip_direction: expected 'horizontal' or 'vertical' for a flipped image, got {direction!r}")
     return mask.flip(1 if direction == 'horizontal' else 0)
 
 
 def _inherits(thing: nn.Module, base: type, names: tuple[str, ...]) -> bool:
-    """Tell whether the named methods are the base class's own."""
+    """Return whether the named methods are the base class's own."""
     return all(getattr(type(thing), name) is getattr(base, name) for name in names)
-
-
-def _keep_logits_inside_tta(parent: nn.Module, name: str, child: nn.Module | None) -> None:
-    """Make a segmentor that becomes part of a test-time augmentation model keep its logits, which that merges."""
-    if isinstance(child, BilateralSegmentor) and isinstance(parent, BaseTTAModel):
-        child._keep_logits = True
-
-
-@cache
-def _notice_test_time_augmentation() -> None:
-    """Watch, once in a process, for segmentors that are put into a test-time augmentation model."""
-    register_module_module_registration_hook(_keep_logits_inside_tta)

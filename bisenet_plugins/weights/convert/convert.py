@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ...files import write_atomically
 from ...version import __version__
-from ..checkpoint import RefusedCheckpointError, load_checkpoint
+from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
 from . import coincheung_v1, coincheung_v2, mmseg_stdc, mmseg_v1, mmseg_v2, stdc_seg, torchseg_v1
 from .options import check_weights, different_options
 from .sources import NUM_BATCHES, ConversionError, Source, Weights
@@ -237,8 +237,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
     odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if odd:
         raise ConversionError(f'{path} holds no plain weights: {odd[0]!r} is a {type(loaded[odd[0]]).__name__}')
-    wrapped = all(name.startswith('module.') for name in loaded)
-    weights = {name[len('module.'):] if wrapped else name: value.detach() for name, value in loaded.items()}
+    weights = {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}
     return weights, _dataset_meta(meta)
 
 

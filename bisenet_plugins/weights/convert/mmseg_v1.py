@@ -10,6 +10,7 @@ _SEMANTIC = 'backbone.semantic_branch'
 
 
 def _options(weights: Weights) -> dict[str, Any]:
+    heads = head_options(weights, 'context8', 'context16')
     return {
         **spatial_options(weights),
         **resnet_options(weights),
@@ -17,7 +18,8 @@ def _options(weights: Weights) -> dict[str, Any]:
         'decode_head.aggregation.attention_act': True,
         f'{_SEMANTIC}.upsample_mode': 'nearest',
         'decode_head.align_corners': False,
-        **head_options(weights, 'context8', 'context16'),
+        **heads,
+        **{name.replace('.channels', '.align_corners'): False for name in heads if name.startswith('auxiliary_head.')},
     }
 
 

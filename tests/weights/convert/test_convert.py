@@ -84,7 +84,8 @@ def save(path, thing):
 
 
 def run_tool(*arguments):
-    spec = importlib.util.spec_from_file_location('convert_weights', ROOT / 'tools' / 'model_converters' / 'convert_weights.py')
+    tool = ROOT / 'tools' / 'model_converters' / 'convert_weights.py'
+    spec = importlib.util.spec_from_file_location('convert_weights', tool)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.main([str(argument) for argument in arguments])
