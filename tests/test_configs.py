@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
-from bisenet_plugins.deploy.settings import deploy_config, parse_config_name
+from bisenet_plugins.deploy import DeployOptions, parse_shape
 
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
 CONFIGS = sorted(
@@ -31,6 +31,10 @@ NAME = re.compile(
     r'-(?P<iters>\d+(?:\.\d+)?)k'
     r'_(?P<dataset>[a-z0-9-]+)'
     r'-(?P<height>\d+)x(?P<width>\d+)'
+)
+DEPLOY_NAME = re.compile(
+    r'segmentation_(?P<contained>self-contained_)?(?P<backend>onnxruntime|openvino|tensorrt-rtx|tensorrt)'
+    r'(?:-(?P<precision>fp16|int8))?_(?:static-(?P<shape>\d+x\d+)|dynamic(?:-64x64-1024x2048)?)\.py'
 )
 KNOWN_KEYS = {
     # what mmengine's Runner reads
@@ -177,10 +181,18 @@ def test_takes_one_training_step(path):
     assert not stuck, f'no step reached {stuck[:5]}'
 
 
+def is_what_its_name_says(path: Path) -> bool:
+    match = DEPLOY_NAME.fullmatch(path.name)
+    options = DeployOptions(
+        backend=match['backend'], precision=match['precision'] or 'fp32', shape=parse_shape(match['shape'] or 'dynamic'),
+        **(dict(channel_order='bgr', network_size=(512, 1024)) if match['contained'] else {}))
+    config = Config.fromfile(path, import_custom_modules=False)
+    return config.to_dict() == Config(options.deploy_config()).to_dict()
+
+
 @pytest.mark.parametrize('path', DEPLOY, ids=identity)
 def test_deploy_config_is_what_its_name_says(path):
-    config = Config.fromfile(path, import_custom_modules=False)
-    assert config.to_dict() == Config(deploy_config(**parse_config_name(path.name))).to_dict()
+    assert is_what_its_name_says(path)
 
 
 def test_deploy_configs_to_copy_are_what_their_names_say(tmp_path):
@@ -191,15 +203,9 @@ def test_deploy_configs_to_copy_are_what_their_names_say(tmp_path):
     for path in DEPLOY:
         (tmp_path / path.name).write_text(path.read_text(encoding='utf-8'), encoding='utf-8')
     for name, text in blocks:
-        assert name not in {path.name for path in DEPLOY}
+        assert not (tmp_path / name).exists(), f'{name} is there twice'
         (tmp_path / name).write_text(text, encoding='utf-8')
-        config = Config.fromfile(tmp_path / name, import_custom_modules=False)
-        assert config.to_dict() == Config(deploy_config(**parse_config_name(name))).to_dict(), name
-
-
-def test_every_runtime_has_a_deploy_config():
-    assert {parse_config_name(path.name)['backend'] for path in DEPLOY} == {
-        'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'}
+        assert is_what_its_name_says(tmp_path / name), name
 
 
 def test_config_of_the_readme_builds(tmp_path):
