@@ -29,7 +29,6 @@ REQUIREMENTS = {
     'onnx': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'onnxruntime': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'openvino': ('openvino', "pip install 'bisenet-plugins[openvino]'"),
-    'ray': ('ray', "pip install 'bisenet-plugins[ray]'"),
     'tensorrt': ('tensorrt', "pip install 'bisenet-plugins[tensorrt]'"),
     'tensorrt_rtx': ('tensorrt-rtx', "pip install 'bisenet-plugins[tensorrt-rtx]'"),
 }

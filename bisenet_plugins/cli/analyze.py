@@ -1,51 +1,34 @@
-"""What ``tools/analysis_tools/analyze.py`` does once its options are read."""
+"""Write one HTML page on what a network learned: masks, errors, pathways, Grad-CAM, confusion matrix, IoU."""
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 
-from ..explain.page import find_pairs, write_page
-from ..runtime import load_pretrained
-from ..runtime.predictor import Predictor
-from ..weights import pretrained_names
-from ..weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError
-
-__all__ = ['run_analyze']
+from .options import add_network, chosen_network, open_network, whole
 
 
-def run_analyze(args: Namespace) -> int:
-    """Write the page that a command line asks for, and say what the network reaches.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('inputs', nargs='+', metavar='IMAGE', help='images, folders or patterns')
+    add_network(parser)
+    parser.add_argument('--labels', metavar='DIR', help='folder with a PNG of class ids for each image')
+    parser.add_argument('--out', default='analysis.html', help='the page (default: %(default)s)')
+    parser.add_argument('--stages', nargs='+', metavar='MODULE',
+                        help="modules for Grad-CAM (default: the backbone's maps and the aggregation)")
+    parser.add_argument('--classes', nargs='+', metavar='CLASS', help='classes for Grad-CAM (default: two per image)')
+    parser.add_argument('--show', type=whole(1), default=6,
+                        help='images on the page; all are scored (default: %(default)s)')
 
-    Args:
-        args: Options of ``tools/analysis_tools/analyze.py``.
 
-    Returns:
-        The exit status: 0, or 1 if something was missing or wrong.
-    """
-    try:
-        predictor, title, inputs = _network(args)
-        pairs = find_pairs(inputs, args.labels)
-        scores = write_page(predictor, pairs, args.out, title, args.stages, args.classes, args.show)
-    except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+def run(args: Namespace) -> None:
+    """Write the page and print the scores."""
+    from ..explain.page import find_pairs, write_page
+
+    network, weights = chosen_network(args)
+    predictor = open_network(args, 'torch')
+    pairs = find_pairs(args.inputs, args.labels)
+    title = f'{network} with {weights}' if weights else network
+    scores = write_page(predictor, pairs, args.out, title, args.stages, args.classes, args.show)
     if scores is not None:
-        print(f'mIoU {scores.miou:.2f} on {len(pairs)} pictures, {scores.pixels:.2f} % of the labelled pixels right')
+        print(f'mIoU {scores.miou:.2f} on {len(pairs)} images, {scores.pixels:.2f} % of the labelled pixels right')
     print(f'page: {args.out}')
-    return 0
-
-
-def _network(args: Namespace) -> tuple[Predictor, str, list[str]]:
-    """Load the network: config and checkpoint where the first input is a config, else one of the package."""
-    if args.inputs[0].endswith('.py'):
-        if args.pretrained:
-            raise ValueError('--pretrained takes the place of config and checkpoint, both are given')
-        if len(args.inputs) < 3:
-            raise ValueError('behind a config come its checkpoint and the pictures')
-        config, checkpoint, *inputs = args.inputs
-        return Predictor(config, checkpoint, backend='torch', device=args.device), f'{config} with {checkpoint}', inputs
-    name = args.pretrained or next(iter(pretrained_names()), None)
-    if name is None:
-        raise ValueError('no network comes with this copy of the package; name a config and a checkpoint')
-    return load_pretrained(name, backend='torch', device=args.device), name, args.inputs

@@ -1,149 +1,50 @@
-"""What ``tools/predict.py`` does once its options are read."""
+"""Segment images, folders, patterns, videos or cameras."""
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
-from collections.abc import Callable
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from .options import BACKENDS, add_network, number, open_network, whole
 
-from ..errors import DeployError
-from ..runtime import load_pretrained
-from ..runtime.predictor import Predictor
-from ..runtime.results import Listener, Summary, predict_sources
-from ..runtime.sources import Source, find_sources
-from ..weights import pretrained_names
-from ..weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError, find_resumable
-
-__all__ = ['run_predict']
-
+RESUME = 'run the same command with --skip-existing to resume'
 MANY = 100
 """So many images repay the seconds in which a network is converted."""
 
 
-def run_predict(args: Namespace, demo_dir: Path) -> int:
-    """Segment what a command line names, with a progress bar, and say what came out.
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, or number of a camera')
+    add_network(parser)
+    parser.add_argument('--backend', choices=BACKENDS, default='auto',
+                        help=f'what computes the network; auto is PyTorch for fewer than {MANY} images, else the fastest '
+                        'that is installed (default: auto)')
+    parser.add_argument('--out-dir', default='outputs', help='folder for results (default: %(default)s)')
+    parser.add_argument('--save', nargs='+', choices=['overlay', 'palette', 'ids'], default=['overlay'],
+                        help='what to write (default: overlay)')
+    parser.add_argument('--opacity', type=number(0, 1), default=0.5, help='weight of the colours in an overlay, 0 to 1')
+    parser.add_argument('--batch-size', type=whole(1), default=1, help='frames of a video segmented together')
+    parser.add_argument('--max-frames', type=whole(1), help='frames taken from each video or camera')
+    parser.add_argument('--recursive', action='store_true', help='search folders in folders')
+    parser.add_argument('--skip-existing', action='store_true', help='leave out what has its results already')
 
-    Args:
-        args: Options of ``tools/predict.py``.
-        demo_dir: Where the demo leaves its config and checkpoint, used when the command line names no network and none
-            comes with the package.
 
-    Returns:
-        The exit status: 0, or 1 if a source failed or nothing could be started.
-    """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    try:
-        sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
-        many = len(sources) >= MANY or any(source.kind in ('video', 'camera') for source in sources)
-        predictor = _predictor(args, demo_dir, many)
-        summary = _with_progress(console, predictor, predictor.palette, sources, args)
-    except (FileNotFoundError, ImportError, DamagedCheckpointError, RefusedCheckpointError, DeployError,
-            ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('interrupted; run the same command with --skip-existing to go on', file=sys.stderr)
-        return 1
-    print(
-        f'{summary.done} done ({summary.frames} pictures), {summary.skipped} skipped, {len(summary.failed)} failed; '
-        f'results in {args.out_dir}'
-    )
+def run(args: Namespace) -> int:
+    """Segment with a progress bar, and say what came out."""
+    from ..errors import InputError
+    from ..runtime.results import predict_sources
+    from ..runtime.sources import find_sources
+    from .progress import progress_bar
+
+    if args.model and args.backend != 'auto':
+        raise InputError(f'--backend: a deployed folder has its own, expected no --backend with --model, got '
+                         f'{args.backend}')
+    sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
+    many = len(sources) >= MANY or any(source.kind in ('video', 'camera') for source in sources)
+    predictor = open_network(args, 'torch' if args.backend == 'auto' and not many else args.backend)
+    with progress_bar(len(sources)) as listener:
+        summary = predict_sources(predictor, sources, args.out_dir, predictor.palette, args.save, args.opacity,
+                                  args.batch_size, args.skip_existing, args.max_frames, listener)
+    print(f'{summary.done} done ({summary.frames} images), {summary.skipped} skipped, {len(summary.failed)} failed; '
+          f'results in {args.out_dir}')
     return 1 if summary.failed else 0
-
-
-def _predictor(args: Namespace, demo_dir: Path, many: bool) -> Predictor:
-    """Load the network that is named, else the first that comes with the package, else the demo's."""
-    if args.model is not None:
-        if args.backend != 'auto':
-            raise ValueError(f'--model has a backend of its own, --backend {args.backend} cannot change it')
-        if args.config or args.checkpoint or args.pretrained:
-            raise ValueError('--model takes the place of --config and --checkpoint and of --pretrained, both are given')
-        return Predictor(args.model)
-    backend: Any = 'torch' if args.backend == 'auto' and not many else args.backend
-    settings: dict[str, Any] = dict(backend=backend, device=args.device)
-    if (args.config or args.checkpoint) and args.pretrained:
-        raise ValueError('--pretrained takes the place of --config and --checkpoint, both are given')
-    if args.config and args.checkpoint:
-        return Predictor(Path(args.config), Path(args.checkpoint), **settings)
-    if args.config or args.checkpoint:
-        raise ValueError('--config and --checkpoint go together, one of them is missing')
-    shipped = args.pretrained or next(iter(pretrained_names()), None)
-    if shipped:
-        return load_pretrained(shipped, **settings)
-    configs = sorted(demo_dir.glob('*.py'), key=lambda path: path.stat().st_mtime)
-    checkpoint = find_resumable(demo_dir)
-    if not configs or checkpoint is None:
-        raise ValueError(f'name a network by --config and --checkpoint, or run "make demo" first ({demo_dir} has none)')
-    return Predictor(configs[-1], checkpoint, **settings)
-
-
-def _columns() -> tuple[ProgressColumn, ...]:
-    """Return what a bar shows."""
-    return (
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-
-
-def _with_progress(console: Console, predictor: Callable[[Any], Any], palette: np.ndarray, sources: list[Source],
-                   args: Namespace) -> Summary:
-    """Segment the sources under a bar; failures are printed as they come."""
-    with Progress(*_columns(), console=console) as bar:
-        return predict_sources(
-            predictor,
-            sources,
-            args.out_dir,
-            palette,
-            args.save,
-            args.opacity,
-            args.batch_size,
-            args.skip_existing,
-            args.max_frames,
-            _Bar(bar, len(sources)),
-        )
-
-
-class _Bar(Listener):
-    """Show a run as one bar for the sources, and one for the frames of the video that is open."""
-
-    def __init__(self, bar: Progress, total: int) -> None:
-        self.bar = bar
-        self.overall = bar.add_task('sources', total=total)
-        self.current: TaskID | None = None
-
-    def started(self, source: Source) -> None:
-        """Open a bar for a video."""
-        if source.kind in ('video', 'camera'):
-            self.current = self.bar.add_task(source.name, total=None)
-
-    def advanced(self, source: Source, number: int, length: int | None) -> None:
-        """Advance the video's bar."""
-        if self.current is not None:
-            self.bar.update(self.current, completed=number + 1, total=length)
-
-    def ended(self, source: Source, failure: str | None) -> None:
-        """Advance the bar of sources, and say what failed."""
-        if self.current is not None:
-            self.bar.remove_task(self.current)
-            self.current = None
-        if failure is not None:
-            self.bar.console.print(f'failed: {failure}', markup=False)
-        self.bar.advance(self.overall)

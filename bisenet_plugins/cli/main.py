@@ -1,0 +1,116 @@
+"""One table of commands, and one place where a failure becomes a sentence and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from ..errors import BisenetError
+from ..version import __version__
+
+__all__ = ['COMMANDS', 'explain_failure', 'run_command']
+
+COMMANDS = {
+    'predict': 'segment images, folders, videos or cameras',
+    'train': 'train a config',
+    'test': 'score a checkpoint on the test set of its config',
+    'check-data': 'check the dataset of a config',
+    'prepare-camvid': 'convert CamVid to the layout that the configs read',
+    'analyze': 'write a report page: errors, pathways, Grad-CAM, confusion matrix',
+    'complexity': 'count parameters, operations and receptive fields',
+    'convert': 'convert a checkpoint of another project to ours, or ours to mmseg',
+    'deploy': 'export a model to ONNX Runtime, OpenVINO or TensorRT',
+    'verify': 'compare artifacts with the model that they were made from',
+    'doctor': 'examine the installation',
+    'demo': 'segment a drawn scene, then train on drawn scenes',
+}
+"""Names of the commands, and what each does; ``check-data`` is the module ``check_data``."""
+
+EXIT_INTERRUPTED = 130
+EXIT_CLOSED_PIPE = 141
+
+
+def run_command(command: str | None = None, argv: Sequence[str] | None = None,
+                load: Callable[[], None] | None = None) -> int:
+    """Read a command line, run its command and turn a failure into one line on stderr.
+
+    Args:
+        command: Name of the command; None takes the first word of the command line.
+        argv: The command line; None takes that of the process.
+        load: Loads the package, after the options are read; None where that is done.
+
+    Returns:
+        The exit status: 0 if all went well, the ``exit_code`` of a :class:`~bisenet_plugins.errors.BisenetError`, 130 if
+        interrupted, 141 if the reader of the output went away, else 1. Options that cannot be read exit with 2.
+    """
+    prog = None
+    if command is None:
+        command, argv = _split(argv)
+        prog = f'bisenet {command}'
+    module = import_module(f'.{command.replace("-", "_")}', __package__)
+    parser = argparse.ArgumentParser(prog, description=module.__doc__.splitlines()[0])
+    module.add_arguments(parser)
+    parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
+    args = parser.parse_args(argv)
+    try:
+        if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
+            load()
+        status = module.run(args)
+        sys.stdout.flush()
+        return status or 0
+    except KeyboardInterrupt:
+        if args.debug:
+            raise
+        hint = getattr(module, 'RESUME', '')
+        print(f'interrupted{"; " if hint else ""}{hint}', file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # as "| head" does; what Python flushes at its end must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CLOSED_PIPE
+    except Exception as error:
+        if args.debug:
+            raise
+        print(f'error: {explain_failure(error)}', file=sys.stderr)
+        return getattr(error, 'exit_code', 1)
+
+
+def _split(argv: Sequence[str] | None) -> tuple[str, list[str]]:
+    """Take the command's name off a command line; ``--help`` lists the commands."""
+    listed = '\n'.join(f'  {name:<16}{what}' for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        'bisenet', description='Real-time segmentation networks as parts for MMSegmentation.',
+        epilog=f'commands:\n{listed}\n\n"bisenet COMMAND --help" lists the options of a command.',
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--version', action='version', version=__version__)
+    parser.add_argument('command', metavar='COMMAND', choices=COMMANDS, help='one of the commands below')
+    parser.add_argument('options', nargs=argparse.REMAINDER, help='options of the command')
+    args = parser.parse_args(argv)
+    return args.command, args.options
+
+
+def explain_failure(error: Exception) -> str:
+    """Turn an exception into one line that is safe to print.
+
+    Args:
+        error: What a command raised.
+
+    Example:
+        >>> explain_failure(FileNotFoundError(2, 'No such file or directory', 'a.png'))
+        'a.png: No such file or directory'
+        >>> explain_failure(KeyError('model'))
+        "KeyError: 'model' (--debug shows where)"
+    """
+    if isinstance(error, OSError) and error.strerror:
+        named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ''
+        text = f'{named}{": " if named else ""}{error.strerror}'
+    elif isinstance(error, ModuleNotFoundError) and not isinstance(error, BisenetError):
+        text = f'{error}; "bisenet doctor" says what to install'
+    elif isinstance(error, BisenetError | OSError) or type(error) in (ValueError, ImportError):
+        text = str(error)
+    else:
+        text = f'{type(error).__name__}: {error} (--debug shows where)'
+    line = ' '.join(text.split())
+    return ''.join(character if character.isprintable() else repr(character)[1:-1] for character in line)

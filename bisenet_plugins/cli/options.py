@@ -1,0 +1,171 @@
+"""Options that several commands share, and the one way from them to a network."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from ..runtime import Predictor
+
+__all__ = [
+    'add_config_options',
+    'add_launcher',
+    'add_network',
+    'chosen_network',
+    'config_options',
+    'find_config',
+    'number',
+    'open_network',
+    'whole',
+]
+
+BACKENDS = ('auto', 'torch', 'openvino', 'onnxruntime')
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number of at least ``least``.
+
+    Example:
+        >>> whole(1)('8')
+        8
+    """
+    def read(text: str) -> int:
+        if not re.fullmatch(r'[+-]?\d+', text) or int(text) < least:
+            raise ArgumentTypeError(f'expected a whole number of at least {least}, got {text!r}')
+        return int(text)
+
+    return read
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """Return what reads a number from ``least`` to ``most``.
+
+    Example:
+        >>> number(0, 1)('0.5')
+        0.5
+    """
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float('nan')
+        if not least <= value <= most:
+            raise ArgumentTypeError(f'expected a number from {least:g} to {most:g}, got {text!r}')
+        return value
+
+    return read
+
+
+def add_config_options(parser: ArgumentParser) -> None:
+    """Add ``--cfg-options``."""
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', default=[],
+                        help='values laid over the config, by dotted key')
+
+
+def add_launcher(parser: ArgumentParser) -> None:
+    """Add what a launcher of several processes sets."""
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='what started the processes (default: %(default)s)')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+
+
+def config_options(args: Namespace) -> dict[str, Any]:
+    """Return the values of ``--cfg-options`` by dotted key.
+
+    Raises:
+        InputError: If one is not ``KEY=VALUE``.
+
+    Example:
+        >>> config_options(Namespace(cfg_options=['train_cfg.max_iters=3', 'model.type=A']))
+        {'train_cfg.max_iters': 3, 'model.type': 'A'}
+    """
+    from mmengine.config import DictAction
+
+    for text in args.cfg_options:
+        if not text.partition('=')[0] or '=' not in text:
+            raise InputError(f'--cfg-options: expected KEY=VALUE, got {text!r}')
+    read = Namespace()
+    DictAction([], 'options')(ArgumentParser(), read, args.cfg_options)
+    return read.options
+
+
+def find_config(name: str) -> Path:
+    """Find a config that comes with the package, in a checkout or in an installed wheel.
+
+    Args:
+        name: Its path below ``configs/``.
+
+    Raises:
+        ConfigError: If it does not come with this copy of the package.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / 'configs', package / '.mim' / 'configs'):
+        if (folder / name).is_file():
+            return folder / name
+    raise ConfigError(f'the config {name} does not come with this copy of the package')
+
+
+def add_network(parser: ArgumentParser) -> None:
+    """Add the options that choose a network and what computes it."""
+    group = parser.add_argument_group('network', 'the first that comes with the package, unless one of these says else')
+    group.add_argument('--config', help='config file; needs --checkpoint')
+    group.add_argument('--checkpoint', help='weights of the config')
+    group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
+    group.add_argument('--model', metavar='DIR', help='folder that "deploy" wrote')
+    group.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')
+
+
+def chosen_network(args: Namespace) -> tuple[str, str | None]:
+    """Return the network that the options of :func:`add_network` choose, as ``Predictor`` takes it.
+
+    Args:
+        args: The options.
+
+    Returns:
+        Config and checkpoint; or the name of a network that comes with the package, or a folder, and None.
+
+    Raises:
+        InputError: If two ways are given, or half of one, or no network comes with the package.
+    """
+    from ..weights import pretrained_names
+
+    ways = {'--config and --checkpoint': args.config or args.checkpoint, '--pretrained': args.pretrained,
+            '--model': args.model}
+    given = [way for way, value in ways.items() if value]
+    if len(given) > 1:
+        raise InputError(f'expected one of {", ".join(ways)}, got {" as well as ".join(given)}')
+    if bool(args.config) != bool(args.checkpoint):
+        missing = '--checkpoint' if args.config else '--config'
+        raise InputError(f'expected --config and --checkpoint together, got no {missing}')
+    if args.config:
+        return args.config, args.checkpoint
+    network = args.pretrained or args.model or next(iter(pretrained_names()), None)
+    if network is None:
+        raise InputError('no network comes with this copy of the package; name one by --config and --checkpoint')
+    return network, None
+
+
+def open_network(args: Namespace, backend: str) -> Predictor:
+    """Load the network that the options of :func:`add_network` choose.
+
+    Args:
+        args: The options.
+        backend: As ``Predictor`` takes it; a folder has its own.
+
+    Raises:
+        InputError: As :func:`chosen_network`; or if ``--pretrained`` is unknown or ``--model`` is no folder.
+    """
+    from ..runtime import Predictor, load_pretrained
+
+    network, weights = chosen_network(args)
+    if args.pretrained:
+        return load_pretrained(network, backend=backend, device=args.device)
+    if args.model and not Path(network).is_dir():
+        raise InputError(f'--model: expected a folder that "deploy" wrote, there is none at {network}')
+    return Predictor(network, weights, backend='auto' if args.model else backend, device=args.device)

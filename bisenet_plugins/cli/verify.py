@@ -1,0 +1,38 @@
+"""Compare artifacts with the PyTorch model that they were made from; exit status 1 if one differs too much."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+
+from .options import add_network, chosen_network, whole
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('artifacts', nargs='+', metavar='DIR', help='folders that "deploy" wrote')
+    add_network(parser)
+    parser.add_argument('--images', default='synthetic',
+                        help='what to compare on: folder, dataset config, train, val, test or synthetic')
+    parser.add_argument('--count', type=whole(1), default=16, help='most images (default: %(default)s)')
+    parser.add_argument('--latency', type=whole(0), default=0, metavar='ROUNDS',
+                        help='also time the artifacts against each other, interleaved')
+    parser.add_argument('--threads', type=whole(0), default=0, help='threads on the CPU; 0 leaves it to the runtimes')
+    parser.add_argument('--json', help='file for the figures')
+
+
+def run(args: Namespace) -> int:
+    """Compare, print the report and say what was missed."""
+    from ..deploy.verify import verify
+    from ..files import write_atomically
+
+    network, weights = chosen_network(args)
+    report, missed = verify(network, weights, args.artifacts, args.images, args.count, args.latency, args.threads)
+    text = json.dumps(report, indent=2)
+    print(text)
+    if args.json:
+        write_atomically(args.json, f'{text}\n'.encode())
+    for sentence in missed:
+        print(f'failed: {sentence}', file=sys.stderr)
+    return 1 if missed else 0

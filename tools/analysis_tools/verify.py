@@ -1,0 +1,11 @@
+"""Compare artifacts with their model: ``python tools/analysis_tools/verify.py DIR... --config C --checkpoint W``."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from bisenet_cli import main  # noqa: E402
+
+if __name__ == '__main__':
+    sys.exit(main('verify'))
