@@ -21,7 +21,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('config', nargs='?', help='config to train (default: the demo config)')
     parser.add_argument('--photo', help='a street image of your own, for the network in the package')
     parser.add_argument('--out-dir', help='folder for the results (default: work_dirs/demo)')
-    parser.add_argument('--shuffle-labels', action='store_true', help='train on the labels of other images, as a control')
+    parser.add_argument('--shuffle-labels', action='store_true',
+                        help='train on the labels of other images, as a control')
     add_config_options(parser)
 
 

@@ -177,7 +177,8 @@ def _conflicts(installed: Installed) -> Iterator[Finding]:
     for name in (*ONEDL, 'cv2'):
         providers = [distribution for distribution, _ in installed.get(name, [])]
         if len(providers) > 1:
-            text = f'{name} is installed {len(providers)} times, by {" and ".join(providers)}: they overwrite each other'
+            told = ' and '.join(providers)
+            text = f'{name} is installed {len(providers)} times, by {told}: they overwrite each other'
             fix = f'pip uninstall -y {" ".join(providers)} && pip install --no-deps {ONEDL.get(name, providers[0])}'
             yield Finding(name in ONEDL, text, fix)
     if len(set(families.values())) > 1:

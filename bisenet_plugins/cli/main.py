@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 from ..errors import BisenetError
 from ..version import __version__
 
-__all__ = ['COMMANDS', 'explain_failure', 'run_command']
+__all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
 
 COMMANDS = {
     'predict': 'segment images, folders, videos or cameras',
@@ -35,22 +36,37 @@ EXIT_CLOSED_PIPE = 141
 
 def run_command(command: str | None = None, argv: Sequence[str] | None = None,
                 load: Callable[[], None] | None = None) -> int:
-    """Read a command line, run its command and turn a failure into one line on stderr.
+    """Run a command by its name.
 
     Args:
-        command: Name of the command; None takes the first word of the command line.
+        command: The name; None takes the first word of the command line.
         argv: The command line; None takes that of the process.
         load: Loads the package, after the options are read; None where that is done.
 
     Returns:
-        The exit status: 0 if all went well, the ``exit_code`` of a :class:`~bisenet_plugins.errors.BisenetError`, 130 if
-        interrupted, 141 if the reader of the output went away, else 1. Options that cannot be read exit with 2.
+        The exit status, see :func:`run_module`.
     """
     prog = None
     if command is None:
         command, argv = _split(argv)
         prog = f'bisenet {command}'
-    module = import_module(f'.{command.replace("-", "_")}', __package__)
+    return run_module(import_module(f'.{command.replace("-", "_")}', __package__), prog, argv, load)
+
+
+def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None = None,
+               load: Callable[[], None] | None = None) -> int:
+    """Read a command line, run a module over it and turn a failure into one line on stderr.
+
+    Args:
+        module: Has ``add_arguments(parser)`` and ``run(args)``; its first docstring line is the description.
+        prog: What the user typed, for the help; None takes the name of the script.
+        argv: The command line; None takes that of the process.
+        load: Loads the package, after the options are read; None where that is done.
+
+    Returns:
+        The exit status: 0 if all went well, the ``exit_code`` of a :class:`~bisenet_plugins.errors.BisenetError`, 130
+        if interrupted, 141 if the reader of the output went away, else 1. Options that cannot be read exit with 2.
+    """
     parser = argparse.ArgumentParser(prog, description=module.__doc__.splitlines()[0])
     module.add_arguments(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
@@ -61,20 +77,17 @@ def run_command(command: str | None = None, argv: Sequence[str] | None = None,
         status = module.run(args)
         sys.stdout.flush()
         return status or 0
-    except KeyboardInterrupt:
-        if args.debug:
-            raise
-        hint = getattr(module, 'RESUME', '')
-        print(f'interrupted{"; " if hint else ""}{hint}', file=sys.stderr)
-        return EXIT_INTERRUPTED
     except BrokenPipeError:  # as "| head" does; what Python flushes at its end must go somewhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_CLOSED_PIPE
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         if args.debug:
             raise
-        print(f'error: {explain_failure(error)}', file=sys.stderr)
-        return getattr(error, 'exit_code', 1)
+        if not isinstance(error, KeyboardInterrupt):
+            print(f'error: {explain_failure(error)}', file=sys.stderr)
+            return getattr(error, 'exit_code', 1)
+        print('; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', '')))), file=sys.stderr)
+        return EXIT_INTERRUPTED
 
 
 def _split(argv: Sequence[str] | None) -> tuple[str, list[str]]:

@@ -17,8 +17,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, or number of a camera')
     add_network(parser)
     parser.add_argument('--backend', choices=BACKENDS, default='auto',
-                        help=f'what computes the network; auto is PyTorch for fewer than {MANY} images, else the fastest '
-                        'that is installed (default: auto)')
+                        help=f'what computes the network; auto is PyTorch for fewer than {MANY} images, else the '
+                        'fastest that is installed (default: auto)')
     parser.add_argument('--out-dir', default='outputs', help='folder for results (default: %(default)s)')
     parser.add_argument('--save', nargs='+', choices=['overlay', 'palette', 'ids'], default=['overlay'],
                         help='what to write (default: overlay)')

@@ -1,11 +1,16 @@
-"""The doctor names what is wrong and the line that mends it."""
+"""The doctor names what is wrong and the line that fixes it."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from bisenet_plugins.cli.doctor import _import_error, examine, examine_this_machine, format_report
+from bisenet_plugins.cli.doctor import _import_error, examine
 
+ROOT = Path(__file__).resolve().parents[2]
 SOUND = {
     'torch': [('torch', '2.13.0+cpu')], 'numpy': [('numpy', '2.4.6')], 'cv2': [('opencv-python', '5.0.0')],
     'matplotlib': [('matplotlib', '3.11')], 'mmcv': [('onedl-mmcv', '2.3.6')],
@@ -25,25 +30,27 @@ def test_both_stacks_are_sound(stack):
     report = look(stack)
     assert report.ok
     assert all('(optional)' in finding.text for finding in report.findings)
-    assert 'Everything that is needed is there.' in format_report(report)
+    assert 'All required packages are installed.' in report.to_text()
 
 
-@pytest.mark.parametrize(('stack', 'changes', 'text', 'mend'), [
+@pytest.mark.parametrize(('stack', 'changes', 'text', 'fix'), [
     (SOUND, dict(python=(3, 9, 1)), 'Python 3.9.1 is outside 3.10 to 3.13', 'make setup PYTHON=python3.12'),
     (SOUND, dict(mmseg=[]), 'mmseg is not installed', 'pip install onedl-mmsegmentation==1.4.2'),
     (SOUND, dict(torch=[('torch', '2.5.1')]), 'torch 2.5.1 is older than 2.6', 'pip install torch==2.13.0'),
     (CLASSIC, dict(mmcv=[('mmcv', '2.2.0')]), 'mmsegmentation 1.2.2 refuses mmcv 2.2.0', 'mmcv==2.1.0'),
-    (CLASSIC, dict(setuptools=[('setuptools', '82.0')]), 'needs pkg_resources', 'pip install "setuptools<81"'),
+    (CLASSIC, dict(setuptools=[('setuptools', '82.0')]), 'pkg_resources, which the open-mmlab stack needs',
+     'pip install "setuptools<81"'),
+    (CLASSIC, dict(setuptools=[]), 'pkg_resources, which the open-mmlab stack needs', 'pip install "setuptools<81"'),
     (SOUND, dict(mmengine=[('mmengine', '0.10.7'), ('onedl-mmengine', '0.10.12')]),
-     'mmengine is installed twice, by mmengine and onedl-mmengine', 'pip uninstall -y mmengine onedl-mmengine'),
+     'mmengine is installed 2 times, by mmengine and onedl-mmengine', 'pip uninstall -y mmengine onedl-mmengine'),
 ])
-def test_what_blocks_comes_first_with_its_mend(stack, changes, text, mend):
+def test_what_blocks_comes_first_with_its_fix(stack, changes, text, fix):
     report = look(stack, **changes)
     assert not report.ok
     assert report.findings[0].blocks
     assert text in report.findings[0].text
-    assert mend in report.findings[0].mend
-    told = format_report(report)
+    assert fix in report.findings[0].fix
+    told = report.to_text()
     assert told.index('Blocks:') < told.index(text) < told.index('Good to know:')
 
 
@@ -51,7 +58,7 @@ def test_what_blocks_comes_first_with_its_mend(stack, changes, text, mend):
     (dict(setuptools=[('setuptools', '82.0')]), 'setuptools 82 and later lack pkg_resources'),
     (dict(mmengine=[('mmengine', '0.10.7')]), 'the stack is mixed'),
     ({'mmcv._ext': []}, 'mmcv has no compiled operators; nothing here needs them'),
-    (dict(cv2=[('opencv-python', '5'), ('opencv-python-headless', '5')]), 'OpenCV is installed 2 times'),
+    (dict(cv2=[('opencv-python', '5'), ('opencv-python-headless', '5')]), 'cv2 is installed 2 times'),
 ])
 def test_what_does_not_block_is_told(changes, text):
     report = look(SOUND, **changes)
@@ -61,13 +68,27 @@ def test_what_does_not_block_is_told(changes, text):
 
 def test_an_import_that_fails_names_the_missing_package():
     report = examine(SOUND, (3, 11, 7), lambda name: "No module named 'ftfy'" if name == 'mmseg' else '')
-    assert (report.findings[0].text, report.findings[0].mend) == (
+    assert (report.findings[0].text, report.findings[0].fix) == (
         "import mmseg fails: No module named 'ftfy'", 'pip install ftfy')
-
-
-def test_this_machine_and_its_json():
-    report = examine_this_machine()
-    loaded = json.loads(report.to_json())
-    assert loaded['ok'] is report.ok is True
-    assert {'torch', 'mmseg'} <= {package['name'] for package in loaded['packages'] if package['version']}
     assert _import_error('no_such_module') == "ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_this_installation_is_sound(bisenet):
+    status, told, _ = bisenet('doctor')
+    assert status == 0 and 'All required packages are installed.' in told
+    status, told, _ = bisenet('doctor', '--json')
+    loaded = json.loads(told)
+    assert status == 0 and loaded['ok'] is True
+    assert {'torch', 'mmseg'} <= {package['name'] for package in loaded['packages'] if package['version']}
+
+
+def test_a_broken_stack_is_examined_too(tmp_path):
+    """The package itself cannot be imported there."""
+    (tmp_path / 'mmseg.py').write_text('raise ImportError("broken on purpose")')
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_cli', 'doctor'], env=environment,
+                          capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and 'import mmseg fails: ImportError: broken on purpose' in done.stdout
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_cli', 'train', 'a.py'], env=environment,
+                          capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith('error: broken on purpose')

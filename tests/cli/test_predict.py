@@ -1,88 +1,63 @@
-"""What stands behind tools/predict.py: which network is taken."""
-
-import runpy
-import sys
-from argparse import Namespace
-from pathlib import Path
-from types import SimpleNamespace
+"""The predict command: which backend computes, and what is refused before the first image."""
 
 import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.cli import predict as commandline
-from bisenet_plugins.cli.predict import run_predict
-from bisenet_plugins.deploy import artifact
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'predict.py'
+from bisenet_plugins.cli import predict
+from bisenet_plugins.runtime import load_pretrained
+from bisenet_plugins.weights import pretrained_names
 
 
 @pytest.fixture
-def arguments(tmp_path, monkeypatch):
-    """Options as the tool reads them."""
-    cv2.imwrite(str(tmp_path / 'a.png'), np.full((6, 8, 3), 2, np.uint8))
-    monkeypatch.setattr(sys, 'path', list(sys.path))
-    monkeypatch.setattr(sys, 'argv', ['predict.py', str(tmp_path / 'a.png'), '--model', str(tmp_path / 'model'),
-                                      '--out-dir', str(tmp_path / 'out'), '--save', 'ids'])
-    return runpy.run_path(str(TOOL))['parse_args']()
+def image(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / 'a.png'), values)
+    return values
 
 
-class Deployed:
-    """Stands for a deployed folder: the map is the picture's first channel."""
+class Network:
+    """Stands for a network: the mask is the image's first channel."""
 
-    palette = np.zeros((3, 3), np.uint8)
-    artifact = SimpleNamespace(num_classes=3)
-
-    def __init__(self, folder):
-        assert folder.endswith('model')
+    palette = np.zeros((256, 3), np.uint8)
 
     def __call__(self, images):
         return [image[..., 0] for image in images]
 
 
-def test_a_deployed_model_takes_the_networks_place(arguments, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(artifact, 'ArtifactPredictor', Deployed)
-    assert run_predict(arguments, tmp_path / 'demo') == 0
-    assert '1 done (1 pictures), 0 skipped, 0 failed' in capsys.readouterr().out
-    assert (cv2.imread(str(tmp_path / 'out' / 'ids' / 'a.png')) == 2).all()
-
-
-@pytest.mark.parametrize('options, sentence', [
-    (dict(config='a.py'), '--model takes the place of --config and --checkpoint'),
-    (dict(), 'holds no artifact.json')])
-def test_what_does_not_fit_is_one_sentence(arguments, tmp_path, capsys, options, sentence):
-    assert run_predict(Namespace(**{**vars(arguments), **options}), tmp_path / 'demo') == 1
-    assert sentence in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('many, runtime, wanted', [
-    (1, 'auto', 'fastest'), (2, 'auto', 'pytorch'), (1, 'pytorch', 'pytorch'), (2, 'openvino', 'openvino')])
-def test_a_long_run_takes_the_fastest_runtime(arguments, tmp_path, monkeypatch, many, runtime, wanted):
+@pytest.mark.parametrize('many, backend, expected', [
+    (1, 'auto', 'auto'), (2, 'auto', 'torch'), (1, 'torch', 'torch'), (2, 'openvino', 'openvino')])
+def test_a_long_run_takes_the_fastest_backend(bisenet, image, monkeypatch, tmp_path, many, backend, expected):
     taken = []
-
-    class Network:
-        palette = np.zeros((3, 3), np.uint8)
-
-        def __init__(self, runtime):
-            self.runtime = runtime
-
-        @property
-        def network(self):
-            taken.append(f'makes {self.runtime} ready')
-
-        def __call__(self, images):
-            taken.append(f'predicts with {self.runtime}')
-            return [image[..., 0] for image in images]
-
-    monkeypatch.setattr(commandline, 'load_pretrained', lambda name, device, runtime: Network(runtime))
-    monkeypatch.setattr(commandline, 'MANY', many)
-    options = Namespace(**{**vars(arguments), 'model': None, 'pretrained': 'some', 'runtime': runtime})
-    assert run_predict(options, tmp_path / 'demo') == 0
-    ready = [] if wanted == 'fastest' else [f'makes {wanted} ready']
-    assert taken == [*ready, f'predicts with {wanted}'], 'what is wrong is found out before the first picture'
+    monkeypatch.setattr(predict, 'open_network', lambda args, backend: taken.append(backend) or Network())
+    monkeypatch.setattr(predict, 'MANY', many)
+    status, told, _ = bisenet('predict', 'a.png', '--backend', backend, '--save', 'ids')
+    assert (status, taken) == (0, [expected]) and '1 done (1 images), 0 skipped, 0 failed; results in outputs' in told
+    assert (cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'a.png'))[..., 0] == image[..., 0]).all()
 
 
-def test_a_deployed_models_runtime_is_its_own(arguments, tmp_path, capsys):
-    arguments.runtime = 'openvino'
-    assert run_predict(arguments, tmp_path / 'demo') == 1
-    assert '--model has a runtime of its own, --runtime openvino cannot change it' in capsys.readouterr().err
+def test_the_first_network_of_the_package_is_the_default(bisenet, image, tmp_path):
+    assert bisenet('predict', 'a.png', '--save', 'ids', 'palette')[0] == 0
+    ids = cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'a.png'), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(ids, load_pretrained(pretrained_names()[0], backend='torch')(image))
+
+
+def test_an_unreadable_image_is_named_and_the_others_are_segmented(bisenet, image, monkeypatch, tmp_path):
+    monkeypatch.setattr(predict, 'open_network', lambda args, backend: Network())
+    (tmp_path / 'b.png').write_bytes(b'not an image')
+    status, told, failures = bisenet('predict', 'a.png', 'b.png', '--save', 'ids')
+    assert status == 1 and '1 done (1 images), 0 skipped, 1 failed' in told
+    assert 'failed: ' in failures and 'b.png' in failures
+    status, told, _ = bisenet('predict', 'a.png', 'b.png', '--save', 'ids', '--skip-existing')
+    assert status == 1 and '0 done (0 images), 1 skipped, 1 failed' in told
+
+
+@pytest.mark.parametrize('words, status, sentence', [
+    (['--model', 'a', '--backend', 'torch'], 1, 'error: --backend: a deployed folder has its own'),
+    (['--config', 'a.py'], 1, 'error: expected --config and --checkpoint together'),
+    (['--max-frames', '0'], 2, "--max-frames: expected a whole number of at least 1, got '0'"),
+    (['--opacity', '2'], 2, "--opacity: expected a number from 0 to 1, got '2'"),
+])
+def test_what_does_not_fit_is_one_sentence(bisenet, image, words, status, sentence):
+    got, told, failure = bisenet('predict', 'a.png', *words)
+    assert (got, told) == (status, '') and sentence in failure

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from bisenet_plugins.datasets.check import FINDINGS, check_dataset
 from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_dataset.py'
+TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_data.py'
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
 
 

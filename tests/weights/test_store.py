@@ -6,7 +6,6 @@ import runpy
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +13,6 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 import tools.model_converters.export_shipped_network as export
-from bisenet_plugins.cli.demo import show_pretrained
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.runtime.predictor import load_pretrained
 from bisenet_plugins.weights import DamagedCheckpointError, pretrained_names, store
@@ -226,33 +224,6 @@ def call(monkeypatch, tmp_path):
         return end.value.code
 
     return run
-
-
-def test_predict_needs_neither_config_nor_checkpoint(call, shipped, capsys, tmp_path):
-    cv2.imwrite('scene.png', scenes()[0])
-    assert call('predict.py', shipped[0], 'scene.png', '--save', 'ids', 'overlay') == 0
-    ids = cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'scene.png'), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(ids, load('tiny', shipped[0])(scenes()[0]))
-    assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'big') == 1
-    assert "expected one of tiny, got 'big'" in capsys.readouterr().err
-    assert call('predict.py', shipped[0], 'scene.png', '--pretrained', 'tiny', '--config', 'a.py') == 1
-    assert '--pretrained takes the place of --config and --checkpoint' in capsys.readouterr().err
-    assert call('predict.py', tmp_path / 'empty', 'scene.png') == 1
-    assert 'name a network by --config and --checkpoint, or run "make demo" first' in capsys.readouterr().err
-
-
-def test_the_demo_shows_the_network_first(shipped, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(store, 'FOLDER', Path(shipped[0]))
-    photo = tmp_path / 'photo.png'
-    cv2.imwrite(str(photo), scenes()[0])
-    assert show_pretrained(tmp_path / 'out', photo) == []
-    told = capsys.readouterr().out
-    assert 'tiny, the network in the package, segmented 2 of 2' in told
-    assert sorted(path.name for path in (tmp_path / 'out' / 'overlay').iterdir()) == ['photo.jpg', 'scene.jpg']
-    failed = show_pretrained(tmp_path / 'out', tmp_path / 'none.png')
-    assert len(failed) == 1 and 'none.png' in failed[0]
-    monkeypatch.setattr(store, 'FOLDER', tmp_path)
-    assert show_pretrained(tmp_path / 'nothing') == [] and not (tmp_path / 'nothing').exists()
 
 
 def test_tools_take_the_file_as_a_checkpoint(shipped):

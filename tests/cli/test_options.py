@@ -1,0 +1,86 @@
+"""Options that commands share: numbers, values laid over a config, and the choice of a network."""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+import pytest
+
+from bisenet_plugins.cli.options import (
+    add_network,
+    chosen_network,
+    config_options,
+    find_config,
+    number,
+    open_network,
+    whole,
+)
+from bisenet_plugins.errors import ConfigError, InputError
+
+
+def chosen(*words):
+    parser = ArgumentParser()
+    add_network(parser)
+    return chosen_network(parser.parse_args(words))
+
+
+@pytest.mark.parametrize('text', ['0', '-1', '1.5', 'a', '', '1e3'])
+def test_a_number_that_means_nothing_is_refused(text):
+    with pytest.raises(ArgumentTypeError, match=f'expected a whole number of at least 1, got {text!r}'):
+        whole(1)(text)
+
+
+@pytest.mark.parametrize('text', ['-0.1', '1.01', 'nan', 'a'])
+def test_a_share_outside_its_range_is_refused(text):
+    with pytest.raises(ArgumentTypeError, match=f'expected a number from 0 to 1, got {text!r}'):
+        number(0, 1)(text)
+    assert number(0, 1)('1') == 1
+
+
+def test_config_options_are_read_as_mmengine_reads_them():
+    words = ['a.b=3', 'c=[1,2]', 'd=x=y', 'e=True']
+    assert config_options(Namespace(cfg_options=words)) == {'a.b': 3, 'c': [1, 2], 'd': 'x=y', 'e': True}
+    assert config_options(Namespace(cfg_options=[])) == {}
+
+
+@pytest.mark.parametrize('word', ['a', '=3'])
+def test_an_option_without_key_or_value_is_refused(word):
+    with pytest.raises(InputError, match=f'--cfg-options: expected KEY=VALUE, got {word!r}'):
+        config_options(Namespace(cfg_options=[word]))
+
+
+def test_a_network_is_chosen_in_one_of_three_ways():
+    assert chosen('--config', 'a.py', '--checkpoint', 'a.pth') == ('a.py', 'a.pth')
+    assert chosen('--pretrained', 'some') == ('some', None)
+    assert chosen('--model', 'folder') == ('folder', None)
+    assert chosen()[0].startswith('bisenetv2') and chosen()[1] is None
+
+
+@pytest.mark.parametrize('words, sentence', [
+    (['--config', 'a.py'], 'expected --config and --checkpoint together, got no --checkpoint'),
+    (['--checkpoint', 'a.pth'], 'expected --config and --checkpoint together, got no --config'),
+    (['--config', 'a.py', '--pretrained', 'b'], 'got --config and --checkpoint as well as --pretrained'),
+    (['--model', 'a', '--pretrained', 'b'], 'got --pretrained as well as --model'),
+])
+def test_half_a_choice_or_two_are_refused(words, sentence):
+    with pytest.raises(InputError, match=sentence):
+        chosen(*words)
+
+
+def test_without_a_shipped_network_one_must_be_named(no_shipped_network):
+    with pytest.raises(InputError, match='no network comes with this copy of the package; name one by --config and'):
+        chosen()
+
+
+@pytest.mark.parametrize('words, sentence', [
+    (['--pretrained', 'big'], "expected one of .*bisenetv2-camvid.*, got 'big'"),
+    (['--model', 'none'], '--model: expected a folder that "deploy" wrote, there is none at none')])
+def test_a_network_that_is_not_there_names_itself(words, sentence):
+    parser = ArgumentParser()
+    add_network(parser)
+    with pytest.raises(InputError, match=sentence):
+        open_network(parser.parse_args(words), 'torch')
+
+
+def test_the_configs_of_the_package_are_found():
+    assert find_config('_base_/default_runtime.py').is_file()
+    with pytest.raises(ConfigError, match='the config none.py does not come with this copy of the package'):
+        find_config('none.py')
