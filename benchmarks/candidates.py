@@ -24,7 +24,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from benchmarks.harness import Report, apart, load_image, peak_memory_mb, synchronised
-from bisenet_plugins.cli.complexity import build_uncounted, measure
+from bisenet_plugins.models.cost import build_uncounted, measure
 from bisenet_plugins.models.fuse import fused_copy
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.timing import interleave, spread
