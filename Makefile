@@ -19,7 +19,7 @@ test: $(STAMP) $(CONVERTERS)
 	$(BIN)/python -m pytest -n auto
 
 demo: $(STAMP)
-	$(BIN)/python tools/demo.py $(if $(PHOTO),--photo "$(PHOTO)")
+	$(BIN)/bisenet demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 clean:
 	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.variants import ABLATION_BASE, ABLATIONS, NETWORKS, Variant, command_line  # noqa: E402
-from bisenet_plugins.cli.complexity import Complexity, build_uncounted, measure  # noqa: E402
+from bisenet_plugins.models.cost import Complexity, build_uncounted, measure  # noqa: E402
 
 __all__ = ['COLLECTIONS', 'Collection', 'ZooEntry', 'best_metric', 'read_entries', 'render_zoo', 'write_zoo',
            'zoo_configs']

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.paper_data import DETAIL_CHANNELS, HEAD_NOTE, HEADER, READING, SHAPE, TABLES, WIDTH_NOTE, PaperRow  # noqa: E402
 from benchmarks.variants import ABLATION_BASE, ABLATIONS, apply_options  # noqa: E402
-from bisenet_plugins.cli.complexity import Complexity, build_uncounted, measure  # noqa: E402
+from bisenet_plugins.models.cost import Complexity, build_uncounted, measure  # noqa: E402
 
 __all__ = ['TABLES', 'CountedRow', 'HeadFit', 'count_table', 'fit_head_width', 'format_table', 'write_tables']
 
