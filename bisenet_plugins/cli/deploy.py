@@ -44,8 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Export, and print what was checked."""
-    from ..deploy.convert import DeployOptions, deploy
-    from ..deploy.settings import parse_shape
+    from ..deploy import DeployOptions, deploy, parse_shape
 
     names = DeployOptions.__dataclass_fields__
     options = {name: value for name, value in vars(args).items() if name in names}
