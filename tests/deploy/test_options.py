@@ -1,32 +1,9 @@
-"""What can be asked for, what is refused, and mmdeploy's configs."""
-
-import re
+"""What can be asked for, what is refused, and mmdeploy's config; tests/test_configs.py checks the files."""
 
 import pytest
-from mmengine import Config
 
 from bisenet_plugins.deploy import DeployOptions, parse_shape
 from bisenet_plugins.errors import InputError
-from tests.deploy.conftest import ROOT
-
-FILES = sorted((ROOT / 'configs' / 'deploy').glob('*.py'))
-NAME = re.compile(r'segmentation_(?P<contained>self-contained_)?(?P<backend>onnxruntime|openvino|tensorrt-rtx|tensorrt)'
-                  r'(?:-(?P<precision>fp16|int8))?_(?:static-(?P<shape>\d+x\d+)|dynamic(?:-64x64-1024x2048)?)\.py')
-
-
-@pytest.mark.parametrize('path', FILES, ids=lambda path: path.stem)
-def test_file_says_what_its_name_says(path):
-    found = NAME.fullmatch(path.name)
-    contained = dict(channel_order='bgr', network_size=(512, 1024)) if found['contained'] else {}
-    options = DeployOptions(backend=found['backend'], precision=found['precision'] or 'fp32',
-                            shape=parse_shape(found['shape'] or 'dynamic'), **contained)
-    config = Config.fromfile(path, import_custom_modules=False)
-    assert config.to_dict() == Config(options.deploy_config()).to_dict()
-
-
-def test_every_backend_has_a_file():
-    backends = {NAME.fullmatch(path.name)['backend'] for path in FILES}
-    assert backends == {'onnxruntime', 'openvino', 'tensorrt', 'tensorrt-rtx'}
 
 
 def test_shapes_are_height_first():
