@@ -6,24 +6,22 @@ the order, hold a few items only, hand errors on to the caller, and leave no thr
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from types import TracebackType
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 __all__ = ['WriteBehind', 'read_ahead']
 
 Item = TypeVar('Item')
-_PAUSE_S = 0.2
-"""How long a wait lasts before it looks whether it is still wanted; also lets Ctrl-C through on every system."""
+_END: Any = object()
 
 
 def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Yield items in order while a thread gets the next ones.
 
     Args:
-        items: Where they come from; it is only touched by the thread.
+        items: Where they come from; only the thread touches it.
         depth: Most items that wait.
 
     Raises:
@@ -38,48 +36,20 @@ def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, N
         [0, 1, 2, 3, 4]
     """
     if depth < 1:
-        raise ValueError(f'depth is {depth}, one or more is wanted')
-    return _read_ahead(items, depth)
+        raise ValueError(f'depth: expected at least 1, got {depth}')
+    return _read_ahead(iter(items), depth)
 
 
-def _read_ahead(items: Iterable[Item], depth: int) -> Generator[Item, None, None]:
-    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
-    unwanted = threading.Event()
-
-    def hand_over(kind: str, value: Any) -> None:
-        while not unwanted.is_set():
-            try:
-                return waiting.put((kind, value), timeout=_PAUSE_S)
-            except queue.Full:
-                continue
-
-    def read() -> None:
+def _read_ahead(items: Any, depth: int) -> Generator[Item, None, None]:
+    with ThreadPoolExecutor(1, 'read-ahead') as pool:
+        waiting = deque(pool.submit(next, items, _END) for _ in range(depth))
         try:
-            for item in items:
-                hand_over('item', item)
-                if unwanted.is_set():
-                    return
-            hand_over('end', None)
-        except BaseException as error:  # raised again where the items are used
-            hand_over('error', error)
-
-    thread = threading.Thread(target=read, name='read-ahead', daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                kind, value = waiting.get(timeout=_PAUSE_S)
-            except queue.Empty:
-                continue
-            if kind == 'item':
-                yield value
-            elif kind == 'error':
-                raise value
-            else:
-                return
-    finally:
-        unwanted.set()
-        thread.join()
+            while (item := waiting.popleft().result()) is not _END:
+                waiting.append(pool.submit(next, items, _END))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class WriteBehind:
@@ -92,7 +62,7 @@ class WriteBehind:
         ValueError: If ``depth`` is below one.
 
     Note:
-        An error of a call is raised by the next call or at the end, once; the calls after it are dropped. Leaving by
+        An error of a call is raised by a later call or at the end, once; the calls after it are dropped. Leaving by
         an error, Ctrl-C included, drops what still waits.
 
     Example:
@@ -106,67 +76,34 @@ class WriteBehind:
 
     def __init__(self, depth: int = 2) -> None:
         if depth < 1:
-            raise ValueError(f'depth is {depth}, one or more is wanted')
-        self._waiting: queue.Queue[tuple[Callable[..., Any], tuple[Any, ...]] | None] = queue.Queue(depth)
-        self._unwanted = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name='write-behind', daemon=True)
+            raise ValueError(f'depth: expected at least 1, got {depth}')
+        self.depth = depth
+        self._pool = ThreadPoolExecutor(1, 'write-behind')
+        self._waiting: deque[Future[None]] = deque()
+        self._failed = False
 
     def __enter__(self) -> WriteBehind:
-        """Start the thread."""
-        self._thread.start()
+        """Return the caller."""
         return self
 
     def __call__(self, function: Callable[..., Any], *args: Any) -> None:
         """Have ``function(*args)`` called after all earlier calls."""
-        self._hand_over((function, args))
+        while len(self._waiting) >= self.depth or self._waiting and self._waiting[0].done():
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._run, function, *args))
 
-    def _hand_over(self, call: tuple[Callable[..., Any], tuple[Any, ...]] | None) -> None:
-        while True:
-            self._raise()
+    def _run(self, function: Callable[..., Any], *args: Any) -> None:
+        if not self._failed:
             try:
-                return self._waiting.put(call, timeout=_PAUSE_S)
-            except queue.Full:
-                continue
+                function(*args)
+            except BaseException:
+                self._failed = True
+                raise
 
-    def _raise(self) -> None:
-        if self._error is not None:
-            error, self._error = self._error, None
-            raise error
-
-    def _work(self) -> None:
-        while True:
-            call = self._waiting.get()
-            if call is None:
-                return
-            if self._unwanted.is_set():
-                continue
-            try:
-                call[0](*call[1])
-            except BaseException as error:  # raised again in the thread that asks for more, or at the end
-                self._unwanted.set()
-                self._error = error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Wait for the calls that are left, or drop them."""
-        if kind is not None:
-            self._unwanted.set()
         try:
-            self._finish()
-        except KeyboardInterrupt:
-            self._unwanted.set()
-            self._finish()
-            raise
-        if kind is None:
-            self._raise()
-
-    def _finish(self) -> None:
-        """Wait until the thread has ended."""
-        while self._thread.is_alive():
-            try:
-                self._waiting.put(None, timeout=_PAUSE_S)
-                self._thread.join()
-            except queue.Full:
-                continue
+            while kind is None and self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)

@@ -267,7 +267,7 @@ class Predictor:
         return to_onnxruntime(network, example, threads)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle config, weights and settings; the backend is made anew where it is unpickled."""
+        """Pickle config, weights and settings; the backend is rebuilt where it is unpickled."""
         settings = dict(backend='auto' if self.artifact else self.backend, device=str(self.device),
                         threads=self.threads)
         if self.artifact is not None:

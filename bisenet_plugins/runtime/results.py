@@ -20,7 +20,7 @@ from .sources import Frame, Source, UnreadableError, open_source
 __all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
 
 KINDS = ('overlay', 'palette', 'ids')
-"""What can be written: the colours laid over the picture, an indexed PNG of them, a grey PNG of the ids."""
+"""What can be written: the colours laid over the image, an indexed PNG of them, a grey PNG of the ids."""
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Summary:
         done: Sources segmented.
         skipped: Sources whose results were there already.
         failed: What could not be read or written, each as a sentence.
-        frames: Pictures segmented, frames of videos included.
+        frames: Images segmented, frames of videos included.
     """
 
     done: int = 0
@@ -41,13 +41,13 @@ class Summary:
 
 
 class Listener:
-    """Hear how a run goes on; this one does nothing."""
+    """Follow a run's progress; this one does nothing."""
 
     def started(self, source: Source) -> None:
         """A source is opened."""
 
     def advanced(self, source: Source, number: int, length: int | None) -> None:
-        """A picture is done; ``number`` counts from 0, ``length`` is None where it is not known."""
+        """An image is done; ``number`` counts from 0, ``length`` is None where it is not known."""
 
     def ended(self, source: Source, failure: str | None) -> None:
         """A source is done, skipped, or failed for the reason given."""
@@ -68,16 +68,16 @@ def predict_sources(
     """Segment all sources and write the results to ``out_dir/KIND/NAME``.
 
     Args:
-        predictor: Turns a list of BGR pictures into a list of uint8 class maps.
+        predictor: Turns a list of BGR images into a list of uint8 masks.
         sources: As from :func:`bisenet_plugins.runtime.sources.find_sources`.
         out_dir: Folder for results; an image's overlay is a JPEG, a video's an MP4, everything else PNGs.
         palette: ``(256, 3)`` RGB colours of the classes.
         save: Any of ``overlay``, ``palette`` and ``ids``.
         opacity: Weight of the class colours in an overlay.
         batch_size: Frames of a video or camera segmented together.
-        skip_existing: Leave out sources whose results are all there, so that a stopped run can go on.
+        skip_existing: Leave out sources whose results are all there, so that an interrupted run resumes.
         max_frames: Frames taken from each video or camera; None takes all.
-        listener: Told how the run goes on, for a progress bar.
+        listener: Told of the run's progress, for a progress bar.
 
     Returns:
         Counts, and a sentence for each source that failed; the others are segmented all the same.
@@ -91,11 +91,11 @@ def predict_sources(
         that end with it.
     """
     if not save or set(save) - set(KINDS):
-        raise ValueError(f'save is {list(save)}, some of {list(KINDS)} are wanted')
+        raise ValueError(f'save: expected some of {list(KINDS)}, got {list(save)}')
     if batch_size < 1:
-        raise ValueError(f'batch_size is {batch_size}, one or more is wanted')
+        raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
     if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f'opacity is {opacity}, a number from 0 to 1 is wanted')
+        raise ValueError(f'opacity: expected a number from 0 to 1, got {opacity}')
     summary = Summary()
     listener = listener or Listener()
     inputs = {source.path.resolve() for source in sources if source.kind in ('image', 'video')}
@@ -170,7 +170,7 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 @dataclass
 class _Step:
-    """What is done with a picture and its class map."""
+    """What is done with an image and its mask."""
 
     writer: _Writer
     summary: Summary
@@ -219,7 +219,7 @@ class _Writer:
                 shutil.rmtree(_unfinished(self.places[kind]), ignore_errors=True)
 
     def write(self, frame: Frame, mask: np.ndarray) -> None:
-        """Write the results of one picture."""
+        """Write the results of one image."""
         for kind, place in self.places.items():
             if kind == 'overlay':
                 painted = visualize.overlay(frame.image, mask, self.palette, self.opacity)

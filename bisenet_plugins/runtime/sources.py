@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, patterns, videos and cameras, all read the same way."""
+"""Where images come from: files, folders, patterns, videos and cameras, all read the same way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class UnreadableError(InputError):
 
 @dataclass(frozen=True)
 class Source:
-    """One picture, video or camera.
+    """One image, video or camera.
 
     Args:
         kind: ``image``, ``video``, ``camera``, or ``missing`` for an input that matched nothing.
@@ -46,7 +46,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a source.
+    """One image of a source.
 
     Args:
         image: ``(H, W, 3)`` uint8 BGR.
@@ -191,10 +191,10 @@ class open_source:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture as BGR, turned upright as its EXIF entry says.
+    """Read an image as BGR, turned upright as its EXIF entry says.
 
     Raises:
-        UnreadableError: If the file is missing, empty, cut short or no picture.
+        UnreadableError: If the file is missing, empty, truncated or no image.
     """
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -202,5 +202,5 @@ def read_image(path: Path) -> np.ndarray:
     except (OSError, cv2.error) as error:
         raise UnreadableError(f'{path}: {error}') from error
     if image is None:
-        raise UnreadableError(f'{path}: is no picture that can be decoded')
+        raise UnreadableError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     return image

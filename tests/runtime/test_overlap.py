@@ -101,9 +101,9 @@ def test_an_interrupted_run_drops_what_waits():
 
 
 def test_no_room_is_refused():
-    with pytest.raises(ValueError, match='depth is 0, one or more is wanted'):
+    with pytest.raises(ValueError, match='^depth: expected at least 1, got 0'):
         read_ahead([], 0)
-    with pytest.raises(ValueError, match='depth is 0, one or more is wanted'):
+    with pytest.raises(ValueError, match='^depth: expected at least 1, got 0'):
         WriteBehind(0)
 
 

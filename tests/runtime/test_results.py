@@ -71,7 +71,7 @@ def test_bad_files_are_named_and_the_rest_is_done(pictures, tmp_path):
     summary = run([pictures, tmp_path / 'gone.png'], tmp_path / 'out', listener=Ear())
     assert summary.done == 2
     assert len(summary.failed) == 2
-    assert 'a1.png: is no picture' in summary.failed[0] and 'gone.png: nothing there' in summary.failed[1]
+    assert 'a1.png: expected an image' in summary.failed[0] and 'gone.png: nothing there' in summary.failed[1]
     assert heard == [('a', True), ('a1', False), ('b', True), ('gone', False)]
 
 
@@ -148,9 +148,9 @@ def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
 
 def test_wrong_arguments_are_named(tmp_path):
     for options, sentence in (
-        (dict(save=['picture']), r"save is \['picture'\], some of"),
-        (dict(batch_size=0), 'batch_size is 0, one or more is wanted'),
-        (dict(opacity=1.5), 'opacity is 1.5, a number from 0 to 1 is wanted'),
+        (dict(save=['picture']), r"save: expected some of .*, got \['picture'\]"),
+        (dict(batch_size=0), 'batch_size: expected at least 1, got 0'),
+        (dict(opacity=1.5), 'opacity: expected a number from 0 to 1, got 1.5'),
     ):
         with pytest.raises(ValueError, match=sentence):
             run([], tmp_path, **options)
