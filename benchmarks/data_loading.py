@@ -114,7 +114,7 @@ def _calls(
     """Make a call of each pipeline; the rounds of all take the same samples and the same random numbers."""
     steps = _steps(protocol, sides)
     decoded = dict(type='LoadDecoded', folder=cache)
-    chains = {
+    chains: dict[str, list[dict[str, Any]]] = {
         'mmseg': [*_LOADERS, *steps['separate'], *_ENDING],
         'mmseg, cached': [decoded, *steps['separate'], *_ENDING],
         'ours': [*_LOADERS, *steps['warp'], *_OUR_ENDING],
