@@ -36,9 +36,9 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 }
 """The paper's: crops of 1024 x 2048 resized to 512 x 1024; and that of mmseg's own Cityscapes configs."""
 
-_LOADERS = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
-_ENDING = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
-_OUR_ENDING = [_ENDING[0], dict(type='PhotoMetricDistortionByTable'), _ENDING[2]]
+_LOADERS: list[dict[str, Any]] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+_ENDING: list[dict[str, Any]] = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
+_OUR_ENDING: list[dict[str, Any]] = [_ENDING[0], dict(type='PhotoMetricDistortionByTable'), _ENDING[2]]
 
 
 def write_scenes(folder: str | os.PathLike[str], number: int, sides: tuple[int, int]) -> list[dict[str, Any]]:
