@@ -37,7 +37,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
 """The paper's: crops of 1024 x 2048 resized to 512 x 1024; and that of mmseg's own Cityscapes configs."""
 
 _LOADERS: list[dict[str, Any]] = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
-_ENDING: list[dict[str, Any]] = [dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
+_ENDING: list[dict[str, Any]] = [
+    dict(type='RandomFlip', prob=0.5), dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs')]
 _OUR_ENDING: list[dict[str, Any]] = [_ENDING[0], dict(type='PhotoMetricDistortionByTable'), _ENDING[2]]
 
 

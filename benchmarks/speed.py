@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error('expected --image with --read-file')
     try:
         scores = {name: float(value) for name, _, value in (text.rpartition('=') for text in args.miou)}
+    except ValueError:
+        parser.error(f'expected --miou NAME=PERCENT, got {" ".join(args.miou)}')
+    try:
         if args.draw:
             plot_speed(args.draw, args.out, scores)
             return

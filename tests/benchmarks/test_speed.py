@@ -21,6 +21,7 @@ def test_runs_and_draws(config, tmp_path, capsys):
 @pytest.mark.parametrize(('argv', 'message'), [
     ([], 'expected candidates, or --draw'),
     (['--draw', 'a.json'], 'expected candidates, or --draw'),
+    (['a.py', '--miou', 'a'], 'expected --miou NAME=PERCENT, got a'),
     (['a.py', '--read-file'], 'expected --image with --read-file'),
 ])
 def test_wrong_options_are_named(argv, message, capsys):
