@@ -122,7 +122,8 @@ def test_schedule_warms_up_then_decays_to_the_end(path):
     warmup, decay = cfg.param_scheduler
     assert (warmup.type, decay.type) == ('LinearLR', 'PolyLR')
     assert warmup.end == decay.begin <= 0.1 * cfg.train_cfg.max_iters
-    assert decay.get('end', cfg.train_cfg.max_iters) >= cfg.train_cfg.max_iters
+    assert decay.end >= cfg.train_cfg.max_iters
+    assert decay.end == cfg.train_cfg.max_iters or 'balanced' in path.stem  # the stage that stops before the end
 
 
 @every_config
@@ -183,9 +184,9 @@ def test_takes_one_training_step(path):
 
 def is_what_its_name_says(path: Path) -> bool:
     match = DEPLOY_NAME.fullmatch(path.name)
-    options = DeployOptions(
-        backend=match['backend'], precision=match['precision'] or 'fp32', shape=parse_shape(match['shape'] or 'dynamic'),
-        **(dict(channel_order='bgr', network_size=(512, 1024)) if match['contained'] else {}))
+    contained = dict(channel_order='bgr', network_size=(512, 1024)) if match['contained'] else {}
+    options = DeployOptions(backend=match['backend'], precision=match['precision'] or 'fp32',
+                            shape=parse_shape(match['shape'] or 'dynamic'), **contained)
     config = Config.fromfile(path, import_custom_modules=False)
     return config.to_dict() == Config(options.deploy_config()).to_dict()
 
@@ -214,5 +215,5 @@ def test_config_of_the_readme_builds(tmp_path):
     cfg = Config.fromfile(tmp_path / 'mine.py')
     with torch.device('meta'), torch.no_grad():
         assert MODELS.build(cfg.model).eval()(torch.zeros(1, 3, 65, 97)).shape[1] == classes_of(cfg) == 11
-    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 200
+    assert cfg.param_scheduler[1].end == cfg.train_cfg.max_iters
     assert not set(cfg) - KNOWN_KEYS

@@ -9,7 +9,7 @@ train_pipeline = [
     *_base_.augment_transforms
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
-param_scheduler = [dict(_base_.warmup, end=100), dict(_base_.decay, begin=100)]
+param_scheduler = [dict(_base_.warmup, end=100), dict(_base_.decay, begin=100, end=1500)]
 train_cfg = dict(max_iters=1500, val_interval=300)
 auto_scale_lr = dict(base_batch_size=8)
 norm_cfg = dict(type='BN')

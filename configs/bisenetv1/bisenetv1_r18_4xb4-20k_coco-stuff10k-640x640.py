@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/schedules/bisenetv1.py', '../_base_/default_runtime.py'
 ]
 model = dict(num_classes=171, data_preprocessor=dict(size=(640, 640)))
-param_scheduler = [dict(_base_.warmup, end=400), dict(_base_.decay, begin=400)]
+param_scheduler = [dict(_base_.warmup, end=400), dict(_base_.decay, begin=400, end=20000)]
 train_cfg = dict(max_iters=20000, val_interval=2000)

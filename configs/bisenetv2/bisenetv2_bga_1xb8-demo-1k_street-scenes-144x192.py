@@ -9,7 +9,7 @@ model = dict(
     data_preprocessor=dict(size=(144, 192)),
     backbone=dict(detail_branch=dict(width_mult=0.5), semantic_branch=dict(width_mult=0.5)),
     decode_head=dict(channels=64))
-param_scheduler = [dict(_base_.warmup, end=50), dict(_base_.decay, begin=50)]
+param_scheduler = [dict(_base_.warmup, end=50), dict(_base_.decay, begin=50, end=1000)]
 train_cfg = dict(max_iters=1000, val_interval=500)
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval=100))

@@ -5,4 +5,5 @@ _base_ = [
 ]
 model = dict(num_classes=171, channels_last=True, data_preprocessor=dict(size=(512, 512)))
 optim_wrapper = dict(optimizer=dict(weight_decay=1e-4))
+param_scheduler = [_base_.warmup, dict(_base_.decay, end=160000)]
 train_cfg = dict(max_iters=160000, val_interval=16000)

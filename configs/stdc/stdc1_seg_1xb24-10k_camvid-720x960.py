@@ -14,6 +14,6 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=24, dataset=dict(pipeline=train_pipeline))
 model = dict(num_classes=11, data_preprocessor=dict(size=crop_size))
-param_scheduler = [dict(_base_.warmup, end=200), dict(_base_.decay, begin=200)]
+param_scheduler = [dict(_base_.warmup, end=200), dict(_base_.decay, begin=200, end=10000)]
 train_cfg = dict(max_iters=10000, val_interval=1000)
 auto_scale_lr = dict(base_batch_size=24)

@@ -4,5 +4,6 @@ _base_ = [
     '../_base_/schedules/stdc.py', '../_base_/default_runtime.py'
 ]
 model = dict(num_classes=171, data_preprocessor=dict(size=(512, 512)))
+param_scheduler = [_base_.warmup, dict(_base_.decay, end=160000)]
 train_cfg = dict(max_iters=160000, val_interval=16000)
 auto_scale_lr = dict(base_batch_size=16)

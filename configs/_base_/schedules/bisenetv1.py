@@ -1,11 +1,11 @@
 # BiSeNet V1: SGD 0.025, poly 0.9, weight decay 1e-4, batch 16; the paper gives no length and no warm-up, both are ours.
-# Variants set the length in train_cfg, and with it the warm-up.
+# Variants set the length in train_cfg and in the decay, and the warm-up.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.025, momentum=0.9, weight_decay=1e-4),
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0))
 warmup = dict(type='LinearLR', start_factor=0.1, begin=0, end=1000, by_epoch=False)
-decay = dict(type='PolyLR', power=0.9, eta_min=0.0, begin=1000, by_epoch=False)  # ends with the training
+decay = dict(type='PolyLR', power=0.9, eta_min=0.0, begin=1000, end=80000, by_epoch=False)
 param_scheduler = [warmup, decay]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=80000, val_interval=4000)
 val_cfg = dict(type='ValLoop')

@@ -12,7 +12,7 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 model = dict(norm_cfg=dict(type='BN'), num_classes=11, data_preprocessor=dict(size=crop_size))
-param_scheduler = [dict(_base_.warmup, end=100), dict(_base_.decay, begin=100)]
+param_scheduler = [dict(_base_.warmup, end=100), dict(_base_.decay, begin=100, end=1500)]
 train_cfg = dict(max_iters=1500, val_interval=300)
 auto_scale_lr = dict(base_batch_size=8)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=100))

@@ -11,6 +11,6 @@ model = dict(
         stage4=dict(loss_decode=dict(class_weight=None)),
         stage5=dict(loss_decode=dict(class_weight=None))))
 optim_wrapper = dict(optimizer=dict(lr=0.02))
-param_scheduler = [dict(_base_.warmup, end=50), dict(_base_.decay, begin=50)]
+param_scheduler = [dict(_base_.warmup, end=50), dict(_base_.decay, begin=50, end=1200)]
 train_cfg = dict(max_iters=1200, val_interval=400)
 custom_hooks = [dict(type='EMAHook', momentum=0.005)]

@@ -17,6 +17,6 @@ train_dataloader = dict(
                  pipeline=_base_.train_pipeline)
         ]))
 optim_wrapper = dict(optimizer=dict(lr=0.01))
-param_scheduler = [dict(_base_.warmup, end=20), dict(_base_.decay, begin=20)]
+param_scheduler = [dict(_base_.warmup, end=20), dict(_base_.decay, begin=20, end=400)]
 train_cfg = dict(max_iters=400, val_interval=200)
 custom_hooks = [dict(type='EMAHook', momentum=0.01)]

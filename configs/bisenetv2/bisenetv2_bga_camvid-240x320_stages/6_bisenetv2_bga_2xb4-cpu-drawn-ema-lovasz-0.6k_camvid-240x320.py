@@ -7,5 +7,5 @@ model = dict(
         dict(type='OhemCrossEntropyLoss'),
         dict(type='LovaszLoss', loss_type='multi_class', reduction='none', loss_weight=0.5)
     ]))
-param_scheduler = [dict(_base_.warmup, end=20), dict(_base_.decay, begin=20)]
+param_scheduler = [dict(_base_.warmup, end=20), dict(_base_.decay, begin=20, end=600)]
 train_cfg = dict(max_iters=600, val_interval=300)
