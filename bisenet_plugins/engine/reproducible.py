@@ -162,15 +162,14 @@ class SeedSample(BaseTransform):
         True
     """
 
-    def __init__(self) -> None:
-        self._seeded = False
+    _seeded = False  # of the process: joined datasets each have a pipeline, and one may draw from another
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Seed the generators and hand the sample on unchanged."""
         index = results.get('sample_idx')
         if isinstance(index, PlacedIndex):
             seed_everything(index.seed, index.place, cuda=False)
-            self._seeded = True
+            SeedSample._seeded = True
         elif not self._seeded:
             raise RuntimeError(
                 f'SeedSample got the index {index!r} without a place in the run; '

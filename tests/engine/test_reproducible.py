@@ -76,11 +76,12 @@ def test_a_resumed_stream_has_the_same_samples_and_augmentations(workers):
     assert len(set(wanted[..., 1].flatten().tolist())) == 12, 'each sample has random numbers of its own'
 
 
-def test_wrong_arguments_are_named():
+def test_wrong_arguments_are_named(monkeypatch):
     with pytest.raises(ValueError, match='ResumableSampler got an empty dataset'):
         ResumableSampler([])
     with pytest.raises(ValueError, match='num_samples is -1, zero or more is wanted'):
         ResumableSampler(range(3), seed=0).skip(-1)
+    monkeypatch.setattr(SeedSample, '_seeded', False)
     with pytest.raises(RuntimeError, match='SeedSample got the index 3 without a place in the run'):
         SeedSample()({'sample_idx': 3})
 
@@ -144,3 +145,14 @@ def test_another_sampler_is_warned_of():
     runner = fake_runner(4, loader, iterator=OldIterator(loader))
     ReproducibleTrainingHook().before_train(runner)
     assert 'SequentialSampler: a resumed run will see other random numbers' in runner.warned[0]
+
+
+def test_an_image_drawn_from_a_joined_dataset_continues_the_first_ones_numbers(monkeypatch):
+    """Each of the joined datasets has a pipeline of its own, and with it a SeedSample of its own."""
+    monkeypatch.setattr(SeedSample, '_seeded', False)
+    first, second = SeedSample(), SeedSample()
+    first(dict(sample_idx=PlacedIndex(3, place=12, seed=0)))
+    wanted = random.random()
+    first(dict(sample_idx=PlacedIndex(3, place=12, seed=0)))
+    second(dict(sample_idx=1))
+    assert random.random() == wanted
