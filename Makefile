@@ -14,6 +14,7 @@ setup: $(STAMP)
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 test: $(STAMP) $(CONVERTERS)
 	$(BIN)/python -m pytest -n auto
@@ -22,7 +23,7 @@ demo: $(STAMP)
 	$(BIN)/bisenet demo $(if $(PHOTO),--photo "$(PHOTO)")
 
 clean:
-	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 $(VENV)/.converters: $(STAMP)
 	$(BIN)/pip install -c constraints.txt -e ".[deploy,int8,tensorrt-rtx]"
@@ -34,11 +35,11 @@ $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch "setuptools<81" wheel ninja psutil
 	$(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
-	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev]"
+	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,imagenet]"
 	touch $@
 else
 $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev]"
+	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev,imagenet]"
 	touch $@
 endif

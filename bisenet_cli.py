@@ -27,6 +27,7 @@ def main(command: str | None = None, argv: Sequence[str] | None = None) -> int:
     load = None
     if 'bisenet_plugins' not in sys.modules:
         spec = find_spec('bisenet_plugins')
+        assert spec is not None and spec.loader is not None
         package = sys.modules[spec.name] = module_from_spec(spec)  # its submodules can be imported, it has not run yet
         load = partial(spec.loader.exec_module, package)
     from bisenet_plugins.cli.main import run_command

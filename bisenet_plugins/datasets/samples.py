@@ -82,7 +82,6 @@ def _from_dataset(dataset_cfg: dict, count: int) -> list[Sample]:
     from mmseg.registry import DATASETS, TRANSFORMS
     from mmseg.utils import register_all_modules
 
-    import bisenet_plugins  # noqa: F401  registers the datasets
     register_all_modules(init_default_scope=True)
     settings = dict(dataset_cfg)
     while 'dataset' in settings or 'datasets' in settings:  # repeated or joined

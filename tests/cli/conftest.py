@@ -1,8 +1,11 @@
 """What the tests of the commands share."""
 
 import pytest
+import torch
 
 from bisenet_plugins.cli.main import run_command
+from bisenet_plugins.runtime import load_pretrained
+from bisenet_plugins.weights import pretrained_names
 
 
 @pytest.fixture
@@ -26,3 +29,13 @@ def bisenet(monkeypatch, tmp_path, capsys):
 def no_shipped_network(monkeypatch, tmp_path):
     """A copy of the package that comes without a network."""
     monkeypatch.setattr('bisenet_plugins.weights.store.FOLDER', tmp_path)
+
+
+@pytest.fixture
+def network_files(tmp_path):
+    """Config and weights of the first network of the package."""
+    predictor = load_pretrained(pretrained_names()[0], backend='torch')
+    config, weights = str(tmp_path / 'a.py'), str(tmp_path / 'a.pth')
+    predictor.cfg.dump(config)
+    torch.save(predictor.model.state_dict(), weights)
+    return config, weights

@@ -1,6 +1,5 @@
 """The tool as a whole: files in, files out, and everything that it must refuse."""
 
-import importlib.util
 from collections import OrderedDict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mmengine.runner import load_checkpoint
 from mmseg.registry import MODELS
 from torch import nn
 
+from bisenet_plugins.cli.main import run_command
 from bisenet_plugins.weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError
 from bisenet_plugins.weights.convert import ConversionError, convert_file, read_weights, recognise, to_mmseg, to_ours
 
@@ -84,11 +84,7 @@ def save(path, thing):
 
 
 def run_tool(*arguments):
-    tool = ROOT / 'tools' / 'model_converters' / 'convert_weights.py'
-    spec = importlib.util.spec_from_file_location('convert_weights', tool)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main([str(argument) for argument in arguments])
+    return run_command('convert', [str(argument) for argument in arguments])
 
 
 def assert_same(weights, wanted):
