@@ -14,6 +14,7 @@ __all__ = [
     'CheckpointError',
     'ConfigError',
     'DeployError',
+    'DivergedError',
     'InputError',
     'MissingBackendError',
     'MissingPackageError',
@@ -55,6 +56,12 @@ class CheckpointError(BisenetError, RuntimeError):
 
 class MissingPackageError(BisenetError, ImportError):
     """An optional package that the chosen backend, precision or engine needs is not installed."""
+
+
+class DivergedError(BisenetError, RuntimeError):
+    """A training whose loss or weights are no longer finite numbers."""
+
+    exit_code = 3
 
 
 class DeployError(BisenetError, RuntimeError):

@@ -3,6 +3,7 @@
 from .autocast import AutocastOptimWrapper
 from .checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .curves_hook import CurvesHook, draw_curves, read_history
+from .finite_hook import FiniteTrainingHook
 from .pictures_hook import PicturesHook, WritePredictionsHook
 from .reproducible import PlacedIndex, ReproducibleTrainingHook, ResumableSampler, SeedSample
 
@@ -11,6 +12,7 @@ __all__ = [
     'AtomicLocalBackend',
     'AutocastOptimWrapper',
     'CurvesHook',
+    'FiniteTrainingHook',
     'PicturesHook',
     'PlacedIndex',
     'ReproducibleTrainingHook',

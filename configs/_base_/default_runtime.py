@@ -14,7 +14,7 @@ log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False
-tta_model = dict(type='SegTTAModel')
+tta_model = dict(type='BilateralTTAModel')
 
 # With the sampler ResumableSampler and SeedSample first in the training pipeline, a run that is killed and resumed
 # equals one that was not.
@@ -26,6 +26,7 @@ default_hooks = dict(
         type='AtomicCheckpointHook', by_epoch=False, interval=1000, max_keep_ckpts=3, save_best='mIoU', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    finite=dict(type='FiniteTrainingHook'),
     reproducible=dict(type='ReproducibleTrainingHook'),
     curves=dict(type='CurvesHook'),
     pictures=dict(type='PicturesHook'),

@@ -1,0 +1,75 @@
+"""Stop a training that diverges, before it saves weights that are of no use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
+
+from ..errors import DivergedError
+from ..weights.checkpoint import find_resumable
+
+__all__ = ['FiniteTrainingHook']
+
+
+@HOOKS.register_module()
+class FiniteTrainingHook(Hook):
+    """End the training where the loss or a weight is not a finite number.
+
+    It stands in ``default_hooks``. No checkpoint with such a weight is written, so that none of the good ones is rotated
+    away.
+
+    Args:
+        interval: Iterations between two looks at the loss; on a GPU each look waits for the step to end. Weights are
+            looked at whenever a checkpoint is saved.
+
+    Raises:
+        ValueError: If ``interval`` is below one.
+
+    Example:
+        >>> FiniteTrainingHook().every_n_inner_iters(0, 1)
+        True
+    """
+
+    def __init__(self, interval: int = 1) -> None:
+        if interval < 1:
+            raise ValueError(f'interval: expected at least 1, got {interval}')
+        self.interval = interval
+
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                         outputs: dict | None = None) -> None:
+        """Look at the loss."""
+        loss = (outputs or {}).get('loss')
+        if loss is not None and self.every_n_train_iters(runner, self.interval) and not torch.isfinite(loss).all():
+            raise self._error(runner, f'the loss is {float(loss):g}')
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
+        """Look at the weights that are about to be saved."""
+        name = first_non_finite(checkpoint.get('state_dict') or {})
+        if name is not None:
+            raise self._error(runner, f'the weight {name} is not finite')
+
+    def _error(self, runner: Any, what: str) -> DivergedError:
+        rates = [rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates[:1]]
+        last = find_resumable(runner.work_dir)
+        return DivergedError(
+            f'the training diverged at iteration {runner.iter + 1} with a learning rate of {rates[0]:.3g}: {what}; the '
+            f'last good checkpoint is {last or "none, as none was saved"}; lower optim_wrapper.optimizer.lr, or set '
+            'optim_wrapper.clip_grad=dict(max_norm=1)')
+
+
+def first_non_finite(state: Mapping[str, Any]) -> str | None:
+    """Return the name of the first weight that holds NaN or infinity, or None.
+
+    Args:
+        state: Weights by name.
+
+    Example:
+        >>> first_non_finite(dict(a=torch.ones(2), b=torch.tensor([1.0, float('nan')])))
+        'b'
+    """
+    return next((name for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()
+                 and not torch.isfinite(value).all()), None)
