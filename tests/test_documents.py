@@ -11,7 +11,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'configs' / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'configs' / 'README.md',
+         *sorted((ROOT / 'docs').rglob('*.md'))]
 BLOCKS = [(page, number, block) for page in PAGES for number, block in enumerate(
     re.findall(r'^```python\n(.*?)^```', page.read_text(encoding='utf-8'), re.MULTILINE | re.DOTALL))]
 CONFIGS = [entry for entry in BLOCKS if re.search(r'^_base_ =', entry[2], re.MULTILINE)]

@@ -19,8 +19,7 @@ __all__ = ['FiniteTrainingHook']
 class FiniteTrainingHook(Hook):
     """End the training where the loss or a weight is not a finite number.
 
-    It stands in ``default_hooks``. No checkpoint with such a weight is written, so that none of the good ones is rotated
-    away.
+    It stands in ``default_hooks``. No checkpoint with such a weight is written, and no good one is rotated away.
 
     Args:
         interval: Iterations between two looks at the loss; on a GPU each look waits for the step to end. Weights are

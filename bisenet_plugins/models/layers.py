@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -136,7 +137,7 @@ class RepConvModule(BaseModule):
             unit = torch.eye(len(weight)).to(weight)
             scale, shift = unit.new_ones(len(unit)), unit.new_zeros(len(unit))
             if isinstance(self.identity, _BatchNorm):
-                norm = self.identity
+                norm: Any = self.identity
                 scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
                 shift = norm.bias - norm.running_mean * scale
             weight = weight + F.pad((unit * scale)[..., None, None], (1, 1, 1, 1))

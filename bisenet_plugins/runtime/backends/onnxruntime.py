@@ -87,7 +87,7 @@ def to_onnxruntime(network: Any, example: np.ndarray, threads: int = 0) -> OnnxR
     import torch
 
     require('onnxruntime', 'onnx')
-    file = io.BytesIO()
+    file: Any = io.BytesIO()
     free = {0: 'batch', 2: 'height', 3: 'width'}
     try:
         with torch.inference_mode(), warnings.catch_warnings():
