@@ -125,7 +125,7 @@ class DeployModel(Logits):
                              mode='bilinear', align_corners=bool(self.segmentor.decode_head.align_corners))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Compute the output; the class docstring tells the shapes."""
+        """Compute the output; see the class for its shape."""
         scores = self.scores(image)
         if self.output != 'mask':
             return scores

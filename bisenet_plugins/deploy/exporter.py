@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import logging
 import os
 import platform
 import shutil
@@ -23,11 +22,10 @@ from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import runtime_module
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import preprocess_of
-from .backend_file import build_backend_file
 from .options import DeployOptions
 from .quantize import Calibration
 from .tensorrt_build import check_backend
-from .verify import compare, require_agreement
+from .verify import compare, loaded_network, require_agreement
 
 __all__ = ['deploy']
 
@@ -39,7 +37,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
     """Make an artifact of a trained network.
 
     Args:
-        config: mmseg config, or its path.
+        config: mmseg config, or its path; or the name of a network that comes with the package.
         checkpoint: The network's weights; None leaves those that it is built with.
         out: Folder of the artifact; it appears when everything in it is written and checked.
         options: What to make.
@@ -65,26 +63,29 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
             raise InputError('calibration: expected a folder of images, a dataset config, train, val or synthetic, '
                              'because the precision is int8, got none')
     _check_out(out, options.overwrite)
+    require('mmdeploy')
+    from mmdeploy.backend.base import get_backend_manager
     from mmengine import Config
 
-    from . import mmdeploy  # noqa: F401  registers what mmdeploy lacks
-    predictor = Predictor(config, checkpoint, backend='torch')
+    from .mmdeploy.managers import quiet_mmdeploy
+    predictor = loaded_network(config, checkpoint)
     deploy_cfg = Config(options.deploy_config())
     artifact = _describe(predictor, options)
-    samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
-    calibration = None
+    samples, calibration = [], None
+    if options.verify or options.precision == 'int8':
+        samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
     if options.calibration is not None and options.precision == 'int8':
         images = _samples('calibration', options.calibration, options.calibration_images, predictor.cfg, options)
         calibration = Calibration(artifact, images, () if options.images == 'synthetic' else samples,
                                   options.max_drop, options.search, threads=options.threads)
-    with _quiet_mmdeploy(), _work_folder(out) as folder:
+    with quiet_mmdeploy(), _work_folder(out) as folder:
         artifact.folder = os.path.join(folder, 'artifact')
         os.mkdir(artifact.folder)
         weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
         torch.save({'state_dict': predictor.model.state_dict()}, weights)
         graph = _export(artifact.folder, deploy_cfg, predictor.cfg, weights, options)
-        file = build_backend_file(graph, artifact.folder, options.backend, options.precision, calibration,
-                                  options.profile(), _capabilities(options))
+        manager = get_backend_manager(runtime_module(options.backend))
+        (file,) = manager.to_backend([graph], artifact.folder, deploy_cfg, calibration=calibration)
         artifact.file = os.path.basename(file)
         typed = f'end2end_{options.precision}.onnx'
         if os.path.isfile(os.path.join(artifact.folder, typed)):
@@ -191,10 +192,6 @@ def _export(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options:
     return os.path.join(folder, 'end2end.onnx')
 
 
-def _capabilities(options: DeployOptions) -> tuple[str, ...]:
-    return tuple(options.compute_capabilities) if options.backend == 'tensorrt-rtx' else ()
-
-
 def _sdk_files(artifact: Artifact, deploy_cfg: Any, model_cfg: Any, checkpoint: str | None) -> None:
     """Write mmdeploy's ``deploy.json``, ``pipeline.json`` and ``detail.json``, with this artifact's own file names."""
     from mmdeploy.backend.sdk.export_info import export2SDK
@@ -215,16 +212,3 @@ def _sdk_files(artifact: Artifact, deploy_cfg: Any, model_cfg: Any, checkpoint: 
         place.update(values)
         with open(file_path, 'w') as file:
             json.dump(info, file, indent=4)
-
-
-@contextlib.contextmanager
-def _quiet_mmdeploy() -> Iterator[None]:
-    """Keep mmdeploy's remarks about operators that these networks do not have out of the log."""
-    from mmdeploy.utils import get_root_logger
-    logger = get_root_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

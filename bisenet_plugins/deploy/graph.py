@@ -100,7 +100,7 @@ def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
 
 
 def _inline_shared_initializers(graph: onnx.GraphProto) -> None:
-    """Give every reader of an ``Identity`` over an initializer the initializer itself."""
+    """Let every reader of an ``Identity`` over an initializer read the initializer itself."""
     names = {tensor.name for tensor in graph.initializer}
     outputs = {output.name for output in graph.output}
     renamed: dict[str, str] = {}

@@ -22,7 +22,7 @@ from ..runtime.predictor import Predictor
 from ..timing import interleave, machine, spread
 from .deploy_model import DeployModel, classify
 
-__all__ = ['THRESHOLDS', 'compare', 'judge', 'require_agreement', 'verify']
+__all__ = ['THRESHOLDS', 'compare', 'judge', 'loaded_network', 'require_agreement', 'verify']
 
 THRESHOLDS = {'fp32': 99.99, 'fp16': 99.9}
 """Least share of equal pixels, in percent."""
@@ -37,6 +37,21 @@ def _open(artifact: Artifact, threads: int) -> tuple[Backend, str]:
         return artifact.open(threads), artifact.file
     except NoGpuError:
         return OnnxRuntimeBackend(os.path.join(artifact.folder, artifact.graph), threads), artifact.graph
+
+
+def loaded_network(config: Any, checkpoint: Any) -> Predictor:
+    """Load the network that is deployed, or that artifacts are compared with.
+
+    Args:
+        config: mmseg config, or its path; or the name of a network that comes with the package.
+        checkpoint: Its weights; None leaves those that it is built with.
+
+    Raises:
+        InputError: If ``config`` is itself an artifact.
+    """
+    if isinstance(config, (str, os.PathLike)) and os.path.isdir(config):
+        raise InputError(f'config: expected a config file or the name of a network, got the folder {config}')
+    return Predictor(config, checkpoint, backend='torch')
 
 
 def compare(folder: str, segmentor: nn.Module, samples: Sequence[Sample], threads: int = 0) -> dict[str, Any]:
@@ -121,8 +136,8 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
     """Compare several artifacts with their model, and time them where asked.
 
     Args:
-        config: mmseg config, or its path.
-        checkpoint: The model's weights.
+        config: As for :func:`loaded_network`.
+        checkpoint: As for :func:`loaded_network`.
         folders: Folders of artifacts; the report names each as it is named here.
         images: Where the images come from, in the words of :func:`~bisenet_plugins.datasets.samples.load_samples`.
         count: Most images.
@@ -141,7 +156,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
         if value < least:
             raise InputError(f'{name}: expected at least {least}, got {value}')
     artifacts = {folder: Artifact.load(folder) for folder in folders}
-    predictor = Predictor(config, checkpoint)
+    predictor = loaded_network(config, checkpoint)
     samples = load_samples(images, count, predictor.cfg, artifacts[folders[0]].shape or (128, 256))
     reports = {folder: compare(folder, predictor.model, samples, threads) for folder in artifacts}
     missed = [f'{folder}: {sentence}' for folder, report in reports.items() for sentence in judge(report)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bisenet_plugins.datasets.samples import Sample, synthetic_samples
-from bisenet_plugins.deploy.verify import compare, judge, require_agreement, verify
+from bisenet_plugins.deploy.verify import compare, judge, loaded_network, require_agreement, verify
 from bisenet_plugins.errors import AgreementError, DeployError, InputError
 from tests.deploy.conftest import tiny_config
 
@@ -51,3 +51,8 @@ def test_numbers_are_checked(settings, match):
 def test_a_folder_without_an_artifact_is_refused(tmp_path):
     with pytest.raises(DeployError, match='artifact.json'):
         verify(tiny_config(), None, [str(tmp_path)])
+
+
+def test_the_network_is_no_artifact(tiny):
+    with pytest.raises(InputError, match='config: expected a config file or the name of a network, got the folder'):
+        loaded_network(tiny[0].folder, None)

@@ -7,10 +7,11 @@ registry; nothing of mmdeploy, torch or the runtimes is changed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -24,7 +25,7 @@ from ..backend_file import build_backend_file
 from ..options import PRECISIONS
 from ..quantize import Calibration
 
-__all__ = ['BackendManager', 'BackendWrapper', 'precision_of', 'register_managers']
+__all__ = ['BackendManager', 'BackendWrapper', 'precision_of', 'quiet_mmdeploy', 'register_managers']
 
 
 def precision_of(deploy_cfg: Any) -> str:
@@ -131,14 +132,20 @@ class BackendManager(BaseBackendManager):
 
 def register_managers() -> None:
     """Put the managers in mmdeploy's registry, behind mmdeploy's own so that they are the ones found."""
+    for backend in SUFFIXES:
+        name = runtime_module(backend)
+        with quiet_mmdeploy():
+            BACKEND_MANAGERS.find(name)  # imports mmdeploy's own, which registers itself at that
+            BACKEND_MANAGERS.register(name)(type(f'BackendManager_{name}', (BackendManager,), dict(backend=backend)))
+
+
+@contextlib.contextmanager
+def quiet_mmdeploy() -> Iterator[None]:
+    """Keep mmdeploy's remarks about what these networks do not need out of the log."""
     logger = get_root_logger()
     level = logger.level
     logger.setLevel(logging.ERROR)
-    for backend in SUFFIXES:
-        name = backend.replace('-', '_')
-        try:  # mmdeploy registers a backend when its folder is first imported
-            importlib.import_module(f'mmdeploy.backend.{name}')
-        except Exception as error:  # a runtime that mmdeploy's own folder no longer fits
-            logging.getLogger(__name__).debug('mmdeploy.backend.%s: %s', name, error)
-        BACKEND_MANAGERS.register(name)(type(f'BackendManager_{name}', (BackendManager,), dict(backend=backend)))
-    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

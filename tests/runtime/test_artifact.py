@@ -1,0 +1,60 @@
+"""The folder that a deployment writes, as it is read back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bisenet_plugins.errors import DeployError, InputError
+from bisenet_plugins.runtime.artifact import Artifact
+from bisenet_plugins.runtime.preprocess import Preprocess
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+
+
+def artifact(folder='', **settings):
+    file = 'end2end.onnx'
+    return Artifact('onnxruntime', 'fp32', file, file, num_classes=5, folder=str(folder), **settings)
+
+
+def test_what_is_written_is_read(tmp_path):
+    made = artifact(tmp_path, shape=(64, 128), network_size=(32, 64), channel_order='bgr', palette=[[1, 2, 3]],
+                    preprocess=Preprocess(mean=[1.0] * 3, std=[2.0] * 3, size=(64, 128)))
+    made.save()
+    with pytest.raises(DeployError, match='has lost its file end2end.onnx'):
+        Artifact.load(str(tmp_path))
+    (tmp_path / 'end2end.onnx').write_bytes(b'')
+    assert Artifact.load(str(tmp_path)) == made
+
+
+@pytest.mark.parametrize('text', ['{}', '[]', '{', '{"preprocess": {}, "color": 1}', '{"preprocess": 1}'])
+def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
+    with pytest.raises(DeployError, match='holds no artifact.json'):
+        Artifact.load(str(tmp_path))
+    (tmp_path / 'artifact.json').write_text(text)
+    with pytest.raises(DeployError, match='artifact.json: expected what a deployment wrote'):
+        Artifact.load(str(tmp_path))
+
+
+def test_a_truncated_file_is_refused_in_one_sentence(tmp_path):
+    pytest.importorskip('onnxruntime')
+    (tmp_path / 'end2end.onnx').write_bytes(b'\x08\x08\x12')
+    artifact(tmp_path).save()
+    with pytest.raises(DeployError, match='end2end.onnx cannot be loaded by ONNX Runtime'):
+        Artifact.load(str(tmp_path)).open(threads=1)
+
+
+def test_a_self_contained_graph_gets_bytes():
+    prepared = artifact(channel_order='rgb').prepare(IMAGE)
+    np.testing.assert_array_equal(prepared.inputs[0], IMAGE[..., ::-1])
+    assert (prepared.size, prepared.window) == ((20, 30), (0, 20, 0, 30))
+    assert artifact(channel_order='bgr', shape=(10, 12)).prepare(IMAGE).inputs.shape == (1, 10, 12, 3)
+    with pytest.raises(InputError, match='image: expected a uint8 array'):
+        artifact(channel_order='bgr').prepare(IMAGE[..., 0])
+
+
+def test_a_static_graph_gets_its_batch():
+    batch, prepared = artifact(batch=3, shape=(16, 32), preprocess=Preprocess(size=(16, 32))).batch_of(IMAGE)
+    assert batch.shape == (3, 3, 16, 32)
+    assert prepared.inputs.shape == (1, 3, 16, 32)
+    assert json.dumps(prepared.size) == '[20, 30]'
