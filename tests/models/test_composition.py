@@ -1,5 +1,7 @@
 """Our parts under mmseg's heads, our heads behind other backbones, and the settings that the segmentor hands on."""
 
+import re
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -162,3 +164,36 @@ def test_channels_last_is_the_same_network():
     with torch.no_grad():
         torch.testing.assert_close(
             other.eval()(image, mode='tensor'), model.eval()(image, mode='tensor'), rtol=1e-4, atol=1e-5)
+
+
+TRANSFORMERS = {
+    'MiT': dict(type='MixVisionTransformer', embed_dims=8, num_heads=[1, 1, 1, 1], num_layers=[1, 1, 1, 1]),
+    'Swin': dict(type='SwinTransformer', embed_dims=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1), window_size=4),
+    'ViT': dict(type='VisionTransformer', img_size=(64, 64), embed_dims=16, num_layers=2, num_heads=2,
+                out_indices=(0, 1), interpolate_mode='bilinear'),
+}
+
+
+@pytest.mark.parametrize('name', TRANSFORMERS)
+def test_transformers_keep_their_own_norm(name):
+    """The segmentor's batch norm reaches every part but them."""
+    model = MODELS.build(dict(
+        type='BilateralSegmentor', num_classes=3, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'),
+        backbone=dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch', width_mult=0.1),
+                      semantic_branch=TRANSFORMERS[name]),
+        decode_head=dict(type='BGAHead', channels=8)))
+    kinds = {type(module) for module in model.backbone.semantic_branch.modules()}
+    assert nn.LayerNorm in kinds and not any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
+    assert any(isinstance(module, nn.BatchNorm2d) for module in model.decode_head.modules())
+    assert model.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 3, 8, 8)
+
+
+@pytest.mark.parametrize(('argument', 'name', 'near'), [
+    ('norm_cfg', 'LN2D', "; did you mean 'LN2d'?"), ('norm_cfg', 'Nothing', ''), ('act_cfg', 'Relu', ''),
+    ('conv_cfg', 'Conv2D', "; did you mean 'Conv2d'?")])
+def test_an_unknown_layer_is_named(argument, name, near):
+    kind = dict(norm_cfg='norm', act_cfg='activation', conv_cfg='convolution')[argument]
+    with pytest.raises(ValueError, match=rf"detail_branch\.{argument}\.type: expected a registered {kind}, got '{name}'"
+                                         + re.escape(near)):
+        MODELS.build(dict(type='BilateralNetwork', semantic_branch=dict(type='MobileNetV2'), detail_branch=dict(
+            type='DetailBranch', width_mult=0.1, **{argument: dict(type=name)})))
