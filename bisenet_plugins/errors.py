@@ -7,6 +7,7 @@ neither a command nor a notebook needs to know this module.
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 __all__ = [
     'AgreementError',
@@ -20,6 +21,7 @@ __all__ = [
     'MissingPackageError',
     'NoGpuError',
     'UnsupportedOperatorError',
+    'expect',
     'require',
 ]
 
@@ -81,6 +83,28 @@ class AgreementError(DeployError):
 
 
 MissingBackendError = MissingPackageError  # the former name, until nothing imports it
+
+
+def expect(holds: bool, name: str, expected: str, got: Any) -> None:
+    """Refuse an argument that is not what it must be.
+
+    Args:
+        holds: Whether it is.
+        name: The argument.
+        expected: What it must be.
+        got: What it is.
+
+    Raises:
+        InputError: If ``holds`` is false.
+
+    Example:
+        >>> expect(0 < 1, 'depth', 'a positive number', 1)
+        >>> expect(0 < 0, 'depth', 'a positive number', 0)
+        Traceback (most recent call last):
+        bisenet_plugins.errors.InputError: depth: expected a positive number, got 0
+    """
+    if not holds:
+        raise InputError(f'{name}: expected {expected}, got {got!r}')
 
 
 def require(*modules: str) -> None:

@@ -10,6 +10,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from ..errors import InputError
+
 PROBE_SIDE = 128
 LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'LN2d', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
                'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
@@ -127,7 +129,7 @@ def check_layer(cfg: Any, argument: str, kind: str) -> None:
     name = cfg.get('type') if isinstance(cfg, dict) else cfg
     if not isinstance(name, str) or MODELS.get(name) is None:
         near = difflib.get_close_matches(str(name), LAYER_NAMES, n=1)
-        raise ValueError(f'{argument}.type: expected a registered {kind}, got {name!r}'
+        raise InputError(f'{argument}.type: expected a registered {kind}, got {name!r}'
                          + (f'; did you mean {near[0]!r}?' if near else ''))
 
 
@@ -173,12 +175,12 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
             module.eval()  # separately: several backbones return nothing here
             maps = module(torch.zeros(1, in_channels, PROBE_SIDE, PROBE_SIDE))
     except Exception as error:
-        raise ValueError(f'{argument}: {name} fails on an image of {in_channels} channels and '
-                         f'{PROBE_SIDE} x {PROBE_SIDE} pixels: {error}') from error
+        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
+                         f'fails at {PROBE_SIDE} x {PROBE_SIDE} pixels: {error}') from error
     finally:
         for m, mode in modes:
             m.training = mode
     if not isinstance(maps, tuple | list) or not all(isinstance(m, torch.Tensor) and m.dim() == 4 for m in maps):
-        raise ValueError(f'{argument}: expected a tuple of maps (N, C, h, w) from {name}, got {type(maps).__name__}; '
+        raise InputError(f'{argument}: expected a tuple of maps (N, C, h, w) from {name}, got {type(maps).__name__}; '
                          'for a backbone, set its out_indices')
     return tuple(m.shape[1] for m in maps), tuple(round(PROBE_SIDE / m.shape[2]) for m in maps)

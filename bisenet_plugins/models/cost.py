@@ -145,11 +145,11 @@ def receptive_fields(model: Any, width: int = 4096, in_channels: int = 3) -> lis
     """Find how far the maps of a segmentor, and its logits, see along a row of the image.
 
     A copy of the network, in which every kernel is positive and nothing saturates, is differentiated with respect to a
-    picture one pixel high; where the gradient of a map's middle place is not zero, that place sees.
+    row of pixels; where the gradient of a map's middle place is not zero, that place sees.
 
     Args:
         model: A segmentor from :func:`build_uncounted`; its parameters are lost.
-        width: Width of the picture. A map that sees all of it sees the whole image, as after global pooling.
+        width: Length of the row. A map that sees all of it sees the whole image, as after global pooling.
         in_channels: Channels of the image.
 
     Note:
@@ -168,13 +168,13 @@ def receptive_fields(model: Any, width: int = 4096, in_channels: int = 3) -> lis
     for tensor in (*model.parameters(), *model.buffers()):
         tensor.data.fill_(1)
     with _only_sight(model):
-        picture = torch.ones(1, in_channels, 1, width, dtype=torch.float64, requires_grad=True)
-        maps = tuple(model.extract_feat(picture))
+        row = torch.ones(1, in_channels, 1, width, dtype=torch.float64, requires_grad=True)
+        maps = tuple(model.extract_feat(row))
         named = {f'map {i}': m for i, m in enumerate(maps)} | {'logits': model.decode_head.forward(maps)}
         sights = []
         for name, values in named.items():
             places = values.shape[3]
-            gradient, = torch.autograd.grad(values[..., places // 2].sum(), picture, retain_graph=True)
+            gradient, = torch.autograd.grad(values[..., places // 2].sum(), row, retain_graph=True)
             seen = gradient[0, :, 0].abs().sum(0).nonzero().flatten()
             field = int(seen[-1] - seen[0]) + 1
             sights.append(

@@ -17,6 +17,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..errors import expect
+
 CHUNK_ELEMENTS = 1 << 18
 """Numbers in one temporary of the border computation: small enough to stay in the processor's cache."""
 
@@ -59,10 +61,10 @@ def upsample_argmax(
             ``dtype`` is no integer type that holds every class.
 
     Note:
-        Ties go to the lowest class, as with ``argmax``. Where two classes lie within float noise of each other, the
-        noise of two different orders of summation may decide differently. Half precision is computed in float32, which
-        separates classes that rounding would tie. NaN and infinite logits are allowed: such a batch takes the plain
-        way, in tiles of rows, where NaN wins as it does with ``argmax``.
+        Ties go to the lowest class, as with ``argmax``. Where two classes are equal up to rounding, the two
+        orders of summation may decide differently. Half precision is computed in float32, which
+        separates classes that rounding would tie. NaN and infinite logits are allowed: such a batch is
+        interpolated plainly, in tiles of rows, where NaN wins as it does with ``argmax``.
 
     Example:
         >>> logits = torch.rand(1, 19, 8, 16)
@@ -296,17 +298,15 @@ def _check(
     dtype: torch.dtype,
 ) -> None:
     """Refuse arguments that name no mask."""
-    if logits.dim() != 4 or logits.shape[1] < 2 or 0 in logits.shape[2:] or not logits.is_floating_point():
-        raise ValueError('logits: expected (N, K, h, w) floating point with at least two classes and one pixel (a '
-                         f'single class is a threshold, not an argmax), got {tuple(logits.shape)} {logits.dtype}')
+    fits = logits.dim() == 4 and logits.shape[1] > 1 and 0 not in logits.shape[2:] and logits.is_floating_point()
+    expect(fits, 'logits', '(N, K, h, w) floating point with at least two classes and one pixel (a single class is a '
+           'threshold, not an argmax)', (tuple(logits.shape), logits.dtype))
     for name, sides in (('size', size), ('window_size', window_size)):
-        if sides is not None and (len(sides) != 2 or min(sides) < 1):
-            raise ValueError(f'{name}: expected two positive sides (height, width), got {tuple(sides)}')
+        expect(sides is None or len(sides) == 2 and min(sides) > 0, name, 'two positive sides (height, width)', sides)
     if window is not None:
         top, bottom, left, right = window
-        if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
-            raise ValueError(f'window: expected (top, bottom, left, right) inside the size {tuple(size)}, got '
-                             f'{tuple(window)}')
+        inside = 0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]
+        expect(inside, 'window', f'(top, bottom, left, right) inside the size {tuple(size)}', window)
     counts = not (dtype.is_floating_point or dtype.is_complex or dtype == torch.bool)
-    if not counts or torch.iinfo(dtype).max < logits.shape[1] - 1:
-        raise ValueError(f'dtype: expected an integer type that holds {logits.shape[1]} classes, got {dtype}')
+    expect(counts and torch.iinfo(dtype).max >= logits.shape[1] - 1, 'dtype',
+           f'an integer type that holds {logits.shape[1]} classes', dtype)

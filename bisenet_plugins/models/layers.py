@@ -57,12 +57,28 @@ class PooledConvModule(ConvModule):
         return self.activate(x) if self.with_activation else x
 
 
+class Part(BaseModule):
+    """Base of the networks' parts: holds the configs that its layers are built with.
+
+    Args:
+        conv_cfg: Convolution of every layer.
+        norm_cfg: Norm of every layer that has one.
+        act_cfg: Activation of every layer that has one.
+        init_cfg: Initialisation, as in mmengine.
+    """
+
+    def __init__(self, conv_cfg: dict | None = None, norm_cfg: dict | None = dict(type='BN'),
+                 act_cfg: dict | None = dict(type='ReLU'), init_cfg: dict | list | None = None) -> None:
+        super().__init__(init_cfg)
+        self.cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+
+
 def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, mode: str = 'bilinear') -> torch.Tensor:
     """Resize a map to the height and width of another one; the same size passes through.
 
     Args:
         x: Map to resize.
-        like: Map whose size is wanted.
+        like: Map of the size to resize to.
         align_corners: Whether corner pixels keep their place.
         mode: ``'bilinear'`` or ``'nearest'``.
 
@@ -80,7 +96,7 @@ def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, 
     return F.interpolate(x, size=size, mode=mode, align_corners=align_corners if mode == 'bilinear' else None)
 
 
-class RepConvModule(BaseModule):
+class RepConvModule(Part):
     """Sum a 3x3 convolution, a 1x1 convolution and the input, each with its norm; one 3x3 convolution after folding.
 
     The unit of :class:`DetailBranch` with ``reparam``: three paths train better than one and cost nothing at inference,
@@ -90,9 +106,7 @@ class RepConvModule(BaseModule):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         stride: 1 or 2; the input is added where shapes agree.
-        conv_cfg: Convolution of both paths.
-        norm_cfg: Norm of every path.
-        act_cfg: Activation after the sum.
+        cfgs: ``conv_cfg``, ``norm_cfg`` and ``act_cfg``, see :class:`Part`; the activation follows the sum.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -102,17 +116,16 @@ class RepConvModule(BaseModule):
         RepVGG (arXiv 2101.03697), Figures 2 and 4.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'), act_cfg: dict | None = dict(type='ReLU')) -> None:
-        super().__init__()
-        cfgs = dict(stride=stride, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
-        self.dense = ConvModule(in_channels, out_channels, 3, padding=1, **cfgs)
-        self.point = ConvModule(in_channels, out_channels, 1, **cfgs)
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        norm_cfg, self.act_cfg = self.cfgs['norm_cfg'], self.cfgs['act_cfg']
+        linear = dict(self.cfgs, stride=stride, act_cfg=None)
+        self.dense = ConvModule(in_channels, out_channels, 3, padding=1, **linear)
+        self.point = ConvModule(in_channels, out_channels, 1, **linear)
         self.identity = None
         if stride == 1 and in_channels == out_channels:
             self.identity = build_norm_layer(norm_cfg, in_channels)[1] if norm_cfg else nn.Identity()
-        self.act_cfg = act_cfg
-        self.activate = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
+        self.activate = build_activation_layer(self.act_cfg) if self.act_cfg else nn.Identity()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the activated sum of the paths."""

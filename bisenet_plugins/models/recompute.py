@@ -25,11 +25,11 @@ class _Recipe:
         self.made: Tensor | None = None
 
     def rectified(self) -> _Recipe:
-        """Give the recipe of what a ReLU makes of the output."""
+        """Return the recipe of what a ReLU makes of the output."""
         return _Recipe(*self.parts, relu=True)
 
     def __call__(self) -> Tensor:
-        """Make the output; it is held until the last operation that wanted it has come by."""
+        """Make the output; it is held until the last operation that needs it has had it."""
         made = self.made
         if made is None:
             norm, x, mean, inverse_std = self.parts
@@ -55,7 +55,7 @@ class _Recipes:
         self.known[storage._cdata] = StorageWeakRef(storage), _state(out), recipe
 
     def find(self, tensor: Tensor) -> _Recipe | None:
-        """Give the recipe of a tensor that is, to the last change, what a recipe makes."""
+        """Return the recipe of a tensor that is, to the last change, what a recipe makes."""
         reference, state, recipe = self.known.get(tensor.untyped_storage()._cdata, (None, None, None))
         return recipe if reference is not None and not reference.expired() and state == _state(tensor) else None
 
@@ -91,8 +91,8 @@ def _state(tensor: Tensor) -> tuple:
 def recomputed_norms(model: nn.Module) -> Iterator[None]:
     """Inside the block, keep no output of a batch norm or of the ReLU behind it for the backward pass.
 
-    The backward pass makes them again from the batch norm's input, which it keeps in any case. The gradients are the
-    same within float noise; a network of convolution, batch norm and ReLU keeps about half as much.
+    The backward pass makes them again from the batch norm's input, which it keeps in any case. The gradients are equal
+    up to rounding; a network of convolution, batch norm and ReLU keeps about half as much.
 
     Args:
         model: Network whose batch norms and ``nn.ReLU`` modules are watched.

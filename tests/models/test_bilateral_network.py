@@ -52,12 +52,13 @@ def two_maps():
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(semantic_branch=dict(strides=(32,))),
-     'semantic_branch: TwoMaps must return several maps, got one at stride 32'),
-    (dict(semantic_branch=dict(strides=(32, 8))), r'from shallow to deep, got strides \(32, 8\)'),
+     r'semantic_branch: expected several maps from TwoMaps .*, got \(32,\)'),
+    (dict(semantic_branch=dict(strides=(32, 8))), r'from shallow to deep from TwoMaps, got \(32, 8\)'),
     (dict(semantic_branch=dict(as_tuple=False)), 'semantic_branch: expected a tuple of maps .* got Tensor'),
-    (dict(semantic_branch=dict(strides=(4, 16)), detail_branch=None), r'TwoMaps returns strides \(4, 16\)'),
-    (dict(detail_branch=dict(strides=(4,))), r'must return one map at stride 8, got strides \(4,\)'),
-    (dict(detail_branch=dict(strides=(8, 16))), 'must return one map at stride 8'),
+    (dict(semantic_branch=dict(strides=(4, 16)), detail_branch=None),
+     r'a map of stride 8 from TwoMaps, for .*, got \(4, 16\)'),
+    (dict(detail_branch=dict(strides=(4,))), r'detail_branch: expected one map of stride 8 .*, got \(4,\)'),
+    (dict(detail_branch=dict(strides=(8, 16))), 'detail_branch: expected one map of stride 8'),
 ])
 def test_branches_that_do_not_fit_are_refused(two_maps, arguments, message):
     arguments = {k: v and dict(type=two_maps, **v) for k, v in arguments.items()}
@@ -67,7 +68,7 @@ def test_branches_that_do_not_fit_are_refused(two_maps, arguments, message):
 
 
 def test_a_branch_that_cannot_take_the_channels_is_refused():
-    with pytest.raises(ValueError, match='semantic_branch: MobileNetV2 fails on an image of 4 channels'):
+    with pytest.raises(ValueError, match='semantic_branch: expected .* images with 4 channels, got MobileNetV2'):
         BilateralNetwork(dict(type='MobileNetV2'), in_channels=4)
 
 

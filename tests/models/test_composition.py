@@ -130,10 +130,11 @@ def test_boosters_do_not_run_at_inference():
 
 
 @pytest.mark.parametrize(('change', 'message'), [
-    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 9))), r'decode_head: in_index \(0, 9\) .* 6 maps'),
+    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 9))),
+     r'decode_head.in_index: expected .* 6 maps .*, got \(0, 9\)'),
     (dict(decode_head=dict(type='BGAHead', channels=8, in_channels=(32, 128))),
-     r'decode_head: in_channels is \(32, 128\), but .* \(32, 64\)'),
-    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 1, 2))), 'in_channels must have two entries'),
+     r'decode_head.in_channels: expected \(32, 64\), as .*, got \(32, 128\)'),
+    (dict(decode_head=dict(type='BGAHead', channels=8, in_index=(0, 1, 2))), r'expected \(detail, semantic\)'),
 ])
 def test_heads_that_do_not_fit_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
@@ -142,17 +143,17 @@ def test_heads_that_do_not_fit_are_refused(change, message):
 
 @pytest.mark.parametrize('arguments', [dict(in_channels=8), dict(in_channels=(8, 8, 8))])
 def test_bga_head_wants_two_maps(arguments):
-    with pytest.raises(ValueError, match='in_channels must have two entries, detail and semantic'):
+    with pytest.raises(ValueError, match=r'in_channels: expected \(detail, semantic\)'):
         MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, **arguments))
 
 
 def test_bga_head_wants_two_indices():
-    with pytest.raises(ValueError, match='in_index must have two entries, detail and semantic, got 1'):
+    with pytest.raises(ValueError, match=r'in_index: expected \(detail, semantic\), got 1'):
         MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, in_channels=(8, 8), in_index=1))
 
 
 def test_booster_head_wants_a_convolution():
-    with pytest.raises(ValueError, match='num_convs must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_convs: expected at least 1, got 0'):
         MODELS.build(dict(type='BoosterHead', in_channels=8, channels=8, num_classes=2, num_convs=0))
 
 

@@ -103,11 +103,11 @@ def test_heads_fit_behind_it(strides, indices):
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(attention_strides=(8, 16)), 'attention_strides must be taken from'),
-    (dict(upsample_mode='cubic'), "upsample_mode must be 'bilinear' or 'nearest'"),
-    (dict(out_backbone_strides=(16,)), 'out_backbone_strides must be at most 8'),
-    (dict(out_backbone_strides=(2,)), r'must return maps of strides \[2\]'),
-    (dict(backbone=dict(type='SpatialPath')), r'must return maps of strides \[16, 32\]'),
+    (dict(attention_strides=(8, 16)), 'attention_strides: expected some of'),
+    (dict(upsample_mode='cubic'), "upsample_mode: expected 'bilinear' or 'nearest'"),
+    (dict(out_backbone_strides=(16,)), 'out_backbone_strides: expected strides of at most 8'),
+    (dict(out_backbone_strides=(2,)), r'backbone: expected maps of strides \[2\]'),
+    (dict(backbone=dict(type='SpatialPath')), r'backbone: expected maps of strides \[16, 32\]'),
 ])
 def test_refusals(kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -1,6 +1,5 @@
 """What every registered part promises, tested over all of them: a new part is tested the moment it is registered."""
 
-import inspect
 import math
 
 import pytest
@@ -152,13 +151,13 @@ def test_aggregation_gives_the_details_size(name, sizes, channels):
 
 @every_aggregation
 def test_aggregation_refuses_three_maps(name):
-    with pytest.raises(ValueError, match=r'in_channels must be \(detail, semantic\)'):
+    with pytest.raises(ValueError, match=r'in_channels: expected \(detail, semantic\)'):
         build(name, in_channels=(8, 8, 8))
 
 
 @pytest.mark.parametrize('name', PYRAMIDS + AGGREGATIONS)
 def test_arguments_have_the_common_names(name):
-    known = set(inspect.signature(MODELS.get(name)).parameters)
+    known = set(accepted_arguments(MODELS.get(name)))
     assert {'in_channels', 'conv_cfg', 'norm_cfg', 'act_cfg', 'init_cfg'} <= known
 
 

@@ -154,10 +154,10 @@ def test_single_class_crop_wants_no_border():
 
 
 @pytest.mark.parametrize('build, kwargs, message', [
-    (DetailTarget, dict(target='soft'), r"target must be one of \('faithful', 'release'\), got 'soft'"),
-    (DetailTarget, dict(fusion_weights=(1, 0)), 'fusion_weights must have one entry for each of the strides'),
-    (DetailLoss, dict(smooth=0), 'smooth must be positive, got 0'),
-    (DetailLoss, dict(loss_name='detail'), "loss_name must start with 'loss'"),
+    (DetailTarget, dict(target='soft'), r"target: expected one of \('faithful', 'release'\), got 'soft'"),
+    (DetailTarget, dict(fusion_weights=(1, 0)), 'fusion_weights: expected an entry for each stride'),
+    (DetailLoss, dict(smooth=0), 'smooth: expected a positive number, got 0'),
+    (DetailLoss, dict(loss_name='detail'), "loss_name: expected a name that starts with 'loss'"),
 ])
 def test_refusals(build, kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -51,10 +51,10 @@ def test_a_batch_of_one_trains(kwargs):
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(in_channels=(4, 4, 4)), r'in_channels must be \(detail, semantic\)'),
-    (dict(attention='double'), "attention must be 'mlp' or 'single', got 'double'"),
-    (dict(reduction=9), 'reduction must lie between 1 and channels=8, got 9'),
-    (dict(reduction=0), 'reduction must lie between 1 and channels=8, got 0'),
+    (dict(in_channels=(4, 4, 4)), r'in_channels: expected \(detail, semantic\)'),
+    (dict(attention='double'), "attention: expected 'mlp' or 'single', got 'double'"),
+    (dict(reduction=9), 'reduction: expected a number from 1 to channels=8, got 9'),
+    (dict(reduction=0), 'reduction: expected a number from 1 to channels=8, got 0'),
 ])
 def test_refusals(kwargs, message):
     with pytest.raises(ValueError, match=message):

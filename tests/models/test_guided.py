@@ -25,5 +25,5 @@ def test_nearest_repeats_each_semantic_pixel():
 
 
 def test_unknown_upsampling():
-    with pytest.raises(ValueError, match="upsample_mode must be 'bilinear' or 'nearest', got 'cubic'"):
+    with pytest.raises(ValueError, match="upsample_mode: expected 'bilinear' or 'nearest', got 'cubic'"):
         BilateralGuidedAggregation((4, 4), upsample_mode='cubic')

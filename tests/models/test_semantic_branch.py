@@ -105,12 +105,12 @@ def test_options_where_paper_and_published_networks_differ(published):
 
 
 @pytest.mark.parametrize(('knobs', 'message'), [
-    (dict(expansion='dense'), "expansion must be 'conv' or 'depthwise', got 'dense'"),
-    (dict(gather_kernel=5), 'gather_kernel must be 1 or 3, got 5'),
-    (dict(stem_fusion_kernel=2), 'stem_fusion_kernel must be 1 or 3, got 2'),
-    (dict(width_mult=0.001), 'channel_ratio and width_mult must leave at least one channel'),
-    (dict(depth_mult=0.1), 'depth_mult must leave at least one layer'),
-    (dict(expand_ratio=0), 'expand_ratio must leave at least one channel'),
+    (dict(expansion='dense'), "expansion: expected 'conv' or 'depthwise', got 'dense'"),
+    (dict(gather_kernel=5), 'gather_kernel: expected 1 or 3, got 5'),
+    (dict(stem_fusion_kernel=2), 'stem_fusion_kernel: expected 1 or 3, got 2'),
+    (dict(width_mult=0.001), 'channel_ratio and width_mult: expected at least one channel'),
+    (dict(depth_mult=0.1), 'depth_mult: expected at least one'),
+    (dict(expand_ratio=0), 'expand_ratio: expected at least one channel'),
 ])
 def test_wrong_knobs_are_refused(knobs, message):
     with pytest.raises(ValueError, match=message):
@@ -118,7 +118,7 @@ def test_wrong_knobs_are_refused(knobs, message):
 
 
 def test_detail_branch_refuses_two_stages():
-    with pytest.raises(ValueError, match='channels and num_convs must have three entries each'):
+    with pytest.raises(ValueError, match='channels and num_convs: expected three entries each'):
         DetailBranch(channels=(64, 128))
 
 

@@ -21,10 +21,10 @@ def test_default_is_the_papers_text():
 
 @pytest.mark.parametrize('bad', [dict(channels=(64, 64)), dict(kernel_sizes=(3, 3, 3, 1))])
 def test_wrong_number_of_layers(bad):
-    with pytest.raises(ValueError, match='channels and kernel_sizes must have three entries each'):
+    with pytest.raises(ValueError, match='channels and kernel_sizes: expected three entries each'):
         SpatialPath(**bad)
 
 
 def test_even_kernel():
-    with pytest.raises(ValueError, match='kernel_sizes must be odd'):
+    with pytest.raises(ValueError, match='kernel_sizes: expected odd numbers'):
         SpatialPath(kernel_sizes=(4, 3, 3))

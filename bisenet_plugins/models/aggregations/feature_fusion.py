@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import PooledConvModule, resize_to
+from ...errors import expect
+from ..layers import Part, PooledConvModule, resize_to
 
 
 @MODELS.register_module()
-class FeatureFusion(BaseModule):
+class FeatureFusion(Part):
     """Concatenate both maps, then raise each channel by what the whole image holds (FFM).
 
     The aggregation of BiSeNet V1 and STDC-Seg inside :class:`BGAHead`.
@@ -27,11 +29,8 @@ class FeatureFusion(BaseModule):
         attention_act: Whether the attention's last convolution is followed by an activation, before the sigmoid; with
             ReLU no weight can then fall below one half.
         reduction: With ``'mlp'``, how many times narrower its inner width is.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer that has one.
-        act_cfg: Activation of every layer that has one.
         align_corners: How the semantic map is resized.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: detail ``(N, C0, h, w)`` and semantic ``(N, C1, h', w')``; of the same size in V1 and STDC-Seg.
@@ -61,29 +60,22 @@ class FeatureFusion(BaseModule):
                  attention_norm: bool = False,
                  attention_act: bool = False,
                  reduction: int = 1,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
                  align_corners: bool = False,
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(in_channels) != 2:
-            raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
-        if attention not in ('mlp', 'single'):
-            raise ValueError(f"attention must be 'mlp' or 'single', got {attention!r}")
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
+        expect(attention in ('mlp', 'single'), 'attention', "'mlp' or 'single'", attention)
         channels = channels or sum(in_channels)
-        if not 1 <= reduction <= channels:
-            raise ValueError(f'reduction must lie between 1 and channels={channels}, got {reduction}')
+        expect(1 <= reduction <= channels, 'reduction', f'a number from 1 to channels={channels}', reduction)
         self.align_corners = align_corners
         self.out_channels = channels
-        self.project = ConvModule(
-            sum(in_channels), channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.project = ConvModule(sum(in_channels), channels, 1, **self.cfgs)
         widths = [channels, channels // reduction, channels] if attention == 'mlp' else [channels, channels]
-        acts = [act_cfg] * (len(widths) - 2) + [act_cfg if attention_act else None]
-        norm = norm_cfg if attention_norm else None
+        inner = self.cfgs if attention_norm else dict(self.cfgs, norm_cfg=None)
+        cfgs_of = [inner] * (len(widths) - 2) + [inner if attention_act else dict(inner, act_cfg=None)]
         self.attention = nn.Sequential(*(
-            PooledConvModule(c_in, c_out, 1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm, act_cfg=act)
-            for c_in, c_out, act in zip(widths, widths[1:], acts)))
+            PooledConvModule(c_in, c_out, 1, bias=False, **layer)
+            for c_in, c_out, layer in zip(widths, widths[1:], cfgs_of)))
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """Return the joined map at the detail's size."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import resize_to
+from ...errors import expect
+from ..layers import Part, resize_to
 
 
 @MODELS.register_module()
-class BilateralGuidedAggregation(BaseModule):
+class BilateralGuidedAggregation(Part):
     """Let each branch gate the other, at both scales, and add the two products.
 
     The default aggregation of :class:`BGAHead`.
@@ -25,11 +27,8 @@ class BilateralGuidedAggregation(BaseModule):
         pointwise_bias: Whether the two 1x1 convolutions carry a bias, as in the published checkpoints of mmseg.
         upsample_mode: How semantic maps are brought up to the detail's size: ``'bilinear'``, as in the paper, or
             ``'nearest'``.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation after the last convolution, with ``out_act``.
         align_corners: How bilinear resizing places the corner pixels.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: detail ``(N, C0, h, w)`` and semantic ``(N, C1, h', w')``, ``h' <= h``; a quarter of the size in V2.
@@ -53,41 +52,29 @@ class BilateralGuidedAggregation(BaseModule):
                  out_act: bool = False,
                  pointwise_bias: bool = False,
                  upsample_mode: str = 'bilinear',
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
                  align_corners: bool = False,
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(in_channels) != 2:
-            raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
-        if upsample_mode not in ('bilinear', 'nearest'):
-            raise ValueError(f"upsample_mode must be 'bilinear' or 'nearest', got {upsample_mode!r}")
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
+        expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)
         detail, semantic = in_channels
         channels = channels or detail
         self.align_corners = align_corners
         self.upsample_mode = upsample_mode
         self.out_channels = channels
-        conv = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None)
+        conv = dict(self.cfgs, act_cfg=None)
 
         def separable(width: int) -> nn.Sequential:
             return nn.Sequential(
                 ConvModule(width, width, 3, padding=1, groups=width, **conv),
-                ConvModule(width, channels, 1, bias=pointwise_bias, conv_cfg=conv_cfg, norm_cfg=None, act_cfg=None))
+                ConvModule(width, channels, 1, bias=pointwise_bias, **{**conv, 'norm_cfg': None}))
 
         self.detail_keep = separable(detail)
         self.detail_down = nn.Sequential(
             ConvModule(detail, channels, 3, stride=2, padding=1, **conv), nn.AvgPool2d(3, stride=2, padding=1))
         self.semantic_up = ConvModule(semantic, channels, 3, padding=1, **conv)
         self.semantic_keep = separable(semantic)
-        self.fuse = ConvModule(
-            channels,
-            channels,
-            3,
-            padding=1,
-            conv_cfg=conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg if out_act else None)
+        self.fuse = ConvModule(channels, channels, 3, padding=1, **(self.cfgs if out_act else conv))
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """Return the joined map at the detail's size."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import resize_to
+from ...errors import expect
+from ..layers import Part, resize_to
 
 
 @MODELS.register_module()
-class SumAggregation(BaseModule):
+class SumAggregation(Part):
     """Add the semantic map to the detail map.
 
     The plain alternative to :class:`BilateralGuidedAggregation` inside :class:`BGAHead`.
@@ -21,11 +23,8 @@ class SumAggregation(BaseModule):
         in_channels: Channels of the detail map and of the semantic map.
         channels: Channels of the output; ``None`` takes the detail map's. A map of another width passes a 1x1
             convolution first.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
         align_corners: How the semantic map is resized.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: detail ``(N, C0, h, w)`` and semantic ``(N, C1, h', w')``.
@@ -42,22 +41,14 @@ class SumAggregation(BaseModule):
         torch.Size([1, 8, 9, 13])
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int],
-                 channels: int | None = None,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 align_corners: bool = False,
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(in_channels) != 2:
-            raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
+    def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         self.out_channels = channels or in_channels[0]
         self.align_corners = align_corners
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.project_detail, self.project_semantic = (
-            nn.Identity() if width == self.out_channels else ConvModule(width, self.out_channels, 1, **cfgs)
+            nn.Identity() if width == self.out_channels else ConvModule(width, self.out_channels, 1, **self.cfgs)
             for width in in_channels)
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
@@ -67,7 +58,7 @@ class SumAggregation(BaseModule):
 
 
 @MODELS.register_module()
-class ConcatAggregation(BaseModule):
+class ConcatAggregation(Part):
     """Stack the semantic map on the detail map.
 
     The plain alternative to :class:`BilateralGuidedAggregation` inside :class:`BGAHead`.
@@ -75,11 +66,8 @@ class ConcatAggregation(BaseModule):
     Args:
         in_channels: Channels of the detail map and of the semantic map.
         channels: Channels of the output, by a 1x1 convolution; ``None`` keeps all of both maps.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
         align_corners: How the semantic map is resized.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: detail ``(N, C0, h, w)`` and semantic ``(N, C1, h', w')``.
@@ -96,21 +84,13 @@ class ConcatAggregation(BaseModule):
         torch.Size([1, 24, 9, 13])
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int],
-                 channels: int | None = None,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 align_corners: bool = False,
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(in_channels) != 2:
-            raise ValueError(f'in_channels must be (detail, semantic), got {in_channels}')
+    def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         self.align_corners = align_corners
         self.out_channels = channels or sum(in_channels)
-        self.project = nn.Identity() if channels is None else ConvModule(
-            sum(in_channels), channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.project = nn.Identity() if channels is None else ConvModule(sum(in_channels), channels, 1, **self.cfgs)
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """Return the joined map at the detail's size."""

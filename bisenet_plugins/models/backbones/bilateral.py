@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import expect
 from ..build import build_part, probe
 
 DETAIL_STRIDE = 8
@@ -62,31 +63,25 @@ class BilateralNetwork(BaseModule):
                  act_cfg: dict | None = None,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
-        # Three is what every backbone expects, also those that cannot be told.
-        told = in_channels if in_channels != 3 else None
-        settings = dict(in_channels=told, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        # Three is what every backbone expects, also those without such an argument.
+        handed = in_channels if in_channels != 3 else None
+        settings = dict(in_channels=handed, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.semantic_branch = build_part(semantic_branch, 'semantic_branch', **settings)
         channels, strides = probe(self.semantic_branch, in_channels, 'semantic_branch')
         name = type(self.semantic_branch).__name__
-        if len(channels) < 2:
-            raise ValueError(f'semantic_branch: {name} must return several maps, got one at stride {strides[0]}; '
-                             'set its out_indices')
-        if list(strides) != sorted(strides):
-            raise ValueError(f'semantic_branch: {name} must return its maps from shallow to deep, '
-                             f'got strides {strides}')
+        expect(len(channels) > 1, 'semantic_branch', f'several maps from {name} (see its out_indices)', strides)
+        expect(list(strides) == sorted(strides), 'semantic_branch', f'maps from shallow to deep from {name}', strides)
         if detail_branch is None:
             self.detail_branch = None
-            if DETAIL_STRIDE not in strides:
-                raise ValueError(f'detail_branch=None takes the stride-{DETAIL_STRIDE} map of the semantic branch, but '
-                                 f'{name} returns strides {strides}')
+            expect(DETAIL_STRIDE in strides, 'semantic_branch',
+                   f'a map of stride {DETAIL_STRIDE} from {name}, for detail_branch=None', strides)
             self._detail_index = strides.index(DETAIL_STRIDE)
             detail_channels = channels[self._detail_index]
         else:
             self.detail_branch = build_part(detail_branch, 'detail_branch', **settings)
             found_channels, found_strides = probe(self.detail_branch, in_channels, 'detail_branch')
-            if found_strides != (DETAIL_STRIDE,):
-                raise ValueError(f'detail_branch: {type(self.detail_branch).__name__} must return one map at stride '
-                                 f'{DETAIL_STRIDE}, got strides {found_strides}')
+            expect(found_strides == (DETAIL_STRIDE,), 'detail_branch',
+                   f'one map of stride {DETAIL_STRIDE} from {type(self.detail_branch).__name__}', found_strides)
             detail_channels = found_channels[0]
         self.out_channels = (detail_channels, *channels)
         self.out_strides = (DETAIL_STRIDE, *strides)

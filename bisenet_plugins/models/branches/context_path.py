@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import expect
 from ..build import build_part, probe
-from ..layers import PooledConvModule, resize_to
+from ..layers import Part, PooledConvModule, resize_to
 
 CONTEXT_STRIDES = (8, 16, 32)
 REFINED_STRIDES = (16, 32)
 
 
-class AttentionRefinement(BaseModule):
+class AttentionRefinement(Part):
     """Bring one map to the path's width and weight its channels by what the whole image holds (ARM).
 
     Used by :class:`ContextPath` on the maps of stride 16 and 32.
@@ -24,9 +26,7 @@ class AttentionRefinement(BaseModule):
         in_channels: Channels of the backbone's map.
         channels: Channels of the output.
         attention: Whether the channels are weighted; without it only the 3x3 convolution is left.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of the 3x3 convolution.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -41,19 +41,12 @@ class AttentionRefinement(BaseModule):
         torch.Size([1, 4, 3, 5])
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 channels: int,
-                 attention: bool = True,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU')) -> None:
-        super().__init__()
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
-        self.conv = ConvModule(in_channels, channels, 3, padding=1, act_cfg=act_cfg, **cfgs)
+    def __init__(self, in_channels: int, channels: int, attention: bool = True, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        self.conv = ConvModule(in_channels, channels, 3, padding=1, **self.cfgs)
         self.attention = None
         if attention:
-            self.attention = PooledConvModule(channels, channels, 1, bias=False, act_cfg=None, **cfgs)
+            self.attention = PooledConvModule(channels, channels, 1, bias=False, **{**self.cfgs, 'act_cfg': None})
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the refined map."""
@@ -64,7 +57,7 @@ class AttentionRefinement(BaseModule):
 
 
 @MODELS.register_module()
-class ContextPath(BaseModule):
+class ContextPath(Part):
     """Carry the context of the whole image back up to stride 8, over any backbone.
 
     The semantic branch of BiSeNet V1 and of STDC-Seg in :class:`BilateralNetwork`: global context is added to the
@@ -80,10 +73,7 @@ class ContextPath(BaseModule):
             ``BilateralNetwork(detail_branch=None)`` take it as the detail map, which is STDC-Seg.
         upsample_mode: ``'bilinear'`` or ``'nearest'``.
         align_corners: How bilinear upsampling places the corner pixels.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -122,26 +112,20 @@ class ContextPath(BaseModule):
                  out_backbone_strides: tuple[int, ...] = (),
                  upsample_mode: str = 'bilinear',
                  align_corners: bool = False,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if not set(attention_strides) <= set(REFINED_STRIDES):
-            raise ValueError(f'attention_strides must be taken from {REFINED_STRIDES}, got {attention_strides}')
-        if upsample_mode not in ('bilinear', 'nearest'):
-            raise ValueError(f"upsample_mode must be 'bilinear' or 'nearest', got {upsample_mode!r}")
-        if any(stride > 8 for stride in out_backbone_strides):
-            raise ValueError(f'out_backbone_strides must be at most 8, as deeper maps follow, '
-                             f'got {out_backbone_strides}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(set(attention_strides) <= set(REFINED_STRIDES), 'attention_strides', f'some of {REFINED_STRIDES}',
+               attention_strides)
+        expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)
+        expect(all(stride <= 8 for stride in out_backbone_strides), 'out_backbone_strides',
+               'strides of at most 8, as deeper maps follow', out_backbone_strides)
+        cfgs = self.cfgs
         self.backbone = build_part(backbone, 'backbone', in_channels=in_channels if in_channels != 3 else None, **cfgs)
         found_channels, found_strides = probe(self.backbone, in_channels, 'backbone')
         index = {stride: i for i, stride in enumerate(found_strides)}
         missing = sorted({*CONTEXT_STRIDES, *out_backbone_strides} - set(index))
-        if missing:
-            raise ValueError(f'backbone: {type(self.backbone).__name__} must return maps of strides {missing}, '
-                             f'got strides {found_strides}')
+        expect(not missing, 'backbone', f'maps of strides {missing} too from {type(self.backbone).__name__}',
+               found_strides)
         self._context_index = tuple(index[stride] for stride in CONTEXT_STRIDES)
         self._out_index = tuple(index[stride] for stride in sorted(out_backbone_strides))
         self.upsample_mode = upsample_mode

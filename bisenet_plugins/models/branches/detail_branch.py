@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import RepConvModule
+from ...errors import expect
+from ..layers import Part, RepConvModule
 
 
 @MODELS.register_module()
-class DetailBranch(BaseModule):
+class DetailBranch(Part):
     """Keep low-level detail: wide, shallow, three stages of 3x3 convolutions down to stride 8.
 
     The first of the two pathways of :class:`BilateralNetwork`.
@@ -23,10 +25,7 @@ class DetailBranch(BaseModule):
         width_mult: Factor on every width (the paper's alpha).
         reparam: Train every layer as :class:`RepConvModule`, three paths that
             :func:`~bisenet_plugins.switch_to_deploy` folds into one convolution; not in the paper.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -50,23 +49,18 @@ class DetailBranch(BaseModule):
                  num_convs: tuple[int, int, int] = (2, 3, 3),
                  width_mult: float = 1.0,
                  reparam: bool = False,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(channels) != 3 or len(num_convs) != 3:
-            raise ValueError(f'channels and num_convs must have three entries each (strides 2, 4, 8), '
-                             f'got {channels} and {num_convs}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(channels) == len(num_convs) == 3, 'channels and num_convs', 'three entries each (strides 2, 4, 8)',
+               (channels, num_convs))
         stages = []
         for width, depth in zip(channels, num_convs):
             width = round(width * width_mult)
             layers = []
             for number in range(depth):
                 stride = 2 if number == 0 else 1
-                layers.append(RepConvModule(in_channels, width, stride, **cfgs) if reparam else
-                              ConvModule(in_channels, width, 3, stride=stride, padding=1, **cfgs))
+                layers.append(RepConvModule(in_channels, width, stride, **self.cfgs) if reparam else
+                              ConvModule(in_channels, width, 3, stride=stride, padding=1, **self.cfgs))
                 in_channels = width
             stages.append(nn.Sequential(*layers))
         self.stages = nn.Sequential(*stages)

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import PooledConvModule, norm_pooled
+from ...errors import expect
+from ..layers import Part, PooledConvModule, norm_pooled
 
 
-class StemBlock(BaseModule):
+class StemBlock(Part):
     """Shrink the image four times by convolution and by pooling, side by side.
 
     First stage of :class:`SemanticBranch`.
@@ -22,7 +22,7 @@ class StemBlock(BaseModule):
         in_channels: Channels of the image.
         channels: Channels of the output.
         fusion_kernel: Kernel of the convolution after the concatenation: 3 as in the figure, or 1.
-        cfgs: ``conv_cfg``, ``norm_cfg`` and ``act_cfg`` of every layer.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -32,8 +32,9 @@ class StemBlock(BaseModule):
         BiSeNet V2, Figure 4(a).
     """
 
-    def __init__(self, in_channels: int, channels: int, fusion_kernel: int, **cfgs: dict | None) -> None:
-        super().__init__()
+    def __init__(self, in_channels: int, channels: int, fusion_kernel: int, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        cfgs = self.cfgs
         half = max(channels // 2, 1)
         self.conv = ConvModule(in_channels, channels, 3, stride=2, padding=1, **cfgs)
         self.left = nn.Sequential(
@@ -47,7 +48,7 @@ class StemBlock(BaseModule):
         return self.fuse(torch.cat((self.left(s2), self.right(s2)), dim=1))  # (N, C, H/4, W/4)
 
 
-class GatherExpansionLayer(BaseModule):
+class GatherExpansionLayer(Part):
     """Gather by a 3x3 convolution, work depthwise in a wider space, project back, add the input.
 
     The unit that :class:`SemanticBranch` repeats.
@@ -61,9 +62,7 @@ class GatherExpansionLayer(BaseModule):
         gather_kernel: Kernel of the gathering convolution, 3 or 1 (Table 3b).
         double_depthwise: At stride 2, two 3x3 depthwise convolutions instead of one 5x5 (Table 3b).
         depthwise_act: Whether an activation follows the last depthwise convolution.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of the layer.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, h, w)``.
@@ -74,31 +73,25 @@ class GatherExpansionLayer(BaseModule):
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expand_ratio: float, expansion: str,
-                 gather_kernel: int, double_depthwise: bool, depthwise_act: bool, conv_cfg: dict | None,
-                 norm_cfg: dict | None, act_cfg: dict | None) -> None:
-        super().__init__()
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg)
+                 gather_kernel: int, double_depthwise: bool, depthwise_act: bool, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        linear, act_cfg = dict(self.cfgs, act_cfg=None), self.cfgs['act_cfg']
+        last = self.cfgs if depthwise_act else linear
         hidden = round(in_channels * expand_ratio)
         gathered = hidden if expansion == 'conv' else in_channels
-        last_act = act_cfg if depthwise_act else None
-        self.gather = ConvModule(
-            in_channels, gathered, gather_kernel, padding=gather_kernel // 2, act_cfg=act_cfg, **cfgs)
-        if stride == 1:
-            depthwise = [ConvModule(gathered, hidden, 3, padding=1, groups=gathered, act_cfg=last_act, **cfgs)]
-        elif double_depthwise:
-            depthwise = [
-                ConvModule(gathered, hidden, 3, stride=2, padding=1, groups=gathered, act_cfg=None, **cfgs),
-                ConvModule(hidden, hidden, 3, padding=1, groups=hidden, act_cfg=last_act, **cfgs)
-            ]
+        self.gather = ConvModule(in_channels, gathered, gather_kernel, padding=gather_kernel // 2, **self.cfgs)
+        if stride == 2 and double_depthwise:
+            self.depthwise = nn.Sequential(
+                ConvModule(gathered, hidden, 3, stride=2, padding=1, groups=gathered, **linear),
+                ConvModule(hidden, hidden, 3, padding=1, groups=hidden, **last))
         else:
-            depthwise = [
-                ConvModule(gathered, hidden, 5, stride=2, padding=2, groups=gathered, act_cfg=last_act, **cfgs)
-            ]
-        self.depthwise = nn.Sequential(*depthwise)
-        self.project = ConvModule(hidden, out_channels, 1, act_cfg=None, **cfgs)
+            kernel = 3 if stride == 1 else 5
+            self.depthwise = nn.Sequential(
+                ConvModule(gathered, hidden, kernel, stride=stride, padding=kernel // 2, groups=gathered, **last))
+        self.project = ConvModule(hidden, out_channels, 1, **linear)
         self.shortcut = nn.Identity() if stride == 1 and in_channels == out_channels else nn.Sequential(
-            ConvModule(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, act_cfg=None, **cfgs),
-            ConvModule(in_channels, out_channels, 1, act_cfg=None, **cfgs))
+            ConvModule(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, **linear),
+            ConvModule(in_channels, out_channels, 1, **linear))
         self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,17 +100,15 @@ class GatherExpansionLayer(BaseModule):
         return self.act(residual + self.shortcut(x))
 
 
-class ContextEmbedding(BaseModule):
-    """Add the picture's global context to every place.
+class ContextEmbedding(Part):
+    """Add the image's global context to every place.
 
     Last unit of :class:`SemanticBranch`.
 
     Args:
         channels: Channels of input and output.
         norm_act: Whether norm and activation follow the last convolution; the figure has a plain one.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input and output: ``(N, channels, h, w)``.
@@ -126,15 +117,13 @@ class ContextEmbedding(BaseModule):
         BiSeNet V2, Figure 4(b).
     """
 
-    def __init__(self, channels: int, norm_act: bool, conv_cfg: dict | None, norm_cfg: dict | None,
-                 act_cfg: dict | None) -> None:
-        super().__init__()
+    def __init__(self, channels: int, norm_act: bool, **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        norm_cfg = self.cfgs['norm_cfg']
         self.norm = build_norm_layer(norm_cfg, channels)[1] if norm_cfg else nn.Identity()
-        self.conv_pooled = PooledConvModule(
-            channels, channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.conv = ConvModule(
-            channels, channels, 3, padding=1, conv_cfg=conv_cfg, norm_cfg=norm_cfg if norm_act else None,
-            act_cfg=act_cfg if norm_act else None)
+        self.conv_pooled = PooledConvModule(channels, channels, 1, **self.cfgs)
+        plain = dict(conv_cfg=self.cfgs['conv_cfg'], act_cfg=None)
+        self.conv = ConvModule(channels, channels, 3, padding=1, **(self.cfgs if norm_act else plain))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map with its context."""
@@ -144,7 +133,7 @@ class ContextEmbedding(BaseModule):
 
 
 @MODELS.register_module()
-class SemanticBranch(BaseModule):
+class SemanticBranch(Part):
     """Gather high-level context: narrow and deep, down to stride 32.
 
     The second of the two pathways of :class:`BilateralNetwork`.
@@ -166,10 +155,7 @@ class SemanticBranch(BaseModule):
             published checkpoints have one. ``None``: only with ``expansion='depthwise'``.
         context_norm_act: Whether norm and activation follow the context embedding's last convolution; the paper's
             figure has none, the published checkpoints have both. ``None``: only with ``expansion='depthwise'``.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -203,24 +189,17 @@ class SemanticBranch(BaseModule):
                  double_depthwise: bool = True,
                  depthwise_act: bool | None = None,
                  context_norm_act: bool | None = None,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if expansion not in ('conv', 'depthwise'):
-            raise ValueError(f"expansion must be 'conv' or 'depthwise', got {expansion!r}")
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(expansion in ('conv', 'depthwise'), 'expansion', "'conv' or 'depthwise'", expansion)
         for name, kernel in dict(stem_fusion_kernel=stem_fusion_kernel, gather_kernel=gather_kernel).items():
-            if kernel not in (1, 3):
-                raise ValueError(f'{name} must be 1 or 3, got {kernel!r}')
+            expect(kernel in (1, 3), name, '1 or 3', kernel)
         widths = [round(c * width_mult) for c in (64 * channel_ratio, 128 * channel_ratio, 64, 128)]
         depths = [round(n * depth_mult) for n in self.num_layers]
-        for names, values, wanted in (('channel_ratio and width_mult', widths, 'at least one channel'),
-                                      ('depth_mult', depths, 'at least one layer'),
-                                      ('expand_ratio', [round(min(widths) * expand_ratio)], 'at least one channel')):
-            if min(values) < 1:
-                raise ValueError(f'{names} must leave {wanted} in every stage, got {values}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        for names, values in (('channel_ratio and width_mult', widths), ('depth_mult', depths),
+                              ('expand_ratio', [round(min(widths) * expand_ratio)])):
+            expect(min(values) >= 1, names, 'at least one channel and layer in every stage', values)
+        cfgs = self.cfgs
         published = expansion == 'depthwise'
         layer: dict[str, Any] = dict(
             expand_ratio=expand_ratio,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmcv.cnn import ConvModule
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import expect
+from ..layers import Part
+
 
 @MODELS.register_module()
-class SpatialPath(BaseModule):
+class SpatialPath(Part):
     """Keep low-level detail with three strided convolutions down to stride 8.
 
     The detail branch of BiSeNet V1 in :class:`BilateralNetwork`.
@@ -20,10 +24,7 @@ class SpatialPath(BaseModule):
         kernel_sizes: Side of each of the three kernels, odd; the published networks begin with a 7.
         projection_channels: Width of a 1x1 convolution after the three, as the published networks have it; ``None``
             leaves it out, as the paper's text does.
-        conv_cfg: Convolution of every layer.
-        norm_cfg: Norm of every layer.
-        act_cfg: Activation of every layer.
-        init_cfg: Initialisation, as in mmengine.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -53,25 +54,19 @@ class SpatialPath(BaseModule):
                  channels: tuple[int, int, int] = (64, 64, 64),
                  kernel_sizes: tuple[int, int, int] = (3, 3, 3),
                  projection_channels: int | None = None,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU'),
-                 init_cfg: dict | list | None = None) -> None:
-        super().__init__(init_cfg)
-        if len(channels) != 3 or len(kernel_sizes) != 3:
-            raise ValueError('channels and kernel_sizes must have three entries each (strides 2, 4, 8), '
-                             f'got {channels} and {kernel_sizes}')
-        if any(kernel % 2 == 0 for kernel in kernel_sizes):
-            raise ValueError(f'kernel_sizes must be odd, got {kernel_sizes}')
-        cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+                 **cfgs: Any) -> None:
+        super().__init__(**cfgs)
+        expect(len(channels) == len(kernel_sizes) == 3, 'channels and kernel_sizes',
+               'three entries each (strides 2, 4, 8)', (channels, kernel_sizes))
+        expect(all(kernel % 2 for kernel in kernel_sizes), 'kernel_sizes', 'odd numbers', kernel_sizes)
         layers = []
         for width, kernel in zip(channels, kernel_sizes):
-            layers.append(ConvModule(in_channels, width, kernel, stride=2, padding=kernel // 2, **cfgs))
+            layers.append(ConvModule(in_channels, width, kernel, stride=2, padding=kernel // 2, **self.cfgs))
             in_channels = width
         self.layers = nn.Sequential(*layers)
         self.projection = None
         if projection_channels is not None:
-            self.projection = ConvModule(in_channels, projection_channels, 1, **cfgs)
+            self.projection = ConvModule(in_channels, projection_channels, 1, **self.cfgs)
             in_channels = projection_channels
         self.out_channels = (in_channels,)
         self.out_strides = (8,)

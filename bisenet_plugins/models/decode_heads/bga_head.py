@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import expect
 from ..build import build_part
 from .training_loss import UpsampledLossHead
 
@@ -52,18 +53,12 @@ class BGAHead(UpsampledLossHead):
                  in_index: tuple[int, int] = (0, -1),
                  **kwargs: Any) -> None:
         for name, value in dict(in_channels=in_channels, in_index=in_index).items():
-            if not isinstance(value, tuple | list) or len(value) != 2:
-                raise ValueError(f'{name} must have two entries, detail and semantic, got {value!r}')
+            expect(isinstance(value, tuple | list) and len(value) == 2, name, '(detail, semantic)', value)
         super().__init__(
             in_channels=in_channels, channels=channels, in_index=in_index, input_transform='multiple_select', **kwargs)
         cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        self.aggregation = build_part(
-            aggregation,
-            'aggregation',
-            in_channels=tuple(in_channels),
-            channels=aggregation_channels,
-            align_corners=self.align_corners,
-            **cfgs)
+        self.aggregation = build_part(aggregation, 'aggregation', in_channels=tuple(in_channels),
+                                      channels=aggregation_channels, align_corners=self.align_corners, **cfgs)
         self.conv = ConvModule(self.aggregation.out_channels, channels, 3, padding=1, **cfgs)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:

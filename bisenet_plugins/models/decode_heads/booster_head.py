@@ -8,6 +8,7 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import expect
 from .training_loss import UpsampledLossHead
 
 
@@ -42,18 +43,11 @@ class BoosterHead(UpsampledLossHead):
     """
 
     def __init__(self, in_channels: int, channels: int, num_convs: int = 1, in_index: int = -1, **kwargs: Any) -> None:
-        if num_convs < 1:
-            raise ValueError(f'num_convs must be at least 1, got {num_convs}')
+        expect(num_convs >= 1, 'num_convs', 'at least 1', num_convs)
         super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, **kwargs)
+        cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.convs = nn.Sequential(*(
-            ConvModule(
-                in_channels if i == 0 else channels,
-                channels,
-                3,
-                padding=1,
-                conv_cfg=self.conv_cfg,
-                norm_cfg=self.norm_cfg,
-                act_cfg=self.act_cfg) for i in range(num_convs)))
+            ConvModule(in_channels if i == 0 else channels, channels, 3, padding=1, **cfgs) for i in range(num_convs)))
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return the logits."""

@@ -59,15 +59,8 @@ class DetailGuidanceHead(BaseDecodeHead):
                  dropout_ratio: float = 0.0,
                  loss_decode: dict = dict(type='DetailLoss'),
                  **kwargs: Any) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            channels=channels,
-            in_index=in_index,
-            num_classes=1,
-            threshold=0.5,
-            dropout_ratio=dropout_ratio,
-            loss_decode=loss_decode,
-            **kwargs)
+        super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, num_classes=1, threshold=0.5,
+                         dropout_ratio=dropout_ratio, loss_decode=loss_decode, **kwargs)
         self.conv = ConvModule(
             in_channels, channels, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.detail_target = DetailTarget(target, fusion_weights, trainable_fusion, self.ignore_index)

@@ -1,4 +1,4 @@
-"""The loss of a head, by the shortest way that its loss functions allow."""
+"""The loss of a head, from small logits where its loss functions allow that."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class UpsampledLossHead(BaseDecodeHead):
     """A mmseg head whose loss is taken from the small logits where its loss functions can do that.
 
     Base of :class:`BGAHead` and :class:`BoosterHead`. With other loss functions, with a pixel sampler or with one
-    output channel it is mmseg's own way: resize the logits to the labels, then compute each loss.
+    output channel it is mmseg's own: resize the logits to the labels, then compute each loss.
 
     Note:
-        The short way logs no ``acc_seg``: it would need the full-size logits in every iteration.
+        A loss from small logits logs no ``acc_seg``, which needs the full-size logits in every iteration.
     """
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:

@@ -7,13 +7,15 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import expect
+
 TARGETS = ('faithful', 'release')
 DETAIL_STRIDES = (1, 2, 4)
 THRESHOLD = 0.1
 
 
 class DetailTarget(nn.Module):
-    """Draw the borders between classes from a label map, at three strides, and fuse them.
+    """Draw the borders between classes from a label, at three strides, and fuse them.
 
     Used by :class:`DetailGuidanceHead`. Each stride's border map is upsampled to the label's size (nearest), weighted,
     summed and cut at 0.1.
@@ -39,7 +41,7 @@ class DetailTarget(nn.Module):
         beyond the image take part as if they were classes; the last cut is ``> 0.1``, which 0.1 * 1 in float32 is not,
         so the stride-4 map alone never counts. ``'faithful'`` cuts at ``>= 0.1``: all three count.
         The paper calls the fusion trainable, but a hard cut passes no gradient, so that the released weights are
-        constant; this is the default. ``trainable_fusion`` gives the paper's words a meaning, at a price: the target
+        constant; this is the default. ``trainable_fusion`` takes the paper at its word, at a price: the target
         then moves towards whatever is easy to predict.
 
     Source:
@@ -59,11 +61,9 @@ class DetailTarget(nn.Module):
                  trainable_fusion: bool = False,
                  ignore_index: int = 255) -> None:
         super().__init__()
-        if target not in TARGETS:
-            raise ValueError(f'target must be one of {TARGETS}, got {target!r}')
-        if len(fusion_weights) != len(DETAIL_STRIDES):
-            raise ValueError(f'fusion_weights must have one entry for each of the strides {DETAIL_STRIDES}, '
-                             f'got {fusion_weights}')
+        expect(target in TARGETS, 'target', f'one of {TARGETS}', target)
+        expect(len(fusion_weights) == len(DETAIL_STRIDES), 'fusion_weights',
+               f'an entry for each stride of {DETAIL_STRIDES}', fusion_weights)
         self.target = target
         self.ignore_index = ignore_index
         weights = torch.tensor(fusion_weights, dtype=torch.float32).reshape(1, -1, 1, 1)
@@ -146,10 +146,9 @@ class DetailLoss(nn.Module):
                  smooth: float = 1.0,
                  loss_name: str = 'loss_detail') -> None:
         super().__init__()
-        if smooth <= 0:
-            raise ValueError(f'smooth must be positive, got {smooth}')
-        if not loss_name.startswith('loss'):
-            raise ValueError(f"loss_name must start with 'loss' (mmengine sums only such names), got {loss_name!r}")
+        expect(smooth > 0, 'smooth', 'a positive number', smooth)
+        expect(loss_name.startswith('loss'), 'loss_name', "a name that starts with 'loss' (mmengine sums only such)",
+               loss_name)
         self.bce_weight = bce_weight
         self.dice_weight = dice_weight
         self.smooth = smooth

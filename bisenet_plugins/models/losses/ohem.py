@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ...errors import expect
 from .upsampled import hardest, least_kept, upsampled_ohem
 
 
@@ -42,6 +43,7 @@ class OhemCrossEntropyLoss(nn.Module):
         BiSeNet V1 releases.
 
     Example:
+        >>> import torch
         >>> loss = OhemCrossEntropyLoss()
         >>> loss(torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long))
         tensor(1.3863)
@@ -56,13 +58,10 @@ class OhemCrossEntropyLoss(nn.Module):
                  loss_name: str = 'loss_ohem') -> None:
         super().__init__()
         for name, value in dict(threshold=threshold, min_kept=min_kept).items():
-            if not 0 < value <= 1:
-                raise ValueError(f'{name}: expected a number above 0 and at most 1, got {value}')
-        if min_kept_of not in ('valid', 'all'):
-            raise ValueError(f"min_kept_of: expected 'valid' or 'all', got {min_kept_of!r}")
-        if not loss_name.startswith('loss'):
-            raise ValueError("loss_name: expected a name that starts with 'loss', as mmengine sums only such, "
-                             f'got {loss_name!r}')
+            expect(0 < value <= 1, name, 'a number above 0 and at most 1', value)
+        expect(min_kept_of in ('valid', 'all'), 'min_kept_of', "'valid' or 'all'", min_kept_of)
+        expect(loss_name.startswith('loss'), 'loss_name', "a name that starts with 'loss' (mmengine sums only such)",
+               loss_name)
         # No loss is below zero: at threshold 1 every pixel is kept, which is plain cross entropy.
         self.hard_loss = -math.log(threshold) if threshold < 1 else -0.5
         self.min_kept = min_kept

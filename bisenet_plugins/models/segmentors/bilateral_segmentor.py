@@ -46,10 +46,10 @@ class BilateralSegmentor(EncoderDecoder):
         norm_cfg: Norm.
         act_cfg: Activation.
         align_corners: How maps are resized.
-        channels_last: Keep the weights, and with them every map, in channels-last memory: the same numbers within float
-            noise, faster on CPUs and on GPUs with tensor cores.
+        channels_last: Keep the weights, and with them every map, in channels-last memory: equal up to rounding, faster
+            on CPUs and on GPUs with tensor cores.
         recompute_norms: Train in less memory: outputs of batch norms and ReLUs are made again in the backward pass. The
-            same gradients within float noise, a few percent more time.
+            gradients are equal up to rounding, a step takes a few percent more time.
         **kwargs: Other arguments of mmseg's ``EncoderDecoder``. ``test_cfg`` also takes ``return_logits``, whether
             every result is to carry ``seg_logits`` as mmseg's does.
 
@@ -60,7 +60,7 @@ class BilateralSegmentor(EncoderDecoder):
 
     Note:
         mmseg resizes logits to the padded network input, crops the padding and resizes again to ``ori_shape``. When
-        the second resize changes nothing, the mask equals mmseg's (where classes tie within float noise, either
+        the second resize changes nothing, the mask equals mmseg's (where classes tie up to rounding, either
         may win). Otherwise it is one interpolation straight from the logits to ``ori_shape``, which agrees with
         mmseg's two in all but a few border pixels.
         mmseg's own path, with ``seg_logits`` in the results, is taken for ``return_logits``, for slide mode, inside
@@ -160,7 +160,7 @@ class BilateralSegmentor(EncoderDecoder):
         if not self._straight_to_mask(return_logits):
             results = super().predict(inputs, data_samples)
             if self.out_channels == 1 and not torch.jit.is_tracing():
-                for result in results:  # mmseg gives a floating point mask for one channel
+                for result in results:  # mmseg returns a floating point mask for one channel
                     result.pred_sem_seg.data = result.pred_sem_seg.data.long()
             return results
         logits = self.decode_head.forward(self.extract_feat(inputs))  # (N, K, h, w)

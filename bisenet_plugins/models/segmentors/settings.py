@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ...errors import expect
 from ..build import accepted_arguments, complete, named_class, probe
 
 
@@ -16,7 +17,7 @@ def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[
         cfg: Config of the head; what it says itself wins.
         argument: Name of the config argument that holds ``cfg``, for error messages.
         backbone: The built backbone; channels are known where it declares ``out_channels``.
-        settings: What the segmentor was told for all parts: ``num_classes``, ``norm_cfg`` and others.
+        settings: What the segmentor hands to all parts: ``num_classes``, ``norm_cfg`` and others.
 
     Raises:
         ValueError: If ``in_index`` points behind the backbone's maps, or ``in_channels`` differs from theirs.
@@ -35,12 +36,11 @@ def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[
     channels, _ = probe(backbone, 3, 'backbone')
     index = cfg.get('in_index', known['in_index'])
     several = isinstance(index, tuple | list)
-    if any(not -len(channels) <= i < len(channels) for i in (index if several else (index,))):
-        raise ValueError(f'{argument}: in_index {index} must lie within the {len(channels)} maps of '
-                         f'{type(backbone).__name__}')
+    name = type(backbone).__name__
+    inside = all(-len(channels) <= i < len(channels) for i in (index if several else (index,)))
+    expect(inside, f'{argument}.in_index', f'places among the {len(channels)} maps of {name}', index)
     found = tuple(channels[i] for i in index) if several else channels[index]
     given = cfg.setdefault('in_channels', found)
-    if (tuple(given) if isinstance(given, tuple | list) else given) != found:
-        raise ValueError(f'{argument}: in_channels is {given}, but the maps at in_index {index} of '
-                         f'{type(backbone).__name__} have {found}')
+    expect((tuple(given) if isinstance(given, tuple | list) else given) == found, f'{argument}.in_channels',
+           f'{found}, as the maps at in_index {index} of {name} have', given)
     return cfg
