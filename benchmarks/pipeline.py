@@ -18,7 +18,8 @@ from benchmarks.candidates import HELP, parse_candidate, time_candidates
 from benchmarks.harness import Report, load_image, options, parse, save
 from benchmarks.pairs import write_pair
 from benchmarks.plots import plot_speed
-from bisenet_plugins.metrics import confusion_matrix, labelled_pictures, score
+from bisenet_plugins.datasets.samples import dataset_samples
+from bisenet_plugins.metrics import confusion_matrix, score
 
 __all__ = ['main', 'time_pipeline']
 
@@ -79,10 +80,10 @@ def _score(
     """Score both on labelled images, and count the pixels on which they agree."""
     matrices = {name: np.zeros((classes, classes), np.int64) for name in calls}
     images = same = total = 0
-    for image, label in labelled_pictures(dataset):
-        masks = {name: call(image) for name, call in calls.items()}
+    for sample in dataset_samples(dataset):
+        masks = {name: call(sample.image) for name, call in calls.items()}
         for name, mask in masks.items():
-            matrices[name] += confusion_matrix(mask, label, classes)
+            matrices[name] += confusion_matrix(mask, sample.label, classes)
         first, second = masks.values()
         images, same, total = images + 1, same + int((first == second).sum()), total + first.size
     return dict(images=images, same_pixels=round(same / max(total, 1), 6),

@@ -5,15 +5,13 @@ Letters: H and W are the sides of an image in pixels, K the number of classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from .errors import InputError
 
-__all__ = ['Scores', 'confusion_matrix', 'labelled_pictures', 'score']
+__all__ = ['Scores', 'confusion_matrix', 'score']
 
 
 @dataclass(frozen=True)
@@ -85,21 +83,3 @@ def score(matrix: np.ndarray) -> Scores:
     total = matrix.sum()
     return Scores(iou, accuracy, float(known.mean()) if known.size else float('nan'),
                   float(100.0 * hit.sum() / total) if total else float('nan'))
-
-
-def labelled_pictures(dataset: dict[str, Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the images of a dataset with their labels, before any transform; its pipeline counts only for loading."""
-    from mmseg.registry import DATASETS
-
-    cfg = dict(dataset)
-    loaders = [step for step in cfg.get('pipeline', ()) if str(step['type']).rpartition('.')[2].startswith('Load')]
-    names = {str(step['type']).rpartition('.')[2] for step in loaders}
-    if 'LoadAnnotations' not in names:
-        loaders.append(dict(type='LoadAnnotations'))
-    if len(names - {'LoadAnnotations'}) == 0:
-        loaders.insert(0, dict(type='LoadImageFromFile'))
-    cfg['pipeline'] = loaders
-    built = DATASETS.build(cfg)
-    for number in range(len(built)):
-        item = built[number]
-        yield item['img'], item['gt_seg_map']

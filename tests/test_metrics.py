@@ -1,12 +1,11 @@
 """The one confusion matrix, against mmseg's own metric."""
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
-from bisenet_plugins.metrics import confusion_matrix, labelled_pictures, score
+from bisenet_plugins.metrics import confusion_matrix, score
 
 
 def test_scores_equal_mmsegs():
@@ -40,16 +39,3 @@ def test_wrong_arguments_are_named():
         confusion_matrix(np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.uint8), 2)
     with pytest.raises(ValueError, match='expected a mask of classes 0 to 1, got 0 to 7'):
         confusion_matrix(np.array([[0, 7]], np.uint8), np.zeros((1, 2), np.uint8), 2)
-
-
-def test_labelled_pictures_come_untransformed(tmp_path):
-    for number, kind in enumerate(('images', 'labels')):
-        (tmp_path / kind).mkdir()
-        cv2.imwrite(str(tmp_path / kind / '0.png'), np.full((48, 64, 3)[:3 - number], 11, np.uint8))
-    pairs = list(labelled_pictures(dict(
-        type='CamVidDataset', data_root=str(tmp_path), test_mode=True,
-        data_prefix=dict(img_path='images', seg_map_path='labels'),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 24)), dict(type='LoadAnnotations'),
-                  dict(type='PackSegInputs')])))
-    assert [(image.shape, label.shape) for image, label in pairs] == [((48, 64, 3), (48, 64))]
-    assert (pairs[0][1] == 255).all()

@@ -1,21 +1,20 @@
-"""Images, with labels where there are some, for calibration and for comparing artefacts with the model."""
+"""Images, with labels where there are some: for calibration, for comparing artifacts with the model, for scoring."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ..errors import DeployError
+from ..errors import InputError
 
-__all__ = ['Sample', 'load_samples', 'synthetic_samples']
+__all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'synthetic_samples']
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
-LOADING_STEPS = ('LoadImage', 'LoadAnnotations', 'Load')
 
 
 @dataclass
@@ -24,7 +23,7 @@ class Sample:
 
     Args:
         image: ``(H, W, 3)`` BGR uint8.
-        label: ``(H, W)`` classes, None where there are none.
+        label: ``(H, W)`` class ids, None where there are none.
     """
 
     image: np.ndarray
@@ -66,36 +65,44 @@ def _from_folder(folder: str, count: int) -> list[Sample]:
     paths = sorted(os.path.join(root, name) for root, _, names in os.walk(folder) for name in names
                    if name.lower().endswith(IMAGE_SUFFIXES))
     if not paths:
-        raise DeployError(f'{folder} holds no image; it needs files ending in {IMAGE_SUFFIXES}')
+        raise InputError(f'expected a folder with images that end in {IMAGE_SUFFIXES}, found none in {folder}')
     samples = []
     for i in _spread(len(paths), count):
         image = cv2.imread(paths[i])
         if image is None:
-            raise DeployError(f'{paths[i]} cannot be read as an image')
+            raise InputError(f'expected an image, got {paths[i]}, which cannot be read as one')
         samples.append(Sample(image))
     return samples
 
 
-def _from_dataset(dataset_cfg: dict, count: int) -> list[Sample]:
-    """Read images and labels with a dataset's own loading steps, without any resizing; of joined ones, the first's."""
+def dataset_samples(dataset: Mapping[str, Any], count: int | None = None) -> Iterator[Sample]:
+    """Read the images of a dataset and their labels before any transform; of joined datasets, the first's.
+
+    Args:
+        dataset: Config of the dataset; of its pipeline only the steps that load count.
+        count: Most images, spread evenly; None for all.
+    """
     from mmengine.dataset import Compose
     from mmseg.registry import DATASETS, TRANSFORMS
     from mmseg.utils import register_all_modules
 
+    import bisenet_plugins  # noqa: F401  registers the datasets
     register_all_modules(init_default_scope=True)
-    settings = dict(dataset_cfg)
+    settings = dict(dataset)
     while 'dataset' in settings or 'datasets' in settings:  # repeated or joined
         settings = dict(settings['dataset'] if 'dataset' in settings else settings['datasets'][0])
-    pipeline = list(settings.pop('pipeline', []))
-    loading = [step for step in pipeline if step['type'].rsplit('.', 1)[-1].startswith(LOADING_STEPS)]
-    dataset = DATASETS.build(dict(settings, pipeline=[], lazy_init=False))
-    steps = Compose([TRANSFORMS.build(step) for step in loading])
-    samples = []
-    for i in _spread(len(dataset), count):
-        result = steps(dataset.get_data_info(i))
-        label = result.get('gt_seg_map')
-        samples.append(Sample(result['img'], None if label is None else np.asarray(label).astype(np.int64)))
-    return samples
+    loading = {str(step['type']).rpartition('.')[2]: step for step in settings.pop('pipeline', ())}
+    loading = {name: step for name, step in loading.items() if name.startswith('Load')}
+    built = DATASETS.build(dict(settings, pipeline=[], lazy_init=False))
+    numbers = range(len(built)) if count is None else _spread(len(built), count)
+    for number in numbers:
+        info = built.get_data_info(number)
+        if 'img' not in info and not loading.keys() - {'LoadAnnotations'}:
+            loading = {'LoadImageFromFile': dict(type='LoadImageFromFile'), **loading}
+        if info.get('seg_map_path') and 'gt_seg_map' not in info:
+            loading.setdefault('LoadAnnotations', dict(type='LoadAnnotations'))
+        result = Compose([TRANSFORMS.build(step) for step in loading.values()])(info)
+        yield Sample(result['img'], result.get('gt_seg_map'))
 
 
 def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int, int] = (128, 256)) -> list[Sample]:
@@ -109,7 +116,7 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
         size: Height and width of synthetic images.
 
     Raises:
-        DeployError: If the source is none of these, or is empty.
+        InputError: If the source is none of these, or is empty.
     """
     if source == 'synthetic':
         return synthetic_samples(count, size)
@@ -118,20 +125,20 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
     if source in ('train', 'val', 'test') and model_cfg is not None:
         loader = model_cfg.get(f'{source}_dataloader')
         if not loader:
-            raise DeployError(f'the config has no {source}_dataloader to take images from')
-        return _from_dataset(loader['dataset'], count)
+            raise InputError(f'{source}: expected a config with {source}_dataloader, got one without')
+        return list(dataset_samples(loader['dataset'], count))
     if source.endswith('.py') and os.path.isfile(source):
         from mmengine import Config
         cfg = Config.fromfile(source)
         dataset = cfg.get('dataset') or (cfg.get('val_dataloader') or {}).get('dataset')
         if dataset is None:
-            raise DeployError(f'{source} has neither dataset nor val_dataloader')
-        return _from_dataset(dataset, count)
-    raise DeployError(f'images is {source!r}; it must be a folder, a dataset config, train, val, test or synthetic')
+            raise InputError(f'expected a config with dataset or val_dataloader, got {source}')
+        return list(dataset_samples(dataset, count))
+    raise InputError(f'expected a folder of images, a dataset config, train, val, test or synthetic, got {source!r}')
 
 
 def labelled(samples: Sequence[Sample]) -> bool:
-    """Tell whether every image has its label.
+    """Return whether every image has its label.
 
     Args:
         samples: Images.

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
-from bisenet_plugins.metrics import labelled_pictures
+from bisenet_plugins.datasets.samples import dataset_samples
 from bisenet_plugins.runtime import Predictor
 
 SCENES = dict(type='StreetSceneDataset', length=2, size=(48, 64))
@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
     """Two drawn scenes with their labels as files, one pixel of them not labelled."""
     base = tmp_path_factory.mktemp('scenes')
     for number, item in enumerate(DATASETS.build(SCENES)):
-        label = item['gt_seg_map'] if 'gt_seg_map' in item else next(labelled_pictures(SCENES))[1]
+        label = item['gt_seg_map'] if 'gt_seg_map' in item else next(dataset_samples(SCENES)).label
         label[0, 0] = 11
         for kind, picture in (('images', item['img']), ('labels', label.astype(np.uint8))):
             (base / kind).mkdir(exist_ok=True)

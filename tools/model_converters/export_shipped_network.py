@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from bisenet_plugins.datasets.samples import dataset_samples
 from bisenet_plugins.engine.curves_hook import read_history
 from bisenet_plugins.files import write_atomically
-from bisenet_plugins.metrics import Scores, confusion_matrix, labelled_pictures, score
+from bisenet_plugins.metrics import Scores, confusion_matrix, score
 from bisenet_plugins.runtime.predictor import Predictor
 from bisenet_plugins.runtime.preprocess import READERS, test_pipeline
 from bisenet_plugins.weights import store
@@ -172,10 +173,10 @@ def _compare(trained: Predictor, shipped: Predictor) -> tuple[Scores, Scores, fl
     before = np.zeros((num_classes, num_classes), np.int64)
     after = before.copy()
     equal = total = count = 0
-    for image, label in labelled_pictures(trained.cfg.val_dataloader.dataset):
-        first, second = trained(image), shipped(image)
-        before += confusion_matrix(first, label, num_classes)
-        after += confusion_matrix(second, label, num_classes)
+    for sample in dataset_samples(trained.cfg.val_dataloader.dataset):
+        first, second = trained(sample.image), shipped(sample.image)
+        before += confusion_matrix(first, sample.label, num_classes)
+        after += confusion_matrix(second, sample.label, num_classes)
         equal, total, count = equal + int((first == second).sum()), total + first.size, count + 1
     return score(before), score(after), 100.0 * equal / max(total, 1), count
 
