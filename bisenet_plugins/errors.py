@@ -17,7 +17,6 @@ __all__ = [
     'DeployError',
     'DivergedError',
     'InputError',
-    'MissingBackendError',
     'MissingPackageError',
     'NoGpuError',
     'UnsupportedOperatorError',
@@ -80,9 +79,6 @@ class UnsupportedOperatorError(DeployError):
 
 class AgreementError(DeployError):
     """An artifact differs from the PyTorch model by more than its precision allows."""
-
-
-MissingBackendError = MissingPackageError  # the former name, until nothing imports it
 
 
 def expect(holds: bool, name: str, expected: str, got: Any) -> None:

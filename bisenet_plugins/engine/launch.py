@@ -18,11 +18,7 @@ from mmseg.utils import register_all_modules
 from ..errors import ConfigError
 from ..weights.checkpoint import find_resumable, load_checkpoint, weights_only_checkpoints
 
-__all__ = ['LaunchError', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
-
-
-class LaunchError(ConfigError):
-    """A command line or a config that cannot be run; the message says what to change."""
+__all__ = ['load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
 
 def load_config(
@@ -43,14 +39,14 @@ def load_config(
         The config, ready for one of the functions ``prepare_*``.
 
     Raises:
-        LaunchError: If there is no such file, or it is no mmengine config.
+        ConfigError: If there is no such file, or it is no mmengine config.
     """
     if not Path(path).is_file():
-        raise LaunchError(f'there is no config at {path}')
+        raise ConfigError(f'there is no config at {path}')
     try:
         cfg = Config.fromfile(path)
     except (SyntaxError, OSError, KeyError) as error:
-        raise LaunchError(f'the config {path} cannot be read: {error}') from error
+        raise ConfigError(f'the config {path} cannot be read: {error}') from error
     cfg.launcher = launcher
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
@@ -75,22 +71,22 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
         The same config.
 
     Raises:
-        LaunchError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
+        ConfigError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
     """
     missing = [key for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper') if cfg.get(key) is None]
     if missing:
-        raise LaunchError(f'the config has no {", ".join(missing)}; a training needs them')
+        raise ConfigError(f'the config has no {", ".join(missing)}; a training needs them')
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise LaunchError(f'--amp works on optim_wrapper.type OptimWrapper, the config has {kind}')
+            raise ConfigError(f'--amp works on optim_wrapper.type OptimWrapper, the config has {kind}')
         if get_device() == 'cpu':
-            raise LaunchError('--amp needs an accelerator, there is none; leave it out on the CPU')
+            raise ConfigError('--amp needs an accelerator, there is none; leave it out on the CPU')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise LaunchError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
+            raise ConfigError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
         cfg.auto_scale_lr.enable = True
     if resume:
         # A file given by load_from is the user's own choice; otherwise damaged ones are passed over.
@@ -128,14 +124,14 @@ def prepare_test(
         The same config.
 
     Raises:
-        LaunchError: If a key that a test needs is missing.
+        ConfigError: If a key that a test needs is missing.
         FileNotFoundError: If there is no such checkpoint.
         RefusedCheckpointError: If the checkpoint needs pickle.
     """
     wanted = ['model', 'test_dataloader', 'test_cfg', 'test_evaluator', *(['tta_pipeline'] if tta else [])]
     missing = [key for key in wanted if cfg.get(key) is None]
     if missing:
-        raise LaunchError(f'the config has no {", ".join(missing)}; a test{" with --tta" if tta else ""} needs them')
+        raise ConfigError(f'the config has no {", ".join(missing)}; a test{" with --tta" if tta else ""} needs them')
     if '://' not in str(checkpoint):
         load_checkpoint(checkpoint)
     cfg.load_from = str(checkpoint)
@@ -163,7 +159,7 @@ def build_runner(cfg: Config) -> Runner:
         mmengine's runner, or the one that the config names as ``runner_type``.
 
     Raises:
-        LaunchError: If ``launcher='pytorch'`` was not started by ``torchrun``.
+        ConfigError: If ``launcher='pytorch'`` was not started by ``torchrun``.
     """
     register_all_modules(init_default_scope=False)
     if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available() and get_device() == 'cpu':
@@ -177,7 +173,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     """Let several processes train on the CPU: gloo, no device ids, no batch norm that only a GPU can do."""
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
         if 'RANK' not in os.environ:
-            raise LaunchError('--launcher pytorch wants processes started by "torchrun --nproc_per_node=N TOOL"')
+            raise ConfigError('--launcher pytorch wants processes started by "torchrun --nproc_per_node=N TOOL"')
         torch_dist.init_process_group(backend='gloo')
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         type='MMDistributedDataParallel',

@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from .. import visualize
+from ..errors import InputError
 from ..files import write_atomically
 from .overlap import WriteBehind, read_ahead
-from .sources import Frame, Source, UnreadableError, open_source
+from .sources import Frame, Source, open_source
 
 __all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
 
@@ -106,7 +107,7 @@ def predict_sources(
         clash = next((target for target in writer.targets if target.resolve() in inputs), None)
         try:
             if clash is not None:
-                raise UnreadableError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
+                raise InputError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
             if skip_existing and all(target.exists() for target in writer.targets):
                 summary.skipped += 1
             else:
@@ -115,7 +116,7 @@ def predict_sources(
                     length = frames.length if max_frames is None else min(frames.length or max_frames, max_frames)
                     _segment(predictor, frames, batch_size, max_frames, _Step(writer, summary, listener, length))
                 summary.done += 1
-        except UnreadableError as error:
+        except InputError as error:
             failure = str(error)
         except OSError as error:
             failure = f'{source}: {error}'

@@ -13,14 +13,10 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ['Frame', 'Source', 'UnreadableError', 'find_sources', 'open_source']
+__all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
 IMAGE_SUFFIXES = frozenset('.bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 VIDEO_SUFFIXES = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
-
-
-class UnreadableError(InputError):
-    """A source that is missing, damaged or of no known kind."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,7 @@ class open_source:
         fps: Frames a second, 0 for images.
 
     Raises:
-        UnreadableError: When entered or read, if the source is missing or damaged.
+        InputError: When entered or read, if the source is missing or damaged.
 
     Example:
         >>> import tempfile
@@ -158,12 +154,12 @@ class open_source:
     def __enter__(self) -> open_source:
         """Open the file or the camera."""
         if self.source.kind == 'missing':
-            raise UnreadableError(f'{self.source}: nothing there that can be read')
+            raise InputError(f'{self.source}: nothing there that can be read')
         if self.source.kind in ('video', 'camera'):
             target = self.source.index if self.source.kind == 'camera' else str(self.source.path)
             self._capture = cv2.VideoCapture(target)
             if not self._capture.isOpened():
-                raise UnreadableError(f'{self.source}: cannot be opened as a {self.source.kind}')
+                raise InputError(f'{self.source}: cannot be opened as a {self.source.kind}')
             count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
             self.length = count if self.source.kind == 'video' and count > 0 else None
             self.fps = float(self._capture.get(cv2.CAP_PROP_FPS)) or 25.0
@@ -187,20 +183,20 @@ class open_source:
             yield Frame(image, number)
             number += 1
         if number == 0:
-            raise UnreadableError(f'{self.source}: holds no frame that can be read')
+            raise InputError(f'{self.source}: holds no frame that can be read')
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as BGR, turned upright as its EXIF entry says.
 
     Raises:
-        UnreadableError: If the file is missing, empty, truncated or no image.
+        InputError: If the file is missing, empty, truncated or no image.
     """
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except (OSError, cv2.error) as error:
-        raise UnreadableError(f'{path}: {error}') from error
+        raise InputError(f'{path}: {error}') from error
     if image is None:
-        raise UnreadableError(f'{path}: expected an image, got bytes that cannot be decoded as one')
+        raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     return image

@@ -4,7 +4,8 @@ import pytest
 from mmengine.config import Config
 
 from bisenet_plugins.engine import launch
-from bisenet_plugins.engine.launch import LaunchError, load_config, prepare_test, prepare_training, run_test
+from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test
+from bisenet_plugins.errors import ConfigError
 
 
 @pytest.fixture
@@ -19,30 +20,30 @@ def test_a_config_is_read_with_its_options(trained, tmp_path):
 
 
 def test_what_is_no_config_is_named(tmp_path):
-    with pytest.raises(LaunchError, match='there is no config at .*none.py'):
+    with pytest.raises(ConfigError, match='there is no config at .*none.py'):
         load_config(tmp_path / 'none.py')
     (tmp_path / 'broken.py').write_text('model = (')
-    with pytest.raises(LaunchError, match='broken.py cannot be read'):
+    with pytest.raises(ConfigError, match='broken.py cannot be read'):
         load_config(tmp_path / 'broken.py')
 
 
 def test_missing_keys_are_named(tmp_path):
-    with pytest.raises(LaunchError, match='the config has no model, train_dataloader, train_cfg, optim_wrapper'):
+    with pytest.raises(ConfigError, match='the config has no model, train_dataloader, train_cfg, optim_wrapper'):
         prepare_training(Config({}))
-    with pytest.raises(LaunchError, match='the config has no test_cfg, tta_pipeline; a test with --tta needs them'):
+    with pytest.raises(ConfigError, match='the config has no test_cfg, tta_pipeline; a test with --tta needs them'):
         prepare_test(Config(dict(model={}, test_dataloader={}, test_evaluator={})), 'x', tta=True)
 
 
 def test_amp_and_learning_rate(cfg, monkeypatch):
-    with pytest.raises(LaunchError, match='--amp needs an accelerator'):
+    with pytest.raises(ConfigError, match='--amp needs an accelerator'):
         monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
         prepare_training(cfg, amp=True)
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     assert prepare_training(cfg, amp=True).optim_wrapper.type == 'AmpOptimWrapper'
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
-    with pytest.raises(LaunchError, match='the config has ApexOptimWrapper'):
+    with pytest.raises(ConfigError, match='the config has ApexOptimWrapper'):
         prepare_training(cfg, amp=True)
-    with pytest.raises(LaunchError, match='auto_scale_lr=dict'):
+    with pytest.raises(ConfigError, match='auto_scale_lr=dict'):
         prepare_training(cfg, auto_scale_lr=True)
     cfg.auto_scale_lr = dict(base_batch_size=16)
     assert prepare_training(cfg, auto_scale_lr=True).auto_scale_lr.enable
@@ -60,7 +61,7 @@ def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
 def test_processes_on_the_cpu(cfg, monkeypatch):
     cfg.launcher = 'pytorch'
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(LaunchError, match='torchrun'):
+    with pytest.raises(ConfigError, match='torchrun'):
         launch._prepare_cpu_processes(cfg)
     monkeypatch.setattr(launch.torch_dist, 'is_initialized', lambda: True)
     launch._prepare_cpu_processes(cfg)

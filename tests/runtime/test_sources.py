@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.runtime.sources import Source, UnreadableError, find_sources, open_source
+from bisenet_plugins.errors import InputError
+from bisenet_plugins.runtime.sources import Source, find_sources, open_source
 
 
 def picture(path: Path, value: int = 100) -> Path:
@@ -41,7 +42,7 @@ def test_files_folders_patterns_and_cameras(tmp_path):
 
 def test_what_matches_nothing_is_not_forgotten(tmp_path):
     assert listed(tmp_path, tmp_path / '*.png') == [('missing', tmp_path.name), ('missing', '*')]
-    with pytest.raises(UnreadableError, match='nothing there that can be read'), open_source(find_sources(['x'])[0]):
+    with pytest.raises(InputError, match='nothing there that can be read'), open_source(find_sources(['x'])[0]):
         pass
 
 
@@ -69,7 +70,7 @@ def test_a_picture_is_read_as_bgr(tmp_path):
 def test_a_damaged_picture_is_named(tmp_path, content):
     path = picture(tmp_path / 'bad.png')
     path.write_bytes(path.read_bytes()[:40] if content is None else content)
-    with pytest.raises(UnreadableError, match='bad.png'), open_source(find_sources([str(path)])[0]) as frames:
+    with pytest.raises(InputError, match='bad.png'), open_source(find_sources([str(path)])[0]) as frames:
         list(frames)
 
 
@@ -85,9 +86,9 @@ def test_a_damaged_video_or_an_absent_camera_is_named(tmp_path):
     (tmp_path / 'film.mp4').write_bytes(b'no film')
     source = find_sources([str(tmp_path / 'film.mp4')])[0]
     assert source.kind == 'video'
-    with pytest.raises(UnreadableError, match='film.mp4: cannot be opened as a video'), open_source(source):
+    with pytest.raises(InputError, match='film.mp4: cannot be opened as a video'), open_source(source):
         pass
-    with pytest.raises(UnreadableError, match='camera 97: cannot be opened as a camera'):
+    with pytest.raises(InputError, match='camera 97: cannot be opened as a camera'):
         open_source(Source('camera', 'camera_97', index=97)).__enter__()
 
 
@@ -113,5 +114,5 @@ def test_a_camera_has_no_length(monkeypatch):
     with open_source(find_sources(['0'])[0]) as frames:
         assert (frames.length, frames.fps) == (None, 25.0)
         assert [frame.number for frame in frames] == [0, 1]
-        with pytest.raises(UnreadableError, match='camera 0: holds no frame'):
+        with pytest.raises(InputError, match='camera 0: holds no frame'):
             list(frames)

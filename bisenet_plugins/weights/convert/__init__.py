@@ -1,12 +1,11 @@
 """Weights of other projects: which names mean the same, and under which options of ours the networks are equal."""
 
 from .convert import SOURCES, Conversion, convert_file, read_weights, recognise, to_mmseg, to_ours
-from .sources import ConversionError, Source
+from .sources import Source
 
 __all__ = [
     'SOURCES',
     'Conversion',
-    'ConversionError',
     'Source',
     'convert_file',
     'read_weights',

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...errors import CheckpointError
 from .sources import (
-    ConversionError,
     Source,
     Weights,
     add_zero_biases,
@@ -72,7 +72,7 @@ def _refine(weights: Weights) -> list[str]:
     """Refuse the versions that classify each pixel of a cell apart, where the heads differ in their rows."""
     rows = {name: value.shape[0] for name, value in weights.items() if name.endswith('conv_seg.weight')}
     if len(set(rows.values())) > 1:
-        raise ConversionError('every head must have one output per class, but the classifiers have '
+        raise CheckpointError('every head must have one output per class, but the classifiers have '
                               f'{sorted(rows.values())}: these heads rearrange channels into pixels, which ours do not')
     return []
 

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ...errors import CheckpointError
 from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
 from . import coincheung_v1, coincheung_v2, mmseg_stdc, mmseg_v1, mmseg_v2, stdc_seg, torchseg_v1
 from .options import check_weights, different_options
-from .sources import NUM_BATCHES, ConversionError, Source, Weights
+from .sources import NUM_BATCHES, Source, Weights
 
 # Where marks of one are among another's, the more particular one stands first.
 SOURCES: tuple[Source, ...] = (
@@ -96,7 +97,7 @@ def recognise(weights: Iterable[str]) -> Source:
         weights: Names, or a dictionary by names.
 
     Raises:
-        ConversionError: If no known project names its weights so.
+        CheckpointError: If no known project names its weights so.
 
     Example:
         >>> recognise(['detail.S1.0.conv.weight', 'segment.S1S2.conv.conv.weight']).name
@@ -107,7 +108,7 @@ def recognise(weights: Iterable[str]) -> Source:
         if all(any(name.startswith(mark) for name in names) for mark in source.marks):
             return source
     known = ', '.join([OURS, *(source.name for source in SOURCES)])
-    raise ConversionError(f'these weights (the first is {names[0] if names else None!r}) are of no known source; known '
+    raise CheckpointError(f'these weights (the first is {names[0] if names else None!r}) are of no known source; known '
                           f'are {known}')
 
 
@@ -119,7 +120,7 @@ def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conv
         source: Where they come from; ``None`` finds out.
 
     Raises:
-        ConversionError: If the source is unknown, some names have no counterpart, or a part of the network is missing.
+        CheckpointError: If the source is unknown, some names have no counterpart, or a part of the network is missing.
     """
     source = source or recognise(weights)
     done = Conversion(source.name, OURS, {}, config=source.config)
@@ -148,7 +149,7 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
         weights: Weights under our names.
 
     Raises:
-        ConversionError: If the weights are not ours, or of a network that mmseg has not.
+        CheckpointError: If the weights are not ours, or of a network that mmseg has not.
     """
     for source in SOURCES:
         marks = source.our_marks
@@ -156,7 +157,7 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
             break
     else:
         names = ', '.join(source.name for source in SOURCES if source.our_marks)
-        raise ConversionError(f'these are not weights of {OURS} in a form that mmseg has too; such are {names}')
+        raise CheckpointError(f'these are not weights of {OURS} in a form that mmseg has too; such are {names}')
     done = Conversion(OURS, source.name, dict(weights), config=source.config)
     back = tuple((ours, theirs) for theirs, ours in source.prefixes)
     needed = [ours for theirs, ours in source.prefixes if not source.may_lack(theirs)]
@@ -178,7 +179,7 @@ def _complete(source: str) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        raise ConversionError(f'the network is not whole ({source}), there is no {error.args[0]}') from error
+        raise CheckpointError(f'the network is not whole ({source}), there is no {error.args[0]}') from error
 
 
 def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], needed: Iterable[str],
@@ -195,10 +196,10 @@ def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], 
             used.add(found)
             renamed[pairs[found] + name[len(found):]] = value
     if unmatched:
-        raise ConversionError(f'{len(unmatched)} weights have no counterpart ({source}):\n  ' + '\n  '.join(unmatched))
+        raise CheckpointError(f'{len(unmatched)} weights have no counterpart ({source}):\n  ' + '\n  '.join(unmatched))
     missing = [prefix for prefix in needed if prefix not in used]
     if missing:
-        raise ConversionError(f'the network is not whole ({source}), there are no weights under:\n  '
+        raise CheckpointError(f'the network is not whole ({source}), there are no weights under:\n  '
                               + '\n  '.join(missing))
     return renamed
 
@@ -213,7 +214,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
     Raises:
         RefusedCheckpointError: If the file holds pickled objects and is not trusted; the message names the first.
         DamagedCheckpointError: If the file is cut short or no checkpoint.
-        ConversionError: If there are no weights in it, or an object of it cannot be rebuilt here.
+        CheckpointError: If there are no weights in it, or an object of it cannot be rebuilt here.
     """
     loaded: Any
     try:
@@ -224,7 +225,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
         try:
             loaded = torch.load(path, map_location='cpu', weights_only=False)
         except (ImportError, AttributeError) as error:
-            raise ConversionError(f'{path} holds an object that cannot be rebuilt here: {error}') from error
+            raise CheckpointError(f'{path} holds an object that cannot be rebuilt here: {error}') from error
     meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     for key in ('state_dict', 'model'):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping | nn.Module):
@@ -233,10 +234,10 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
     if isinstance(loaded, nn.Module):
         loaded = loaded.state_dict()
     if not isinstance(loaded, Mapping) or not loaded:
-        raise ConversionError(f'{path} holds no weights')
+        raise CheckpointError(f'{path} holds no weights')
     odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if odd:
-        raise ConversionError(f'{path} holds no plain weights: {odd[0]!r} is a {type(loaded[odd[0]]).__name__}')
+        raise CheckpointError(f'{path} holds no plain weights: {odd[0]!r} is a {type(loaded[odd[0]]).__name__}')
     weights = {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}
     return weights, _dataset_meta(meta)
 
@@ -277,7 +278,7 @@ def convert_file(src: str | os.PathLike[str],
 
     Raises:
         ValueError: If ``to`` is unknown or ``dst`` is ``src``.
-        ConversionError: If anything does not fit; nothing is written then.
+        CheckpointError: If anything does not fit; nothing is written then.
     """
     if to not in TARGETS:
         raise ValueError(f'to must be one of {TARGETS}, got {to!r}')
@@ -304,7 +305,7 @@ def convert_file(src: str | os.PathLike[str],
         done.absent = check_weights(network, config, may_lack=_AUXILIARY)
         done.differences = different_options(config, done.options)
         if done.differences and to == 'mmseg':
-            raise ConversionError("mmseg's network would compute something else; the config differs:\n  "
+            raise CheckpointError("mmseg's network would compute something else; the config differs:\n  "
                                   + '\n  '.join(done.differences))
     done.meta = meta
     if not dry_run:

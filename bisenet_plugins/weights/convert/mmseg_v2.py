@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .sources import ConversionError, Source, Weights, head_options
+from ...errors import CheckpointError
+from .sources import Source, Weights, head_options
 
 _DETAIL, _SEMANTIC, _JOIN = 'backbone.detail_branch', 'backbone.semantic_branch', 'decode_head.aggregation'
 _BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
@@ -66,7 +67,7 @@ def _restore(weights: Weights) -> list[str]:
     """Refuse the paper's form of the semantic branch, which mmseg's classes cannot build."""
     gather = weights[f'{_SEMANTIC}.stages.0.0.gather.conv.weight']
     if gather.shape[0] != gather.shape[1]:
-        raise ConversionError("these weights were trained with expansion='conv', mmseg's BiSeNetV2 can only be built "
+        raise CheckpointError("these weights were trained with expansion='conv', mmseg's BiSeNetV2 can only be built "
                               "like expansion='depthwise'")
     return []
 

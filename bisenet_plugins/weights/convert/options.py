@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import Tensor
 
+from ...errors import CheckpointError
 from ...models.build import accepted_arguments, named_class
-from .sources import ConversionError
 
 # What the segmentor hands to every part that does not say its own.
 _HANDED_ON = ('num_classes', 'align_corners')
@@ -43,7 +43,7 @@ def check_weights(weights: Mapping[str, Tensor],
         The names that the network has and the weights lack, all of them under ``may_lack``.
 
     Raises:
-        ConversionError: If a name is missing, left over, or has another shape; the message lists all of them.
+        CheckpointError: If a name is missing, left over, or has another shape; the message lists all of them.
     """
     wanted = MODELS.build(_read(config).model).state_dict()
     missing = [name for name in wanted if name not in weights]
@@ -57,7 +57,7 @@ def check_weights(weights: Mapping[str, Tensor],
         for name, value in wanted.items() if name in weights and weights[name].shape != value.shape
     ]
     if wrong:
-        raise ConversionError(f'the weights do not fit the network of {config}:\n  ' + '\n  '.join(wrong))
+        raise CheckpointError(f'the weights do not fit the network of {config}:\n  ' + '\n  '.join(wrong))
     return absent
 
 

@@ -20,10 +20,6 @@ NUM_BATCHES = 'num_batches_tracked'
 _RESNETS = {(2, False): 18, (6, False): 34, (6, True): 50, (23, True): 101, (36, True): 152}
 
 
-class ConversionError(CheckpointError, ValueError):
-    """Weights that cannot be converted, with the reason and the names concerned."""
-
-
 @dataclass(frozen=True)
 class Source:
     """How one project names the weights of one network, and which of our options compute the same.
@@ -142,13 +138,13 @@ def resnet_options(weights: Weights) -> dict[str, Any]:
         weights: Weights under our names.
 
     Raises:
-        ConversionError: If no ResNet has as many blocks.
+        CheckpointError: If no ResNet has as many blocks.
     """
     blocks = {name.split('.')[4] for name in weights if name.startswith(f'{BACKBONE}.layer3.')}
     bottleneck = f'{BACKBONE}.layer3.0.conv3.weight' in weights
     depth = _RESNETS.get((len(blocks), bottleneck))
     if depth is None:
-        raise ConversionError(f'the context backbone must be a ResNet of depth {sorted(_RESNETS.values())}, got one '
+        raise CheckpointError(f'the context backbone must be a ResNet of depth {sorted(_RESNETS.values())}, got one '
                               f'with {len(blocks)} blocks in its third stage')
     stem = weights.get(f'{BACKBONE}.stem.6.weight')
     options: dict[str, Any] = {f'{BACKBONE}.type': 'ResNet', f'{BACKBONE}.depth': depth}

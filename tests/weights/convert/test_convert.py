@@ -12,8 +12,9 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from bisenet_plugins.cli.main import run_command
+from bisenet_plugins.errors import CheckpointError
 from bisenet_plugins.weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError
-from bisenet_plugins.weights.convert import ConversionError, convert_file, read_weights, recognise, to_mmseg, to_ours
+from bisenet_plugins.weights.convert import convert_file, read_weights, recognise, to_mmseg, to_ours
 
 ROOT = Path(__file__).resolve().parents[3]
 NORM = dict(type='BN')
@@ -151,18 +152,18 @@ def test_every_unmatched_name_is_reported_and_nothing_is_written(theirs, tmp_pat
 
 def test_unknown_source_names_the_known_ones(tmp_path):
     src = save(tmp_path / 'src.pth', {'conv1.weight': torch.ones(1)})
-    with pytest.raises(ConversionError, match=r"first is 'conv1.weight'\) are of no known source.*mmseg.*TorchSeg"):
+    with pytest.raises(CheckpointError, match=r"first is 'conv1.weight'\) are of no known source.*mmseg.*TorchSeg"):
         convert_file(src, tmp_path / 'dst.pth')
-    with pytest.raises(ConversionError, match='no known source'):
+    with pytest.raises(CheckpointError, match='no known source'):
         recognise([])
 
 
 def test_missing_part_is_reported(theirs):
     weights = theirs.state_dict()
-    with pytest.raises(ConversionError, match=r'not whole \(mmseg BiSeNetV2\)(.|\n)*decode_head\.convs\.0\.'):
+    with pytest.raises(CheckpointError, match=r'not whole \(mmseg BiSeNetV2\)(.|\n)*decode_head\.convs\.0\.'):
         to_ours({name: value for name, value in weights.items() if not name.startswith('decode_head')})
     del weights['decode_head.conv_seg.weight']
-    with pytest.raises(ConversionError, match=r'there is no decode_head\.conv_seg\.weight'):
+    with pytest.raises(CheckpointError, match=r'there is no decode_head\.conv_seg\.weight'):
         to_ours(weights)
 
 
@@ -187,7 +188,7 @@ def test_trusted_module_and_unknown_class(theirs, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.nn, 'Gone', class_of_another_project, raising=False)
     src = save(tmp_path / 'gone.pth', class_of_another_project())
     monkeypatch.delattr(torch.nn, 'Gone')
-    with pytest.raises(ConversionError, match='cannot be rebuilt here.*Gone'):
+    with pytest.raises(CheckpointError, match='cannot be rebuilt here.*Gone'):
         read_weights(src, trust=True)
 
 
@@ -196,7 +197,7 @@ def test_trusted_module_and_unknown_class(theirs, tmp_path, monkeypatch):
     ({'weight': 3}, "holds no plain weights: 'weight' is a int"),
 ])
 def test_files_without_weights(thing, message, tmp_path):
-    with pytest.raises(ConversionError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         read_weights(save(tmp_path / 'src.pth', thing))
 
 
@@ -223,12 +224,12 @@ def test_config_must_fit(theirs, tmp_path):
     weights = theirs.state_dict()
     src, dst = save(tmp_path / 'src.pth', weights), tmp_path / 'dst.pth'
     message = r'shape: decode_head\.conv\.conv\.weight is \(12, 16, 3, 3\), the config has \(9, 16, 3, 3\)'
-    with pytest.raises(ConversionError, match=message):
+    with pytest.raises(CheckpointError, match=message):
         convert_file(src, dst, config=our_config(tmp_path, channels=9))
     del weights['auxiliary_head.3.conv_seg.bias']
     weights['backbone.bga.conv.conv.odd'] = torch.ones(1)
     save(src, weights)
-    with pytest.raises(ConversionError) as caught:
+    with pytest.raises(CheckpointError) as caught:
         convert_file(src, dst, config=our_config(tmp_path))
     assert 'missing: auxiliary_head.3.conv_seg.bias (5,)' in str(caught.value)
     assert 'left over: decode_head.aggregation.fuse.conv.odd (1,)' in str(caught.value)
@@ -242,20 +243,20 @@ def test_options_that_no_shape_shows(theirs, tmp_path):
     config = our_config(tmp_path, out_act=False)
     done = convert_file(save(tmp_path / 'src.pth', theirs.state_dict()), tmp_path / 'ours.pth', config=config)
     assert done.differences == ['model.decode_head.aggregation.out_act is False, wanted is True']
-    with pytest.raises(ConversionError, match='compute something else(.|\n)*out_act is False, wanted is True'):
+    with pytest.raises(CheckpointError, match='compute something else(.|\n)*out_act is False, wanted is True'):
         convert_file(tmp_path / 'ours.pth', tmp_path / 'back.pth', to='mmseg', config=config)
     assert not (tmp_path / 'back.pth').exists()
 
 
 def test_networks_that_mmseg_has_not(theirs, tmp_path):
     ours = MODELS.build(Config.fromfile(our_config(tmp_path, expansion='conv')).model)
-    with pytest.raises(ConversionError, match=r"trained with expansion='conv'"):
+    with pytest.raises(CheckpointError, match=r"trained with expansion='conv'"):
         to_mmseg(ours.state_dict())
     weights = to_ours(their_v1().state_dict()).weights
     weights['decode_head.aggregation.attention.1.conv.weight'] = torch.ones(1)
-    with pytest.raises(ConversionError, match=r'1 weights have no counterpart(.|\n)*attention\.1\.conv\.weight'):
+    with pytest.raises(CheckpointError, match=r'1 weights have no counterpart(.|\n)*attention\.1\.conv\.weight'):
         to_mmseg(weights)
-    with pytest.raises(ConversionError, match='not weights of bisenet_plugins in a form that mmseg has'):
+    with pytest.raises(CheckpointError, match='not weights of bisenet_plugins in a form that mmseg has'):
         to_mmseg(theirs.state_dict())
 
 

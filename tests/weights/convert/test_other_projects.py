@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 
-from bisenet_plugins.weights.convert import SOURCES, ConversionError, recognise, to_ours
+from bisenet_plugins.errors import CheckpointError
+from bisenet_plugins.weights.convert import SOURCES, recognise, to_ours
 
 _spec = importlib.util.spec_from_file_location('theirs', Path(__file__).with_name('theirs.py'))
 theirs = importlib.util.module_from_spec(_spec)
@@ -127,11 +128,11 @@ def test_heads_that_rearrange_channels_are_refused():
         for part in ('weight', 'bias'):
             key = f'{name}.conv_out.{part}'
             net[key] = net[key].repeat_interleave(factor, 0)
-    with pytest.raises(ConversionError, match='rearrange channels into pixels'):
+    with pytest.raises(CheckpointError, match='rearrange channels into pixels'):
         to_ours(net)
     net = names_of(theirs.coincheung_v2)
     net = {key.replace('head.conv_out.1.', 'head.conv_out.0.'): value for key, value in net.items()}
-    with pytest.raises(ConversionError, match=r'2 weights have no counterpart(.|\n)*head\.conv_out\.0\.weight'):
+    with pytest.raises(CheckpointError, match=r'2 weights have no counterpart(.|\n)*head\.conv_out\.0\.weight'):
         to_ours(net)
 
 
@@ -140,5 +141,5 @@ def test_depth_of_the_context_backbone():
     backbone = 'backbone.semantic_branch.backbone'
     assert [options[f'{backbone}.{name}'] for name in ('type', 'depth', 'stem_channels')] == ['ResNetV1c', 101, 128]
     net = names_of(theirs.torchseg, lambda *args: theirs.resnet(*args, (1, 1, 1, 1)))
-    with pytest.raises(ConversionError, match=r'must be a ResNet of depth \[18, 34, 50, 101, 152\]'):
+    with pytest.raises(CheckpointError, match=r'must be a ResNet of depth \[18, 34, 50, 101, 152\]'):
         to_ours(net)
