@@ -30,3 +30,9 @@ def test_require_names_the_package_its_extra_and_the_line_that_installs_it(monke
 
 def test_require_is_silent_where_every_package_is_installed():
     errors.require('json', 'importlib')
+
+
+def test_expect_names_the_argument_what_was_expected_and_what_came():
+    errors.expect(True, 'depth', 'a positive number', 0)
+    with pytest.raises(errors.InputError, match="^depth: expected a positive number, got '0'$"):
+        errors.expect(False, 'depth', 'a positive number', '0')
