@@ -19,7 +19,7 @@ _CAMVID = dict(
     'SegNet tutorial: 367 training and 101 validation images. The 233 test images were not used.',
     licence='CamVid is for research use, CC BY-NC 4.0; cite Brostow, Fauqueur, Cipolla: Semantic object classes in '
     'video, 2008. The weights were made from these images: use them for research, not commercially.',
-    limits='Learnt from three drives through one town at day and dusk, from behind one windscreen; the validation '
+    limits='Trained on three drives through one town at day and dusk, from behind one windscreen; the validation '
     'images come from one of them. Other countries, night, rain, snow and other viewpoints are seen worse, and small '
     'classes (poles, signs, pedestrians) are often missed. Not for decisions on the road.',
 )
@@ -119,13 +119,13 @@ def model_card(name: str, facts: Mapping[str, str], told: Mapping[str, str], cam
     sections = dict(
         Use=f'```python\nimport bisenet_plugins\n\npredictor = bisenet_plugins.load_pretrained({name!r})\n'
         'mask = predictor(image)  # BGR (H, W, 3) uint8 -> (H, W) uint8 class ids\n```\n'
-        f'or `python tools/predict.py PHOTO --pretrained {name}`.',
+        f'or `bisenet predict PHOTO --pretrained {name}`.',
         File=words['file'],
         Network=f'{words["network"]}\n\nClasses: {words["classes"]}.',
         Data=words['data'],
         Licence=words['licence'],
         Recipe=f'{words["recipe"]}.\n\nSeed: {words["seeds"]}.\n\nExported by `{words["command"]}`.',
-        Validation=words['validation'],
+        Scores=words['validation'],
         Log=log,
         Limits=words['limits'],
     )
