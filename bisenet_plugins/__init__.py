@@ -10,10 +10,14 @@ from .engine import *  # noqa: F403
 from .engine import __all__ as _engine
 from .models import *  # noqa: F403
 from .models import __all__ as _models
+from .registry import register_configs, register_scope
 from .runtime import *  # noqa: F403
 from .runtime import __all__ as _runtime
 from .version import __version__
 from .weights import *  # noqa: F403
 from .weights import __all__ as _weights
+
+register_scope()
+register_configs()
 
 __all__ = ['__version__', *_datasets, *_engine, *_models, *_runtime, *_weights]

@@ -86,7 +86,6 @@ def dataset_samples(dataset: Mapping[str, Any], count: int | None = None) -> Ite
     from mmseg.registry import DATASETS, TRANSFORMS
     from mmseg.utils import register_all_modules
 
-    import bisenet_plugins  # noqa: F401  registers the datasets
     register_all_modules(init_default_scope=True)
     settings = dict(dataset)
     while 'dataset' in settings or 'datasets' in settings:  # repeated or joined

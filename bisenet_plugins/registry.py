@@ -1,0 +1,52 @@
+"""Registries of this package's own scope, and where mmengine finds its configs.
+
+``type='bisenet_plugins.X'`` and configs inherited as ``_base_ = 'bisenet_plugins::...'`` resolve through these; the
+parts themselves are registered in mmseg's registries, so that plain names work too.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import mmseg.registry
+from mmengine.config import utils
+from mmengine.registry import Registry
+
+__all__ = ['register_configs', 'register_scope']
+
+SCOPE = 'bisenet_plugins'
+
+
+def register_scope() -> dict[str, Registry]:
+    """Make a child of every registry of mmseg, under this package's scope; more than once is a no-op.
+
+    Returns:
+        The children by the name of the attribute that holds the parent in ``mmseg.registry``.
+
+    Example:
+        >>> register_scope()['MODELS'].get('FCNHead').__name__
+        'FCNHead'
+    """
+    made = {}
+    for name, parent in vars(mmseg.registry).items():
+        if isinstance(parent, Registry):
+            child = parent.children.get(SCOPE)
+            made[name] = child or Registry(parent.name, parent=parent, scope=SCOPE,
+                                           locations=[*parent._locations, SCOPE])
+    return made
+
+
+def register_configs() -> None:
+    """Tell mmengine where configs named ``bisenet_plugins::`` and ``mmseg::`` lie.
+
+    Note:
+        mmengine knows a closed list of packages, and mmseg by the name of one of its distributions only.
+    """
+    utils.MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
+    for distribution in ('mmsegmentation', 'onedl-mmsegmentation'):
+        try:
+            metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+        utils.MODULE2PACKAGE['mmseg'] = distribution
+        return
