@@ -30,9 +30,9 @@ def register_scope() -> dict[str, Registry]:
     made = {}
     for name, parent in vars(mmseg.registry).items():
         if isinstance(parent, Registry):
-            child = parent.children.get(SCOPE)
-            made[name] = child or Registry(parent.name, parent=parent, scope=SCOPE,
-                                           locations=[*parent._locations, SCOPE])
+            if SCOPE not in parent.children:
+                Registry(parent.name, parent=parent, scope=SCOPE, locations=[*parent._locations, SCOPE])
+            made[name] = parent.children[SCOPE]
     return made
 
 
