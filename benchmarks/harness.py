@@ -23,8 +23,7 @@ import numpy as np
 import torch
 
 from bisenet_plugins.datasets.scenes.painter import paint_scene
-from bisenet_plugins.files import write_atomically
-from bisenet_plugins.runtime.sources import read_image
+from bisenet_plugins.files import read_image, write_atomically
 from bisenet_plugins.timing import machine
 
 __all__ = ['Report', 'apart', 'load_image', 'options', 'parse', 'peak_memory_mb', 'ratio', 'save', 'synchronised']

@@ -1,11 +1,38 @@
-"""Files that appear only when they are whole."""
+"""Files: images that are read upright, and files that appear only when they are whole."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ['write_atomically']
+import cv2
+import numpy as np
+
+from .errors import InputError
+
+__all__ = ['read_image', 'write_atomically']
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image as BGR, turned upright as its EXIF entry says.
+
+    Args:
+        path: The file.
+
+    Shape:
+        - Output: ``(H, W, 3)`` uint8.
+
+    Raises:
+        InputError: If the file is missing, empty, truncated or no image.
+    """
+    try:
+        content = np.frombuffer(path.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+    except (OSError, cv2.error) as error:
+        raise InputError(f'{path}: {error}') from error
+    if image is None:
+        raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
+    return image
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:

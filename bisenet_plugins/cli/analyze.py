@@ -22,13 +22,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write the page and print the scores."""
-    from ..explain.page import find_pairs, write_page
+    from ..datasets.samples import read_samples
+    from ..errors import expect
+    from ..explain.page import write_page
+    from ..runtime.sources import find_sources
 
     network, weights = chosen_network(args)
     predictor = open_network(args, 'torch')
-    pairs = find_pairs(args.inputs, args.labels)
+    sources = find_sources(args.inputs)
+    for source in sources:
+        expect(source.kind == 'image', 'IMAGE', 'images, folders of images or patterns', str(source))
+    samples = list(read_samples([source.path for source in sources], args.labels))
     title = f'{network} with {weights}' if weights else network
-    scores = write_page(predictor, pairs, args.out, title, args.stages, args.classes, args.show)
+    scores = write_page(predictor, samples, args.out, title, args.stages, args.classes, args.show)
     if scores is not None:
-        print(f'mIoU {scores.miou:.2f} on {len(pairs)} images, {scores.pixels:.2f} % of the labelled pixels right')
+        print(f'mIoU {scores.miou:.2f} on {len(samples)} images, {scores.pixels:.2f} % of the labelled pixels right')
     print(f'page: {args.out}')

@@ -19,7 +19,6 @@ COMMANDS = {
     'train': 'train a config',
     'test': 'score a checkpoint on the test set of its config',
     'check-data': 'check the dataset of a config',
-    'prepare-camvid': 'convert CamVid to the layout that the configs read',
     'analyze': 'write a report page: errors, pathways, Grad-CAM, confusion matrix',
     'complexity': 'count parameters, operations and receptive fields',
     'convert': 'convert a checkpoint of another project to ours, or ours to mmseg',

@@ -1,18 +1,23 @@
-"""Images, with labels where there are some: for calibration, for comparing artifacts with the model, for scoring."""
+"""Images with their labels, from a dataset, a folder or a generator: for scores, calibration and comparisons."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from mmengine.config import Config
+from mmseg.registry import DATASETS
+from mmseg.utils import register_all_modules
 
-from ..errors import InputError
+from ..errors import InputError, expect
+from ..files import read_image
 
-__all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'synthetic_samples']
+__all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 
@@ -24,10 +29,85 @@ class Sample:
     Args:
         image: ``(H, W, 3)`` BGR uint8.
         label: ``(H, W)`` class ids, None where there are none.
+        name: Name of the image.
     """
 
     image: np.ndarray
     label: np.ndarray | None = None
+    name: str = ''
+
+
+def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterator[Sample]:
+    """Yield images and labels of a dataset before any transform, spread evenly over it.
+
+    Args:
+        dataset: Config of the dataset; of its pipeline only the steps that load are run. Joined and repeated datasets
+            count as the sum of their members.
+        limit: Most samples; None for all.
+
+    Note:
+        A dataset that lists no labels yields images alone.
+
+    Example:
+        >>> sample, = dataset_samples(dict(type='StreetSceneDataset', length=4, size=(32, 48)), limit=1)
+        >>> sample.image.shape, sample.label.shape, sample.name
+        ((32, 48, 3), (32, 48), 'street_scene_000000')
+    """
+    register_all_modules(init_default_scope=True)
+    places = [(built, index) for built in map(_loading_only, _members(dataset)) for index in range(len(built))]
+    for place in _spread(len(places), limit):
+        built, index = places[place]
+        loaded = built.get_data_info(index)
+        with_label = 'gt_seg_map' in loaded or loaded.get('seg_map_path')
+        for step in built.pipeline.transforms:
+            if with_label or type(step).__name__ != 'LoadAnnotations':
+                loaded = step(loaded)
+        label = loaded.get('gt_seg_map')
+        yield Sample(loaded['img'], None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
+
+
+def _members(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the configs of the datasets within wrappers."""
+    if 'datasets' in dataset or 'dataset' in dataset:
+        for inner in dataset.get('datasets') or [dataset['dataset']]:
+            yield from _members(inner)
+    else:
+        yield dataset
+
+
+def _loading_only(dataset: dict[str, Any]) -> Any:
+    """Build a dataset with the loading steps of its pipeline; what they lack is added."""
+    def name(step: dict[str, Any]) -> str:
+        return str(step['type']).rpartition('.')[2]
+
+    steps = [step for step in dataset.get('pipeline', ()) if name(step).startswith('Load')]
+    if all(name(step) == 'LoadAnnotations' for step in steps):
+        steps.insert(0, dict(type='LoadImageFromFile'))
+    if not any(name(step) in ('LoadAnnotations', 'LoadDecoded') for step in steps):
+        steps.append(dict(type='LoadAnnotations'))
+    return DATASETS.build(dict(dataset, pipeline=steps, lazy_init=False))
+
+
+def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None
+                 ) -> Iterator[Sample]:
+    """Yield images from files, with labels of the same names.
+
+    Args:
+        paths: Image files.
+        labels: Folder with a PNG of class ids for each image; None if there are none.
+
+    Raises:
+        InputError: If a file is no image, or its label is missing or of another size.
+    """
+    for path in map(Path, paths):
+        sample = Sample(read_image(path), name=path.name)
+        if labels is not None:
+            file = Path(labels) / f'{path.stem}.png'
+            sample.label = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED) if file.is_file() else None
+            shape = None if sample.label is None else sample.label.shape
+            expect(shape == sample.image.shape[:2], f'label of {path}',
+                   f'a PNG of class ids at {file} of the size {sample.image.shape[:2]}', shape)
+        yield sample
 
 
 def synthetic_samples(count: int, size: tuple[int, int] = (128, 256), seed: int = 0) -> list[Sample]:
@@ -57,53 +137,6 @@ def synthetic_samples(count: int, size: tuple[int, int] = (128, 256), seed: int 
     return samples
 
 
-def _spread(total: int, count: int) -> list[int]:
-    return sorted({int(i) for i in np.linspace(0, total - 1, min(count, total))})
-
-
-def _from_folder(folder: str, count: int) -> list[Sample]:
-    paths = sorted(os.path.join(root, name) for root, _, names in os.walk(folder) for name in names
-                   if name.lower().endswith(IMAGE_SUFFIXES))
-    if not paths:
-        raise InputError(f'expected a folder with images that end in {IMAGE_SUFFIXES}, found none in {folder}')
-    samples = []
-    for i in _spread(len(paths), count):
-        image = cv2.imread(paths[i])
-        if image is None:
-            raise InputError(f'expected an image, got {paths[i]}, which cannot be read as one')
-        samples.append(Sample(image))
-    return samples
-
-
-def dataset_samples(dataset: Mapping[str, Any], count: int | None = None) -> Iterator[Sample]:
-    """Read the images of a dataset and their labels before any transform; of joined datasets, the first's.
-
-    Args:
-        dataset: Config of the dataset; of its pipeline only the steps that load count.
-        count: Most images, spread evenly; None for all.
-    """
-    from mmengine.dataset import Compose
-    from mmseg.registry import DATASETS, TRANSFORMS
-    from mmseg.utils import register_all_modules
-
-    register_all_modules(init_default_scope=True)
-    settings = dict(dataset)
-    while 'dataset' in settings or 'datasets' in settings:  # repeated or joined
-        settings = dict(settings['dataset'] if 'dataset' in settings else settings['datasets'][0])
-    loading = {str(step['type']).rpartition('.')[2]: step for step in settings.pop('pipeline', ())}
-    loading = {name: step for name, step in loading.items() if name.startswith('Load')}
-    built = DATASETS.build(dict(settings, pipeline=[], lazy_init=False))
-    numbers = range(len(built)) if count is None else _spread(len(built), count)
-    for number in numbers:
-        info = built.get_data_info(number)
-        if 'img' not in info and not loading.keys() - {'LoadAnnotations'}:
-            loading = {'LoadImageFromFile': dict(type='LoadImageFromFile'), **loading}
-        if info.get('seg_map_path') and 'gt_seg_map' not in info:
-            loading.setdefault('LoadAnnotations', dict(type='LoadAnnotations'))
-        result = Compose([TRANSFORMS.build(step) for step in loading.values()])(info)
-        yield Sample(result['img'], result.get('gt_seg_map'))
-
-
 def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int, int] = (128, 256)) -> list[Sample]:
     """Read images, spread evenly over where they come from.
 
@@ -120,20 +153,24 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
     if source == 'synthetic':
         return synthetic_samples(count, size)
     if os.path.isdir(source):
-        return _from_folder(source, count)
+        paths = sorted(path for path in Path(source).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+        expect(bool(paths), 'images', f'a folder with files ending in {IMAGE_SUFFIXES}', source)
+        return list(read_samples(paths[place] for place in _spread(len(paths), count)))
     if source in ('train', 'val', 'test') and model_cfg is not None:
-        loader = model_cfg.get(f'{source}_dataloader')
-        if not loader:
-            raise InputError(f'{source}: expected a config with {source}_dataloader, got one without')
-        return list(dataset_samples(loader['dataset'], count))
-    if source.endswith('.py') and os.path.isfile(source):
-        from mmengine import Config
+        dataset: Any = (model_cfg.get(f'{source}_dataloader') or {}).get('dataset')
+        expect(bool(dataset), 'images', f'a config with {source}_dataloader', 'one without')
+    elif source.endswith('.py') and os.path.isfile(source):
         cfg = Config.fromfile(source)
         dataset = cfg.get('dataset') or (cfg.get('val_dataloader') or {}).get('dataset')
-        if dataset is None:
-            raise InputError(f'expected a config with dataset or val_dataloader, got {source}')
-        return list(dataset_samples(dataset, count))
-    raise InputError(f'expected a folder of images, a dataset config, train, val, test or synthetic, got {source!r}')
+        expect(bool(dataset), 'images', 'a config with dataset or val_dataloader', source)
+    else:
+        raise InputError(f'images: expected a folder, a dataset config, train, val, test or synthetic, got {source!r}')
+    return list(dataset_samples(dataset, count))
+
+
+def _spread(total: int, count: int | None) -> list[int]:
+    """Return so many places, evenly spread over all."""
+    return sorted({int(i) for i in np.linspace(0, total - 1, total if count is None else min(count, total))})
 
 
 def labelled(samples: Sequence[Sample]) -> bool:

@@ -9,7 +9,6 @@ import base64
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,55 +16,20 @@ import torch
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
 
-from ..errors import InputError
+from ..datasets.samples import Sample
+from ..errors import InputError, expect
 from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import Prepared
-from ..runtime.sources import find_sources, read_image
 from ..visualize import encode_image, error_map, heat_map, overlay
 from .gradcam import default_stages, grad_cam, one_pathway
 
-__all__ = ['find_pairs', 'write_page']
+__all__ = ['write_page']
 
 WIDEST_IMAGE = 480
 LEAST_SHARE = 0.005
 """A class that covers less of an image is not chosen for Grad-CAM."""
-
-
-def find_pairs(
-    inputs: Sequence[str], labels: str | os.PathLike[str] | None = None
-) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
-    """Read images and their labels.
-
-    Args:
-        inputs: Image files, folders and patterns.
-        labels: Folder with a PNG of class ids for each image, under the same name; None if there are none.
-
-    Returns:
-        Name, BGR image and label (or None) of each.
-
-    Raises:
-        InputError: If there is no image, one cannot be read, or its label is missing or of another size.
-    """
-    pairs: list[tuple[str, np.ndarray, np.ndarray | None]] = []
-    for source in find_sources(list(inputs)):
-        if source.kind != 'image':
-            raise InputError(f'expected images, folders of images or patterns, got {source}')
-        image = read_image(source.path)
-        label = None
-        if labels is not None:
-            path = Path(labels) / f'{source.path.stem}.png'
-            label = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-            if label is None:
-                raise InputError(f'expected the label of {source} at {path}, a PNG of class ids; got none')
-            if label.shape != image.shape[:2]:
-                raise InputError(f'expected {path} to hold one id per pixel of its image {image.shape[:2]}, '
-                                 f'got {label.shape}')
-        pairs.append((source.path.name, image, label))
-    if not pairs:
-        raise InputError('expected at least one image, got none')
-    return pairs
 
 
 @dataclass
@@ -81,7 +45,7 @@ class _Shown:
 
 def write_page(
     predictor: Predictor,
-    pairs: Sequence[tuple[str, np.ndarray, np.ndarray | None]],
+    samples: Sequence[Sample],
     out: str | os.PathLike[str],
     title: str = 'What the network learnt',
     stages: Sequence[str] | None = None,
@@ -92,7 +56,7 @@ def write_page(
 
     Args:
         predictor: The network, as a PyTorch model.
-        pairs: As from :func:`find_pairs`; all of them are scored.
+        samples: Images, with labels or without; all of them are scored.
         out: The HTML file.
         title: Heading of the page.
         stages: Modules for Grad-CAM; None takes the backbone's maps and the aggregation.
@@ -104,31 +68,31 @@ def write_page(
         The scores on the labelled images; None if none has a label.
 
     Raises:
-        InputError: If a class or a stage is unknown, ``show`` is below one, or ``predictor`` is a deployed folder.
+        InputError: If there is no image, a class or a stage is unknown, ``show`` is below one, or ``predictor`` is a
+            deployed folder.
     """
     if predictor.model is None:
         raise InputError('expected a network as config and weights, got a deployed folder, which has no gradients')
     unknown = [name for name in classes or () if name not in predictor.classes]
     if unknown:
         raise InputError(f'expected classes out of {", ".join(predictor.classes)}; got {unknown[0]!r}')
-    if show < 1:
-        raise InputError(f'expected show of at least 1, got {show}')
+    expect(show >= 1, 'show', 'at least 1', show)
+    expect(bool(samples), 'samples', 'at least one image', samples)
     count = len(predictor.classes)
     matrix = np.zeros((count, count), np.int64)
-    samples = []
-    for name, image, label in pairs:
-        prepared = predictor.preprocess(image)
-        samples.append(_Shown(name, image, label, prepared, _segment(predictor, prepared)))
+    seen = []
     for sample in samples:
+        prepared = predictor.preprocess(sample.image)
+        seen.append(_Shown(sample.name, sample.image, sample.label, prepared, _segment(predictor, prepared)))
         if sample.label is not None:
-            matrix += confusion_matrix(sample.mask, sample.label, count)
+            matrix += confusion_matrix(seen[-1].mask, sample.label, count)
     scores = score(matrix) if matrix.any() else None
-    chosen = np.unique(np.linspace(0, len(samples) - 1, min(show, len(samples))).round().astype(int))
-    shown = [samples[number] for number in chosen]
+    chosen = np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))
+    shown = [seen[number] for number in chosen]
     shares = 100.0 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     templates = Environment(loader=PackageLoader('bisenet_plugins', 'explain'), autoescape=True)
     page = templates.get_template('page.html').render(
-        title=title, total=len(samples), shown=len(shown), scores=scores, classes=predictor.classes,
+        title=title, total=len(seen), shown=len(shown), scores=scores, classes=predictor.classes,
         legend=[(name, tuple(colour.tolist())) for name, colour in zip(predictor.classes, predictor.palette)],
         images=[_image_row(predictor, sample) for sample in shown],
         pathways=_pathway_rows(predictor, shown),

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..files import read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
@@ -184,19 +185,3 @@ class open_source:
             number += 1
         if number == 0:
             raise InputError(f'{self.source}: holds no frame that can be read')
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image as BGR, turned upright as its EXIF entry says.
-
-    Raises:
-        InputError: If the file is missing, empty, truncated or no image.
-    """
-    try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except (OSError, cv2.error) as error:
-        raise InputError(f'{path}: {error}') from error
-    if image is None:
-        raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
-    return image

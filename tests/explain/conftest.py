@@ -1,11 +1,9 @@
 """A small network and a few labelled scenes to explain."""
 
 import cv2
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmseg.registry import DATASETS
 
 from bisenet_plugins.datasets.samples import dataset_samples
 from bisenet_plugins.runtime import Predictor
@@ -43,10 +41,9 @@ def predictor():
 def folder(tmp_path_factory):
     """Two drawn scenes with their labels as files, one pixel of them not labelled."""
     base = tmp_path_factory.mktemp('scenes')
-    for number, item in enumerate(DATASETS.build(SCENES)):
-        label = item['gt_seg_map'] if 'gt_seg_map' in item else next(dataset_samples(SCENES)).label
-        label[0, 0] = 11
-        for kind, picture in (('images', item['img']), ('labels', label.astype(np.uint8))):
+    for number, sample in enumerate(dataset_samples(SCENES)):
+        sample.label[0, 0] = 11
+        for kind, array in (('images', sample.image), ('labels', sample.label)):
             (base / kind).mkdir(exist_ok=True)
-            cv2.imwrite(str(base / kind / f'{number}.png'), picture)
+            cv2.imwrite(str(base / kind / f'{number}.png'), array)
     return base

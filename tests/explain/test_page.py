@@ -8,9 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.explain.page import find_pairs, write_page
+from bisenet_plugins.datasets.samples import read_samples
+from bisenet_plugins.explain.page import write_page
 
 SECTIONS = ['images', 'pathways', 'grad-cam', 'confusion', 'iou']
+
+
+def read(folder, labels=None, pattern='*.png'):
+    return list(read_samples(sorted((folder / 'images').glob(pattern)), labels))
 
 
 class Page(HTMLParser):
@@ -37,8 +42,8 @@ class Page(HTMLParser):
 
 
 def test_the_page_has_every_section_and_its_images_in_it(predictor, folder, tmp_path):
-    pairs = find_pairs([str(folder / 'images')], folder / 'labels')
-    scores = write_page(predictor, pairs, tmp_path / 'page.html', 'A <title>')
+    samples = read(folder, folder / 'labels')
+    scores = write_page(predictor, samples, tmp_path / 'page.html', 'A <title>')
     page = Page(tmp_path / 'page.html')
     assert page.sections == SECTIONS
     assert all(link.startswith('data:image/jpeg;base64,') for link in page.links)
@@ -54,10 +59,10 @@ def test_the_page_has_every_section_and_its_images_in_it(predictor, folder, tmp_
 
 
 def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, folder, tmp_path):
-    pairs = find_pairs([str(folder / 'images')])
-    seen = predictor.classes[int(predictor(pairs[0][1])[0, 0])]
+    samples = read(folder)
+    seen = predictor.classes[int(predictor(samples[0].image)[0, 0])]
     stages = ['backbone.semantic_branch.stem']
-    assert write_page(predictor, pairs, tmp_path / 'a.html', stages=stages, classes=[seen], show=1) is None
+    assert write_page(predictor, samples, tmp_path / 'a.html', stages=stages, classes=[seen], show=1) is None
     page = Page(tmp_path / 'a.html')
     assert page.sections == SECTIONS
     assert len(page.images['images']) == 2 and [image['alt'] for image in page.images['grad-cam']] == stages
@@ -65,33 +70,24 @@ def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, 
 
 
 def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch):
-    pairs = find_pairs([str(folder / 'images')])
+    samples = read(folder)
     with pytest.raises(ValueError, match="expected classes out of Sky, .*; got 'Cart'"):
-        write_page(predictor, pairs, tmp_path / 'a.html', classes=['Cart'])
+        write_page(predictor, samples, tmp_path / 'a.html', classes=['Cart'])
     with monkeypatch.context() as patch, pytest.raises(ValueError, match='expected a network as config and weights'):
         patch.setattr(predictor, 'model', None)
-        write_page(predictor, pairs, tmp_path / 'a.html')
-    with pytest.raises(ValueError, match='expected show of at least 1, got 0'):
-        write_page(predictor, pairs, tmp_path / 'a.html', show=0)
+        write_page(predictor, samples, tmp_path / 'a.html')
+    with pytest.raises(ValueError, match='show: expected at least 1, got 0'):
+        write_page(predictor, samples, tmp_path / 'a.html', show=0)
     with pytest.raises(ValueError, match="expected stages that are modules .*backbone.*; got 'neck'"):
-        write_page(predictor, pairs, tmp_path / 'a.html', stages=['neck'])
-    with pytest.raises(ValueError, match='expected images, folders of images or patterns, got none.png'):
-        find_pairs(['none.png'])
-    with pytest.raises(ValueError, match='expected the label of .*0.png at .*none'):
-        find_pairs([str(folder / 'images')], folder / 'none')
-    (tmp_path / 'b.png').write_bytes(b'text')
-    with pytest.raises(ValueError, match='b.png: '):
-        find_pairs([str(tmp_path / 'b.png')])
-    with pytest.raises(ValueError, match='expected at least one image, got none'):
-        find_pairs([])
-    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((3, 3), np.uint8))
-    with pytest.raises(ValueError, match=r'one id per pixel of its image \(48, 64\), got \(3, 3\)'):
-        find_pairs([str(folder / 'images' / '0.png')], tmp_path)
+        write_page(predictor, samples, tmp_path / 'a.html', stages=['neck'])
+    with pytest.raises(ValueError, match='samples: expected at least one image'):
+        write_page(predictor, [], tmp_path / 'a.html')
 
 
 def test_page_is_self_contained_and_escaped(predictor, folder, tmp_path):
-    pairs = [('<b>&"x".png', image, label) for _, image, label in find_pairs([str(folder / 'images')])]
-    write_page(predictor, pairs, tmp_path / 'a.html', '<script>alert(1)</script>', show=1)
+    samples = read(folder)
+    samples[0].name = '<b>&"x".png'
+    write_page(predictor, samples, tmp_path / 'a.html', '<script>alert(1)</script>', show=1)
     text = (tmp_path / 'a.html').read_text()
     assert '<script' not in text and '<b>' not in text and '&lt;b&gt;&amp;&#34;x&#34;.png' in text
     assert 'http' not in text and '<link' not in text and 'url(' not in text
@@ -101,5 +97,5 @@ def test_network_without_two_pathways_is_told_so(predictor, folder, tmp_path, mo
     monkeypatch.setattr(predictor.model.decode_head, 'aggregation', None)
     head = type(predictor.model.decode_head)
     monkeypatch.setattr(head, 'forward', lambda self, maps: self.conv_seg(maps[0][:, :self.conv_seg.in_channels]))
-    write_page(predictor, find_pairs([str(folder / 'images' / '0.png')]), tmp_path / 'a.html')
+    write_page(predictor, read(folder, pattern='0.png'), tmp_path / 'a.html')
     assert 'Not shown: expected a decode head with an aggregation' in Page(tmp_path / 'a.html').text['pathways']

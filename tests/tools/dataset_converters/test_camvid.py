@@ -1,4 +1,4 @@
-"""CamVid's preparation, from both of its forms, with every kind of bad file."""
+"""The converter of CamVid, from both of its forms, with every kind of bad file."""
 
 import runpy
 import sys
@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.datasets import prepare
 from bisenet_plugins.datasets.camvid import CamVidDataset
-from bisenet_plugins.datasets.prepare import (
+from tools.dataset_converters.camvid import (
     COLOURS,
     BadFile,
     ids_from_colours,
@@ -18,10 +17,9 @@ from bisenet_plugins.datasets.prepare import (
     prepare_camvid,
     read_splits,
     split_of,
-    write_atomically,
 )
 
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/camvid.py'
+TOOL = Path(__file__).parents[3] / 'tools/dataset_converters/camvid.py'
 ORIGINALS = ('0001TP_006690', '0001TP_008550', '0016E5_07961', 'Seq05VD_f00030')
 
 
@@ -30,7 +28,7 @@ def save(path, array):
     assert cv2.imwrite(str(path), array)
 
 
-def picture(height=6, width=8):
+def image_of(height=6, width=8):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
@@ -38,7 +36,7 @@ def picture(height=6, width=8):
 def segnet(tmp_path):
     for split, names in (('train', 'ab'), ('val', 'c')):
         for name in names:
-            save(tmp_path / f'in/{split}/{name}.png', picture())
+            save(tmp_path / f'in/{split}/{name}.png', image_of())
             save(tmp_path / f'in/{split}annot/{name}.png', np.arange(48, dtype=np.uint8).reshape(6, 8) % 12)
     return tmp_path / 'in'
 
@@ -47,7 +45,7 @@ def segnet(tmp_path):
 def originals(tmp_path):
     source = tmp_path / 'in'
     for stem in ORIGINALS:
-        save(source / f'701_StillsRaw_full/{stem}.png', picture())
+        save(source / f'701_StillsRaw_full/{stem}.png', image_of())
         colours = np.array([rgb for _, rgb, _ in COLOURS], np.uint8).reshape(4, 8, 3)
         save(source / f'LabeledApproved_full/{stem}_L.png', np.concatenate((colours, colours[:2]))[..., ::-1])
     return source
@@ -102,8 +100,8 @@ def test_originals_by_the_rule_of_the_sequences(originals, tmp_path):
     assert dict(report.written) == {'train': 1, 'val': 1, 'test': 2} and not report.problems
     label = read(tmp_path / 'out/trainannot/0001TP_006690.png')
     names = [*CamVidDataset.METAINFO['classes']]
-    wanted = [255 if target is None else names.index(target) for _, _, target in COLOURS]
-    assert label.reshape(-1)[:32].tolist() == wanted
+    expected = [255 if target is None else names.index(target) for _, _, target in COLOURS]
+    assert label.reshape(-1)[:32].tolist() == expected
 
 
 def test_originals_by_lists(originals, tmp_path):
@@ -123,14 +121,14 @@ def test_split_of(stem, split):
 
 
 def test_split_of_a_foreign_name():
-    with pytest.raises(ValueError, match="stem is 'holiday_01', wants a frame"):
+    with pytest.raises(ValueError, match="stem: expected a frame of .*, got 'holiday_01'"):
         split_of('holiday_01')
 
 
 def test_frame_in_two_lists(tmp_path):
     (tmp_path / 'train.txt').write_text('x\n')
     (tmp_path / 'val.txt').write_text('x\n')
-    with pytest.raises(ValueError, match='splits have the frame x in train and val'):
+    with pytest.raises(ValueError, match="frame x: expected one split, train, got 'val'"):
         read_splits(tmp_path)
 
 
@@ -145,24 +143,24 @@ def break_segnet(segnet, how):
     elif how == 'empty image':
         image.write_bytes(b'')
     elif how == 'bad label':
-        label.write_bytes(b'not a picture')
+        label.write_bytes(b'not an image')
     elif how == 'size':
         save(label, np.zeros((6, 7), np.uint8))
     elif how == 'ids':
         save(label, np.full((6, 8), 12, np.uint8))
     else:
-        save(label, picture())
+        save(label, image_of())
 
 
 @pytest.mark.parametrize('how, message', [
-    ('no label', 'a.png: has no label'),
-    ('no image', 'a.png: label has no image'),
-    ('bad image', 'a.png: cannot be read'),
-    ('empty image', 'a.png: cannot be read'),
-    ('bad label', 'a.png: label a.png cannot be read'),
-    ('size', 'image is (6, 8) and label (6, 7)'),
-    ('ids', 'label has the ids [12]'),
-    ('channels', 'label has 3 channels'),
+    ('no label', 'a.png: label: expected one of the same name'),
+    ('no image', 'a.png: image: expected one of the same name'),
+    ('bad image', 'a.png: image: expected a file that can be decoded'),
+    ('empty image', 'a.png: image: expected a file that can be decoded'),
+    ('bad label', 'a.png: label: expected a file that can be decoded'),
+    ('size', 'label: expected the size of the image (6, 8), got (6, 7)'),
+    ('ids', 'label: expected ids 0 to 11 or 255, got [12]'),
+    ('channels', 'label: expected one id per pixel, got 3 channels'),
 ])
 def test_bad_file_is_left_out_and_named(segnet, tmp_path, how, message):
     break_segnet(segnet, how)
@@ -174,42 +172,32 @@ def test_bad_file_is_left_out_and_named(segnet, tmp_path, how, message):
 
 
 def test_foreign_name_among_the_originals(originals, tmp_path):
-    save(originals / '701_StillsRaw_full/cat.png', picture())
-    save(originals / 'LabeledApproved_full/dog_L.png', picture())
+    save(originals / '701_StillsRaw_full/cat.png', image_of())
+    save(originals / 'LabeledApproved_full/dog_L.png', image_of())
     report = prepare_camvid(originals, tmp_path / 'out')
     assert len(report.problems) == 2 and report.written.total() == 4
 
 
 def test_unknown_colour():
     label = np.array([[[128, 0, 0], [1, 2, 3]]], np.uint8)
-    with pytest.raises(BadFile, match=r'1 pixels have a colour that is none of the 32, such as \(1, 2, 3\)'):
+    with pytest.raises(BadFile, match=r'got others in 1 pixels, such as \(1, 2, 3\)'):
         ids_from_colours(label)
     assert ids_from_colours(label, unknown_as_void=True).tolist() == [[1, 255]]
 
 
 @pytest.mark.parametrize('label, message', [
-    (np.zeros((2, 2, 3), np.uint8), 'label has 3 channels'), (np.full((2, 2), 77, np.uint8), r'ids \[77\]')])
+    (np.zeros((2, 2, 3), np.uint8), 'got 3 channels'), (np.full((2, 2), 77, np.uint8), r'got \[77\]')])
 def test_ids_from_ids_refuses(label, message):
     with pytest.raises(BadFile, match=message):
         ids_from_ids(label)
 
 
-def test_stopped_write_leaves_nothing(tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(prepare.os, 'replace', stop)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(tmp_path / 'deep/x.png', b'content')
-    assert list((tmp_path / 'deep').iterdir()) == []
-
-
 def test_wrong_arguments(segnet, originals, tmp_path):
-    with pytest.raises(ValueError, match='source is .*, wants a folder with train and trainannot'):
+    with pytest.raises(ValueError, match='source: expected a folder with train and trainannot'):
         prepare_camvid(tmp_path / 'nowhere', tmp_path / 'out')
-    with pytest.raises(ValueError, match='out is .*, wants a folder other than source'):
+    with pytest.raises(ValueError, match='out: expected a folder other than source'):
         prepare_camvid(segnet, segnet)
-    with pytest.raises(ValueError, match='splits is .*, wants a folder with train.txt'):
+    with pytest.raises(ValueError, match='splits: expected a folder with train.txt'):
         prepare_camvid(originals, tmp_path / 'out', splits=tmp_path)
 
 
@@ -222,4 +210,4 @@ def test_tool_exit_status(segnet, tmp_path, monkeypatch, capsys, bad, status):
         runpy.run_path(str(TOOL), run_name='__main__')
     assert stop.value.code == status
     said = capsys.readouterr().out
-    assert f'train: {2 - status} written' in said and ('a.png: has no label' in said) == bad
+    assert f'train: {2 - status} written' in said and ('a.png: label: expected one' in said) == bad

@@ -1,0 +1,29 @@
+"""Images are read upright, and a file appears whole or not at all."""
+
+import cv2
+import numpy as np
+import pytest
+
+from bisenet_plugins import files
+from bisenet_plugins.errors import InputError
+from bisenet_plugins.files import read_image, write_atomically
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, 'replace', stop)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(tmp_path / 'deep/x.png', b'content')
+    assert list((tmp_path / 'deep').iterdir()) == []
+
+
+def test_an_image_is_read_as_bgr_and_anything_else_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.full((2, 3), 7, np.uint8))
+    assert read_image(tmp_path / 'a.png').tolist() == [[[7] * 3] * 3] * 2
+    for name, content in (('empty.png', b''), ('text.png', b'text'), ('none.png', None)):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=name):
+            read_image(tmp_path / name)
