@@ -32,18 +32,44 @@ PARTS = sorted(
     key=lambda part: part.__name__,
 )
 CONVERTERS = ('mmdeploy', 'onnx', 'onnxruntime', 'openvino', 'nncf', 'tensorrt')
-# What is still to be rewritten or moved; nothing is added here.
-PENDING = tuple(
-    [f'{top}/{folder}' for top in ('bisenet_plugins', 'tests') for folder in (
-        'datasets', 'engine', 'explain', 'models', 'runtime', 'weights', 'files.py', 'deploy/graph.py')]
-    + ['docs/', 'README.md', 'CONTRIBUTING.md', 'configs/_base_/default_runtime.py', 'benchmarks/data_loading.py',
-       'tools/model_converters/export_shipped_network.py'])
-# Modules that others test: the parts of the scenes, and the tables of names, which hold no code.
-TESTED_ELSEWHERE = {'datasets/scenes/canvas.py', 'datasets/scenes/solids.py', 'datasets/scenes/sprites.py'}
+# Still to be rewritten, and still without a test file of their own; nothing is added to either.
+PENDING_ENGLISH = {
+    'benchmarks/data_loading.py', 'bisenet_plugins/datasets/check.py', 'bisenet_plugins/datasets/decoded.py',
+    'bisenet_plugins/datasets/prepare.py', 'bisenet_plugins/datasets/scenes/street_scenes.py',
+    'bisenet_plugins/datasets/transforms.py', 'bisenet_plugins/engine/curves_hook.py',
+    'bisenet_plugins/engine/launch.py', 'bisenet_plugins/engine/pictures_hook.py',
+    'bisenet_plugins/engine/reproducible.py', 'bisenet_plugins/runtime/results.py',
+    'bisenet_plugins/weights/checkpoint.py', 'bisenet_plugins/weights/convert/convert.py',
+    'bisenet_plugins/weights/convert/mmseg_stdc.py', 'bisenet_plugins/weights/convert/sources.py',
+    'bisenet_plugins/weights/store.py', 'configs/_base_/default_runtime.py',
+    'tests/datasets/scenes/test_street_scenes.py', 'tests/datasets/test_check.py', 'tests/datasets/test_decoded.py',
+    'tests/datasets/test_prepare.py', 'tests/datasets/test_transforms.py', 'tests/engine/test_curves_hook.py',
+    'tests/engine/test_pictures_hook.py', 'tests/engine/test_reproducible.py', 'tests/engine/test_resume.py',
+    'tests/explain/conftest.py', 'tests/models/losses/test_ohem.py', 'tests/models/test_fast_mask.py',
+    'tests/runtime/test_overlap.py', 'tests/runtime/test_predictor.py', 'tests/runtime/test_preprocess.py',
+    'tests/runtime/test_results.py', 'tests/weights/convert/test_convert.py', 'tests/weights/test_checkpoint.py',
+    'tools/model_converters/export_shipped_network.py', 'README.md',
+}
+PENDING_TESTS = {
+    'files.py', 'models/aggregations/simple.py', 'models/branches/detail_branch.py',
+    'models/build.py', 'models/decode_heads/bga_head.py', 'models/decode_heads/booster_head.py',
+    'models/decode_heads/training_loss.py', 'models/layers.py', 'models/losses/detail_loss.py',
+    'models/segmentors/settings.py', 'models/segmentors/tta.py', 'runtime/backends/onnxruntime.py',
+    'runtime/backends/openvino.py', 'runtime/backends/tensorrt.py', 'runtime/backends/torch.py',
+    'weights/convert/options.py',
+    'weights/convert/sources.py',
+    'weights/imagenet.py',
+}
+# The parts of the scenes are tested by what is drawn, the tables of names by the converter that reads them.
+TESTED_ELSEWHERE = {
+    *(f'datasets/scenes/{name}.py' for name in ('canvas', 'painter', 'solids', 'sprites')),
+    *(f'weights/convert/{name}.py' for name in ('coincheung_v1', 'coincheung_v2', 'mmseg_stdc', 'mmseg_v1', 'mmseg_v2',
+                                                'stdc_seg', 'torchseg_v1')),
+}
 MODULES = sorted(path.relative_to(ROOT / 'bisenet_plugins') for path in (ROOT / 'bisenet_plugins').rglob('*.py')
                  if path.name not in ('__init__.py', '__main__.py', 'version.py')
                  and path.relative_to(ROOT / 'bisenet_plugins').as_posix() not in TESTED_ELSEWHERE
-                 and not path.relative_to(ROOT).as_posix().startswith(PENDING))
+                 and path.relative_to(ROOT / 'bisenet_plugins').as_posix() not in PENDING_TESTS)
 # What reads as translated, and words of which one of two spellings was chosen; CHANGELOG.md keeps its history.
 FORBIDDEN = re.compile('|'.join((
     r'artefact', r'\bpictures?\b(?![_.=\'/(\]])', r'\b(?:is|are) wanted\b', r'\bwants\b', r"the data's way",
@@ -132,7 +158,7 @@ def test_source_has_no_slips(path):
 
 
 @pytest.mark.parametrize('path', [path for path in SOURCES + TEXTS
-                                  if not path.relative_to(ROOT).as_posix().startswith(PENDING)],
+                                  if path.relative_to(ROOT).as_posix() not in PENDING_ENGLISH],
                          ids=lambda path: str(path.relative_to(ROOT)))
 def test_english_is_that_of_the_field(path):
     lines = path.read_text(encoding='utf-8').splitlines() if path != Path(__file__) else []
