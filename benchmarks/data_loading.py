@@ -86,7 +86,7 @@ def _compose(steps: Sequence[dict[str, Any]]) -> Compose:
 
 
 def _seed(number: int) -> None:
-    """Give all pipelines the same random numbers."""
+    """Seed all pipelines alike."""
     random.seed(number)
     np.random.seed(number)
 

@@ -244,7 +244,7 @@ class _Writer:
         self.video.write(painted)
 
     def __exit__(self, kind: type | None, *error: object) -> None:
-        """Give finished files their names, or leave nothing behind."""
+        """Rename finished files to their final names, or leave nothing behind."""
         if self.video is not None:
             self.video.release()
         if self.partial is not None:

@@ -1,4 +1,4 @@
-"""What every run has: the parts by plain name, logs, checkpoints, curves and pictures, and exact resuming."""
+"""What every run has: the parts by plain name, logs, checkpoints, curves and images, and exact resuming."""
 
 default_scope = 'mmseg'
 custom_imports = dict(imports=['bisenet_plugins'], allow_failed_imports=False)

@@ -123,7 +123,7 @@ def test_every_parameter_gets_a_gradient(name):
 
 
 @every_pyramid
-def test_two_pictures_at_once_equal_one_by_one(name):
+def test_two_images_at_once_equal_one_by_one(name):
     net = build(name).eval()
     images = torch.rand(2, 3, 63, 96)
     with torch.no_grad():

@@ -31,7 +31,7 @@ def noisy_logits(shape: tuple[int, int, int, int], seed: int = 0) -> Tensor:
 
 
 def assert_same_classes(mask: Tensor, full: Tensor, noise: float = 1e-5) -> None:
-    """Check that every pixel has the argmax of the full-size logits, or a class that ties within float noise."""
+    """Check that every pixel has the argmax of the full-size logits, or a class that ties up to rounding."""
     assert mask.shape == full.shape[:1] + full.shape[2:]
     reached = full.gather(1, mask[:, None].long())[:, 0]
     torch.testing.assert_close(reached, full.amax(1), rtol=0, atol=noise * float(full.abs().max()))

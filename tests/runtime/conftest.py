@@ -6,7 +6,7 @@ from mmengine.config import Config
 
 @pytest.fixture
 def small_config() -> Config:
-    """MobileNetV2 of a quarter of the width with three classes, tested at twice the picture's size."""
+    """MobileNetV2 of a quarter of the width with three classes, tested at twice the image's size."""
     return Config(dict(
         default_scope='mmseg',
         model=dict(

@@ -108,7 +108,7 @@ def test_no_room_is_refused():
 
 
 class SlowCamera:
-    """A camera without an end, whose pictures are as bright as their number."""
+    """A camera without an end, whose images are as bright as their number."""
 
     def __init__(self, index):
         self.number = -1

@@ -26,7 +26,7 @@ every_backend = pytest.mark.parametrize('backend', [
 
 
 def trained(model):
-    """Give a network statistics that folding has to get right, and classes that differ from place to place."""
+    """Set statistics that folding has to get right, and classes that differ from place to place."""
     for module in model.modules():
         if isinstance(module, _BatchNorm):
             nn.init.uniform_(module.running_mean, -.3, .3)
@@ -78,19 +78,19 @@ def test_it_is_mmsegs_own_answer(predictor, tmp_path):
     import mmcv
     from mmseg.apis import inference_model
 
-    picture = image(40, 56)
+    pixels = image(40, 56)
     model = predictor.model
     model.cfg = predictor.cfg
     model.cfg.test_pipeline = predictor.cfg.test_dataloader.dataset.pipeline
-    mmcv.imwrite(picture, str(tmp_path / 'image.png'))
+    mmcv.imwrite(pixels, str(tmp_path / 'image.png'))
     wanted = inference_model(model, str(tmp_path / 'image.png')).pred_sem_seg.data[0].numpy()
-    assert (predictor(picture) != wanted).mean() < 0.02  # mmseg resizes twice
+    assert (predictor(pixels) != wanted).mean() < 0.02  # mmseg resizes twice
     predictor.cfg.test_dataloader.dataset.pipeline.pop(1)
     same_size = beside(predictor, 'torch')
     same_size.model.cfg = same_size.cfg
     same_size.model.cfg.test_pipeline = same_size.cfg.test_dataloader.dataset.pipeline
     wanted = inference_model(same_size.model, str(tmp_path / 'image.png')).pred_sem_seg.data[0].numpy()
-    np.testing.assert_array_equal(same_size(picture), wanted)
+    np.testing.assert_array_equal(same_size(pixels), wanted)
 
 
 @pytest.mark.parametrize('change', ['slide', 'one channel', 'padding', 'neck'])
@@ -108,10 +108,10 @@ def test_odd_networks_give_what_mmseg_gives(small_config, change):
         small_config.model.neck = dict(type='FPN', in_channels=[8, 8], out_channels=8, num_outs=2)
     predictor = Predictor(small_config, backend='torch')
     trained(predictor.model)
-    picture = image(40, 56)
-    data = dict(inputs=[torch.from_numpy(picture.transpose(2, 0, 1).copy())], data_samples=[_sample((40, 56))])
+    pixels = image(40, 56)
+    data = dict(inputs=[torch.from_numpy(pixels.transpose(2, 0, 1).copy())], data_samples=[_sample((40, 56))])
     wanted = predictor.model.test_step(data)[0].pred_sem_seg.data[0].numpy()
-    np.testing.assert_array_equal(predictor(picture), wanted)
+    np.testing.assert_array_equal(predictor(pixels), wanted)
 
 
 def _sample(sides):

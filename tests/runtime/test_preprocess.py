@@ -23,10 +23,10 @@ def image(height, width):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def mmsegs(cfg, picture):
+def mmsegs(cfg, image):
     """The input by mmseg's own steps."""
     steps = [step for step in cfg.test_pipeline if not step['type'].startswith('Load')]
-    packed = Compose(steps)(dict(img=picture, img_path=None, img_shape=picture.shape[:2], ori_shape=picture.shape[:2]))
+    packed = Compose(steps)(dict(img=image, img_path=None, img_shape=image.shape[:2], ori_shape=image.shape[:2]))
     data = MODELS.build(cfg.model.data_preprocessor)(
         dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), False)
     return data['inputs'] if isinstance(data['inputs'], torch.Tensor) else data['inputs'][0][None]

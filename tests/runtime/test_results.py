@@ -13,7 +13,7 @@ PALETTE = as_palette([[255, 0, 0], [0, 255, 0]], 2)
 
 
 def halves(images):
-    """Call the left half of every picture class 0 and the right half class 1."""
+    """Call the left half of every image class 0 and the right half class 1."""
     masks = []
     for image in images:
         mask = np.zeros(image.shape[:2], np.uint8)
@@ -27,7 +27,7 @@ def run(inputs, out_dir, predictor=halves, **options):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def photos(tmp_path):
     folder = tmp_path / 'in'
     folder.mkdir()
     for name in ('a', 'b'):
@@ -45,9 +45,9 @@ def film(tmp_path):
     return path
 
 
-def test_images_become_overlay_palette_and_ids(pictures, tmp_path):
+def test_images_become_overlay_palette_and_ids(photos, tmp_path):
     out = tmp_path / 'out'
-    summary = run([pictures], out, save=('overlay', 'palette', 'ids'))
+    summary = run([photos], out, save=('overlay', 'palette', 'ids'))
     assert (summary.done, summary.frames, summary.failed) == (2, 2, [])
     wanted = halves([np.zeros((16, 32, 3))])[0]
     np.testing.assert_array_equal(np.asarray(Image.open(out / 'ids' / 'a.png')), wanted)
@@ -60,27 +60,27 @@ def test_images_become_overlay_palette_and_ids(pictures, tmp_path):
     assert not list(out.rglob('*.partial'))
 
 
-def test_bad_files_are_named_and_the_rest_is_done(pictures, tmp_path):
-    (pictures / 'a1.png').write_bytes(b'no picture')
+def test_bad_files_are_named_and_the_rest_is_done(photos, tmp_path):
+    (photos / 'a1.png').write_bytes(b'no image')
     heard = []
 
     class Ear(Listener):
         def ended(self, source, failure):
             heard.append((source.name, failure is None))
 
-    summary = run([pictures, tmp_path / 'gone.png'], tmp_path / 'out', listener=Ear())
+    summary = run([photos, tmp_path / 'gone.png'], tmp_path / 'out', listener=Ear())
     assert summary.done == 2
     assert len(summary.failed) == 2
     assert 'a1.png: expected an image' in summary.failed[0] and 'gone.png: nothing there' in summary.failed[1]
     assert heard == [('a', True), ('a1', False), ('b', True), ('gone', False)]
 
 
-def test_inputs_are_never_overwritten(pictures, tmp_path):
+def test_inputs_are_never_overwritten(photos, tmp_path):
     inside = tmp_path / 'ids' / 'a.png'
     inside.parent.mkdir()
-    inside.write_bytes((pictures / 'a.png').read_bytes())
+    inside.write_bytes((photos / 'a.png').read_bytes())
     before = inside.read_bytes()
-    summary = run([pictures / 'a.png', inside], tmp_path, save=['ids'])
+    summary = run([photos / 'a.png', inside], tmp_path, save=['ids'])
     # The first result would go to the second input; names alike get their suffix, so here nothing clashes.
     assert summary.done == 2 and inside.read_bytes() == before
     summary = run([inside], tmp_path, save=['ids'])
@@ -88,7 +88,7 @@ def test_inputs_are_never_overwritten(pictures, tmp_path):
     assert inside.read_bytes() == before
 
 
-def test_a_stopped_run_goes_on(pictures, tmp_path):
+def test_a_stopped_run_goes_on(photos, tmp_path):
     seen = []
 
     def stops(images):
@@ -98,8 +98,8 @@ def test_a_stopped_run_goes_on(pictures, tmp_path):
         return halves(images)
 
     with pytest.raises(KeyboardInterrupt):
-        run([pictures], tmp_path / 'out', predictor=stops)
-    summary = run([pictures], tmp_path / 'out', skip_existing=True)
+        run([photos], tmp_path / 'out', predictor=stops)
+    summary = run([photos], tmp_path / 'out', skip_existing=True)
     assert (summary.done, summary.skipped) == (1, 1)
     assert sorted(path.name for path in (tmp_path / 'out' / 'overlay').iterdir()) == ['a.jpg', 'b.jpg']
 

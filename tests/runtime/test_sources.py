@@ -1,4 +1,4 @@
-"""Inputs of a command line become pictures."""
+"""Inputs of a command line become images."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bisenet_plugins.errors import InputError
 from bisenet_plugins.runtime.sources import Source, find_sources, open_source
 
 
-def picture(path: Path, value: int = 100) -> Path:
+def written(path: Path, value: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(path.suffix, np.full((8, 12, 3), value, np.uint8))[1].tobytes())
     return path
@@ -30,7 +30,7 @@ def listed(*inputs, **options):
 
 def test_files_folders_patterns_and_cameras(tmp_path):
     for name in ('b.png', 'a.jpg', 'sub/c.png', 'notes.txt', 'out/overlay/a.jpg'):
-        picture(tmp_path / name) if not name.endswith('txt') else (tmp_path / name).write_text('text')
+        written(tmp_path / name) if not name.endswith('txt') else (tmp_path / name).write_text('text')
     assert listed(tmp_path) == [('image', 'a'), ('image', 'b')]
     deep = listed(tmp_path, recursive=True, exclude=[tmp_path / 'out'])
     assert deep == [('image', 'a'), ('image', 'b'), ('image', 'sub/c')]
@@ -48,14 +48,14 @@ def test_what_matches_nothing_is_not_forgotten(tmp_path):
 
 def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
     for name in ('a.png', 'a.jpg', 'one/a.png', 'two/a.png'):
-        picture(tmp_path / name)
+        written(tmp_path / name)
     assert listed(tmp_path / 'a.png', tmp_path / 'a.png') == [('image', 'a')]
     assert listed(tmp_path) == [('image', 'a_jpg'), ('image', 'a_png')]
     assert listed(tmp_path / 'one' / 'a.png', tmp_path / 'two' / 'a.png') == [('image', 'a_png'), ('image', 'a_png_2')]
     assert listed(tmp_path, recursive=True)[2:] == [('image', 'one/a'), ('image', 'two/a')]
 
 
-def test_a_picture_is_read_as_bgr(tmp_path):
+def test_an_image_is_read_as_bgr(tmp_path):
     path = tmp_path / 'grün 1.png'
     image = np.zeros((4, 6, 3), np.uint8)
     image[..., 0] = 255
@@ -66,9 +66,9 @@ def test_a_picture_is_read_as_bgr(tmp_path):
     np.testing.assert_array_equal(frame.image, image)
 
 
-@pytest.mark.parametrize('content', [b'', b'no picture', None])
-def test_a_damaged_picture_is_named(tmp_path, content):
-    path = picture(tmp_path / 'bad.png')
+@pytest.mark.parametrize('content', [b'', b'no image', None])
+def test_a_damaged_image_is_named(tmp_path, content):
+    path = written(tmp_path / 'bad.png')
     path.write_bytes(path.read_bytes()[:40] if content is None else content)
     with pytest.raises(InputError, match='bad.png'), open_source(find_sources([str(path)])[0]) as frames:
         list(frames)

@@ -187,9 +187,9 @@ def test_what_cannot_be_shipped_is_refused_and_leaves_nothing(trained, tmp_path,
     def ship(name='tiny', **settings):
         export_pretrained(tiny_config(), trained[1], name, evaluate=False, folder=tmp_path, **settings)
 
-    with pytest.raises(ValueError, match="name is '../x', small letters, digits"):
+    with pytest.raises(ValueError, match="name: expected lowercase letters, .*, got '../x'"):
         ship('../x')
-    with pytest.raises(ValueError, match=r"card has \['dta'\], some of "):
+    with pytest.raises(ValueError, match=r"card: expected some of .*, got \['dta'\]"):
         ship(card=dict(dta='typo'))
     with pytest.raises(FileNotFoundError, match='there is no log at none.json'):
         ship(log='none.json')

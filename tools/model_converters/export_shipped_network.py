@@ -113,10 +113,10 @@ def export_pretrained(
         trained further.
     """
     if not re.fullmatch(r'[a-z0-9][a-z0-9.-]*', name):
-        raise ValueError(f'name is {name!r}, small letters, digits, dots and dashes are wanted')
+        raise ValueError(f'name: expected lowercase letters, digits, dots and dashes, got {name!r}')
     told = dict(card or {})
     if set(told) - set(CARD_KEYS):
-        raise ValueError(f'card has {sorted(set(told) - set(CARD_KEYS))}, some of {list(CARD_KEYS)} are wanted')
+        raise ValueError(f'card: expected some of {list(CARD_KEYS)}, got {sorted(set(told) - set(CARD_KEYS))}')
     if log is not None and not Path(log).is_file():
         raise FileNotFoundError(f'there is no log at {log}')
     trained = Predictor(config, checkpoint, backend='torch')

@@ -50,7 +50,7 @@ def test_takes_the_hardest_when_too_few_are_hard():
 
 
 def test_mean_is_over_the_kept_pixels_only():
-    """Easy pixels added to the picture leave the loss as it is; mmseg's sampler would divide by them."""
+    """Easy pixels added to the image leave the loss as it is; mmseg's sampler would divide by them."""
     hard = torch.zeros(1, 2, 1, 8)
     easy = torch.tensor([20.0, -20.0]).view(1, 2, 1, 1).expand(1, 2, 1, 24)
     label = torch.zeros(1, 1, 32, dtype=torch.long)
