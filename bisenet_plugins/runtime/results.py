@@ -117,7 +117,7 @@ def predict_sources(
                     _segment(predictor, frames, batch_size, max_frames, _Step(writer, summary, listener, length))
                 summary.done += 1
         except InputError as error:
-            failure = str(error)
+            failure = str(error) if str(source) in str(error) else f'{source}: {error}'
         except OSError as error:
             failure = f'{source}: {error}'
         if failure is not None:
@@ -202,6 +202,7 @@ class _Writer:
         self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
         self.video: cv2.VideoWriter | None = None
         self.partial: Path | None = None
+        self.count = 0
 
     @property
     def targets(self) -> list[Path]:
@@ -242,21 +243,33 @@ class _Writer:
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
         self.video.write(painted)
+        self.count += 1
 
     def __exit__(self, kind: type | None, *error: object) -> None:
         """Rename finished files to their final names, or leave nothing behind."""
         if self.video is not None:
             self.video.release()
         if self.partial is not None:
-            if kind is None:
-                os.replace(self.partial, self.places['overlay'])
-            else:
+            try:
+                if kind is None:
+                    self._verify(self.partial)
+                    os.replace(self.partial, self.places['overlay'])
+            finally:
                 self.partial.unlink(missing_ok=True)
         for name in ('palette', 'ids'):
             if self.moving and kind is None and name in self.places:
                 shutil.rmtree(self.places[name], ignore_errors=True)
                 os.replace(_unfinished(self.places[name]), self.places[name])
         self._clear()
+
+    def _verify(self, path: Path) -> None:
+        """Refuse a video that does not hold every frame: OpenCV's writer does not say when the disk is full."""
+        video = cv2.VideoCapture(str(path))
+        found = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        video.release()
+        if found != self.count:
+            raise OSError(f'the video {self.places["overlay"]} was not written whole: expected {self.count} frames, got '
+                          f'{found}; is the disk full?')
 
 
 def _unfinished(place: Path) -> Path:

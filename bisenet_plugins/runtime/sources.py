@@ -184,4 +184,6 @@ class open_source:
             yield Frame(image, number)
             number += 1
         if number == 0:
-            raise InputError(f'{self.source}: holds no frame that can be read')
+            raise InputError(f'{self.source}: expected frames that can be read, got none')
+        if self.length is not None and number < 0.98 * self.length - 1:  # headers may be off by a frame or two
+            raise InputError(f'{self.source}: expected {self.length} frames, got {number}; the video is truncated')
