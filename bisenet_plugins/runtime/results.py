@@ -268,8 +268,8 @@ class _Writer:
         found = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
         video.release()
         if found != self.count:
-            raise OSError(f'the video {self.places["overlay"]} was not written whole: expected {self.count} frames, got '
-                          f'{found}; is the disk full?')
+            raise OSError(f'the video {self.places["overlay"]} was not written whole: expected {self.count} frames, '
+                          f'got {found}; is the disk full?')
 
 
 def _unfinished(place: Path) -> Path:
