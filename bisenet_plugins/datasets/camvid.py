@@ -22,7 +22,7 @@ class CamVidDataset(BaseSegDataset):
         seg_map_suffix: End of the label files' names.
         drives: Drives to keep, out of ``0001TP``, ``0006R0``, ``0016E5`` and ``Seq05VD``, by the beginning of the
             files' names; ``None`` keeps all. Frames of one drive resemble each other, so that only a drive that was
-            not trained on tells how a network generalises.
+            not trained on shows how a network generalises.
         kwargs: Arguments of mmseg's ``BaseSegDataset``: ``data_root``, ``data_prefix``, ``pipeline`` and others.
 
     Source:

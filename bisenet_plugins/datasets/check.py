@@ -1,9 +1,9 @@
-"""Look through a dataset as a config names it, and say what is wrong and how to mend it."""
+"""Check the dataset of a config, and say what is wrong and how to fix it."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,29 +16,28 @@ from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 from PIL import Image
 
+from ..errors import expect
+from .samples import member_configs
+
 SPLITS = ('train', 'val', 'test')
 EXAMPLES = 5
 
-# What can be found: the heading, and the mend in one sentence.
+# What can be found: the heading, and the fix in one sentence.
 FINDINGS = {
     'not listed': ('dataset cannot be listed',
                    'Correct data_root, data_prefix and ann_file in the config, or prepare the data first.'),
     'empty': ('dataset has no images', 'Correct data_root, data_prefix and img_suffix so that they match the files.'),
-    'classes': ('dataset names no classes', 'Give the dataset metainfo=dict(classes=(...)), one name for each id.'),
-    'no label': ('image without a label',
-                 'Add the label file, correct seg_map_suffix, or take the image out of the folder.'),
-    'missing image': ('image file is missing', 'Restore the file or take its name out of the list.'),
-    'unreadable image': ('image cannot be read', 'Copy or download the file again, or take it out.'),
-    'unreadable label': ('label cannot be read', 'Copy or export the file again, or take it out.'),
-    'channels': ('label has several channels',
-                 'Write one id for each pixel; a colour-coded label must be turned into ids first.'),
+    'classes': ('dataset names no classes', 'Set metainfo=dict(classes=(...)), one name for each id.'),
+    'no label': ('image without a label', 'Add the label file, correct seg_map_suffix, or remove the image.'),
+    'missing image': ('image file is missing', 'Restore the file or remove its name from the list.'),
+    'unreadable image': ('image cannot be read', 'Copy or download the file again, or remove it.'),
+    'unreadable label': ('label cannot be read', 'Copy or export the file again, or remove it.'),
+    'channels': ('label has several channels', 'Write one id per pixel; convert a colour-coded label to ids first.'),
     'size': ('image and label differ in size', 'Export the label at the size of the image (resize it with nearest).'),
-    'range': ('ids out of range',
-              'Set num_classes and metainfo to the ids in use, or map foreign ids to 255 with a label_map.'),
-    'ignored': ('nothing is labelled', 'Label the image or take it out: it teaches nothing.'),
-    'binary': ('binary mask 0/255',
-               'Divide the masks by 255: 255 is the ignored id, so the foreground would never be learned.'),
-    'broken': ('sample cannot be made', 'Mend the pipeline or the sample; the message names the cause.'),
+    'range': ('ids out of range', 'Set num_classes and metainfo to the ids in use, or map others to 255 by label_map.'),
+    'ignored': ('nothing is labelled', 'Label the image or remove it: it teaches nothing.'),
+    'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
+    'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),
     'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.'),
 }
 NOTES = ('absent',)  # worth knowing, but nothing is wrong
@@ -57,11 +56,11 @@ class ClassCount:
 
 @dataclass
 class Finding:
-    """One kind of thing found: how often, on which samples first, and its mend."""
+    """One kind of thing found: how often, on which samples first, and its fix."""
 
     kind: str
     title: str
-    mend: str
+    fix: str
     is_error: bool
     count: int = 0
     examples: list[str] = field(default_factory=list)
@@ -69,13 +68,13 @@ class Finding:
 
 @dataclass
 class DatasetReport:
-    """What the check saw.
+    """The result of a check.
 
     Args:
         dataset: Name of the dataset's class.
         split: ``train``, ``val`` or ``test``.
         images: Samples in the dataset.
-        checked: Samples looked at.
+        checked: Samples checked.
         ignored_pixels: Pixels that are not labelled.
         ignored_percent: Their share of all pixels.
         classes: One count for each class.
@@ -122,42 +121,27 @@ class DatasetReport:
             lines += ['', f'{"WRONG" if found.is_error else "note"}: {found.title} ({found.count})']
             lines += [f'  {example}' for example in found.examples]
             lines += ['  ...'] if found.count > len(found.examples) else []
-            lines.append(f'  Mend: {found.mend}')
+            lines.append(f'  Fix: {found.fix}')
         return '\n'.join([*lines, '', 'Nothing is wrong.' if self.ok else 'Something is wrong.'])
 
 
 class Unusable(Exception):
-    """A sample that cannot be counted: the kind of finding and what to say of it."""
+    """A sample that cannot be counted: the kind of finding, and what the report says of it."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
-def leaves(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets within wrappers such as ``RepeatDataset`` and ``ConcatDataset``."""
-    if hasattr(dataset, 'datasets'):
-        for inner in dataset.datasets:
-            yield from leaves(inner)
-    elif hasattr(dataset, 'dataset'):
-        yield from leaves(dataset.dataset)
-    else:
-        yield dataset
-
-
 def read_file(path: str, backend_args: dict | None, decode: Callable[[bytes], Any], what: str) -> np.ndarray:
-    """Read and decode an image or a label; a file that is not there and one that is broken are told apart."""
+    """Read and decode an image or a label; a missing file and a broken one are different findings."""
     try:
-        content = fileio.get(path, backend_args=backend_args)
-    except FileNotFoundError as error:
-        raise Unusable('missing image' if what == 'image' else 'no label', str(path)) from error
-    except OSError as error:
-        raise Unusable(f'unreadable {what}', f'{path}: {error}') from error
-    try:
-        decoded = decode(content)
+        decoded = decode(fileio.get(path, backend_args=backend_args))
         if decoded is None:
             raise ValueError('not an image')
         return np.asarray(decoded)
+    except FileNotFoundError as error:
+        raise Unusable('missing image' if what == 'image' else 'no label', str(path)) from error
     except Exception as error:  # decoders raise what they like on broken content
         raise Unusable(f'unreadable {what}', f'{path}: {error}') from error
 
@@ -195,12 +179,12 @@ def ids_in_training(label: np.ndarray, dataset: Any) -> np.ndarray:
 
 
 def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None) -> None:
-    """Look through the samples of one dataset and add what is seen to a report.
+    """Check the samples of one dataset and add the counts and findings to a report.
 
     Args:
         dataset: A mmseg dataset.
         report: Gets the counts and the findings.
-        limit: Most samples to look at; None for all.
+        limit: Most samples to check; None for all.
     """
     names = list(dataset.metainfo.get('classes') or ())
     if not report.classes:
@@ -222,24 +206,20 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
         readable += 1
         if label.shape != tuple(size):
             report.add('size', f'{name}: image {tuple(size)}, label {label.shape} (height, width)')
-        values, counts = np.unique(ids_in_training(label, dataset) if on_disk else label, return_counts=True)
         raw = set(np.unique(label).tolist()) if on_disk else set()
         two_valued += bool(raw) and raw <= {0, 255}
         binary += [name] if raw == {0, 255} else []
-        foreign = []
-        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-            if value == ignore:
-                report.ignored_pixels += count
-            elif 0 <= value < len(report.classes):
-                report.classes[value].pixels += count
-                report.classes[value].images += 1
-            else:
-                foreign.append(value)
-        if foreign and names:
-            report.add('range', f'{name}: ids {foreign[:8]} with {len(names)} classes (0 to {len(names) - 1})')
-        if values.tolist() == [ignore]:
+        values, counts = np.unique(ids_in_training(label, dataset) if on_disk else label, return_counts=True)
+        found = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        if list(found) == [ignore]:
             report.add('ignored', name)
-    if 2 * two_valued >= readable:  # a single picture of one class and void is no binary dataset
+        report.ignored_pixels += found.pop(ignore, 0)
+        for count in report.classes:
+            pixels = found.pop(count.id, 0)
+            count.pixels, count.images = count.pixels + pixels, count.images + bool(pixels)
+        if found and names:
+            report.add('range', f'{name}: ids {list(found)[:8]} with {len(names)} classes (0 to {len(names) - 1})')
+    if 2 * two_valued >= readable:  # one image of one class and void does not make a dataset binary
         for name in binary:
             report.add('binary', name)
 
@@ -250,27 +230,24 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
     Args:
         cfg: A mmseg config with ``{split}_dataloader``.
         split: ``train``, ``val`` or ``test``.
-        limit: Most samples to look at; None for all.
+        limit: Most samples to check; None for all.
 
     Returns:
         The report.
 
     Raises:
-        ValueError: If ``split`` is none of the three, ``limit`` is below 1, or the config has no such dataloader.
+        InputError: If ``split`` is none of the three, ``limit`` is below 1, or the config has no such dataloader.
     """
-    if split not in SPLITS:
-        raise ValueError(f'split is {split!r}, wants one of {", ".join(SPLITS)}.')
-    if limit is not None and limit < 1:
-        raise ValueError(f'limit is {limit}, wants at least 1 sample or None.')
-    loader = cfg.get(f'{split}_dataloader')
-    if not loader or 'dataset' not in loader:
-        raise ValueError(f'cfg has no {split}_dataloader with a dataset, wants one to check that split.')
+    expect(split in SPLITS, 'split', f'one of {", ".join(SPLITS)}', split)
+    expect(limit is None or limit >= 1, 'limit', 'at least 1 sample or None', limit)
+    settings = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    expect(bool(settings), 'cfg', f'{split}_dataloader with a dataset', settings)
     register_all_modules(init_default_scope=False)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
-    kind = loader['dataset']['type']
+    kind = settings['type']
     report = DatasetReport(kind if isinstance(kind, str) else kind.__name__, split)
     try:
-        datasets = list(leaves(DATASETS.build(loader['dataset'])))
+        datasets = [DATASETS.build(member) for member in member_configs(settings)]
     except (OSError, AssertionError, ValueError) as error:
         # A dataset of no samples cannot be serialised, which reads as a concatenation of nothing.
         empty = isinstance(error, ValueError) and 'concatenate' in str(error)

@@ -1,4 +1,4 @@
-"""Keep decoded files at hand."""
+"""A cache of decoded images and labels in files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mmcv.transforms import BaseTransform, Compose
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
+from ..errors import expect
 from ..files import write_atomically
 
 __all__ = ['LoadDecoded']
@@ -23,9 +24,9 @@ __all__ = ['LoadDecoded']
 class LoadDecoded(BaseTransform):
     """Load image and labels, and keep them decoded in a folder from which later passes map them into memory.
 
-    It stands in a training pipeline for the transforms it is given as ``loaders``. Worker processes share the folder,
-    and the system's file cache keeps in memory what fits; a folder on ``/dev/shm`` stays there wholly. Of a mapped
-    picture only the part that is used is read.
+    It takes the place of its ``loaders`` in a training pipeline. Worker processes share the folder, and the system's
+    file cache keeps in memory what fits; a folder on ``/dev/shm`` stays there wholly. Of a mapped image only the part
+    that is used is read.
 
     Args:
         folder: Where decoded arrays go; made if it is missing.
@@ -34,12 +35,12 @@ class LoadDecoded(BaseTransform):
         loaders: Transforms that load; nothing random may be among them.
 
     Raises:
-        ValueError: If ``limit_gb`` is not positive or ``loaders`` is empty.
+        InputError: If ``limit_gb`` is not positive or ``loaders`` is empty.
 
     Note:
-        An entry belongs to the files' paths, sizes and times of change, to the dataset's label map and to the loaders'
-        settings; change one and the files are decoded anew. Cityscapes' training set takes 25 GB. Several workers that
-        write at the same moment may exceed the limit by an entry each.
+        An entry belongs to the files' paths, sizes and times of change, to the dataset's ``label_map`` and to the
+        loaders' settings; change one and the files are decoded again. Cityscapes' training set takes 25 GB. Several
+        workers that write at the same moment may exceed the limit by an entry each.
 
     Example:
         >>> import tempfile
@@ -54,10 +55,8 @@ class LoadDecoded(BaseTransform):
         limit_gb: float = 32.0,
         loaders: Sequence[dict[str, Any]] = (dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')),
     ) -> None:
-        if limit_gb <= 0:
-            raise ValueError(f'limit_gb is {limit_gb}, a positive number is wanted')
-        if not loaders:
-            raise ValueError('loaders is empty, transforms that load are wanted')
+        expect(limit_gb > 0, 'limit_gb', 'a positive number', limit_gb)
+        expect(bool(loaders), 'loaders', 'transforms that load', loaders)
         self.folder = Path(folder)
         self.limit_gb = limit_gb
         self.settings = repr([dict(step) for step in loaders])
@@ -108,5 +107,5 @@ class LoadDecoded(BaseTransform):
             print_log(f'LoadDecoded cannot write to {self.folder}: {error}', logger='current')
 
     def __repr__(self) -> str:
-        """Return the name and what was set."""
+        """Return the name and the settings."""
         return f'{type(self).__name__}(folder={str(self.folder)!r}, limit_gb={self.limit_gb}, loaders={self.settings})'

@@ -10,6 +10,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
+from ..errors import expect
+
 __all__ = ['PasteComponents']
 
 
@@ -33,10 +35,10 @@ class PasteComponents(BaseTransform):
         - Output: both, changed in copies.
 
     Raises:
-        ValueError: If ``classes`` is empty, ``prob`` is outside 0 to 1, or ``max_components`` is below 1.
+        InputError: If ``classes`` is empty, ``prob`` is outside 0 to 1, or ``max_components`` is below 1.
 
     Source:
-        Simple Copy-Paste (arXiv 2012.07177), Section 3, for instances; here for components of a label map.
+        Simple Copy-Paste (arXiv 2012.07177), Section 3, for instances; here for components of a label.
 
     Example:
         >>> image, label = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.uint8)
@@ -48,17 +50,11 @@ class PasteComponents(BaseTransform):
 
     def __init__(self, classes: Sequence[int], max_components: int = 6, prob: float = 0.5, min_area: int = 30,
                  shift_ratio: float = 0.1) -> None:
-        if not classes:
-            raise ValueError('classes: expected the ids of rare classes, got none')
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob: expected a number from 0 to 1, got {prob}')
-        if max_components < 1:
-            raise ValueError(f'max_components: expected at least 1, got {max_components}')
-        self.classes = tuple(classes)
-        self.max_components = max_components
-        self.prob = prob
-        self.min_area = min_area
-        self.shift_ratio = shift_ratio
+        expect(bool(classes), 'classes', 'the ids of rare classes', classes)
+        expect(0 <= prob <= 1, 'prob', 'a number from 0 to 1', prob)
+        expect(max_components >= 1, 'max_components', 'at least 1', max_components)
+        self.classes, self.prob = tuple(classes), prob
+        self.max_components, self.min_area, self.shift_ratio = max_components, min_area, shift_ratio
 
     def get_indices(self, dataset: Sequence[Any]) -> list[int]:
         """Draw which image the components come from."""

@@ -18,11 +18,11 @@ _LEVELS = np.arange(256, dtype=np.uint8)
 class PhotoMetricDistortionByTable(PhotoMetricDistortion):
     """Change brightness, contrast, saturation and hue as ``PhotoMetricDistortion`` does, only faster.
 
-    It stands in a training pipeline where that one would, takes the same arguments, draws the same random numbers and
-    gives the same image in every bit: a byte has 256 values, so what is done to it is worked out once for each.
+    It takes that one's place in a training pipeline, with the same arguments, the same random numbers and, bit for bit,
+    the same image: a byte has 256 values, so that each step is computed once for each of them.
 
     Shape:
-        - Input: ``img`` ``(H, W, 3)`` BGR; what is not uint8 goes mmseg's way.
+        - Input: ``img`` ``(H, W, 3)`` BGR; other types than uint8 are handed to mmseg's.
         - Output: ``img`` of the same shape, uint8.
 
     Example:
@@ -39,7 +39,7 @@ class PhotoMetricDistortionByTable(PhotoMetricDistortion):
         return cv2.LUT(np.ascontiguousarray(img), table)
 
     def hue(self, img: np.ndarray) -> np.ndarray:
-        """Turn the hue, half of the times."""
+        """Turn the hue, in half of the calls."""
         if img.dtype != np.uint8:
             return super().hue(img)
         if np.random.randint(2):

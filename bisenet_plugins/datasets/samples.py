@@ -54,7 +54,7 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
         ((32, 48, 3), (32, 48), 'street_scene_000000')
     """
     register_all_modules(init_default_scope=True)
-    places = [(built, index) for built in map(_loading_only, _members(dataset)) for index in range(len(built))]
+    places = [(built, index) for built in map(_loading_only, member_configs(dataset)) for index in range(len(built))]
     for place in _spread(len(places), limit):
         built, index = places[place]
         loaded = built.get_data_info(index)
@@ -66,11 +66,11 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
         yield Sample(loaded['img'], None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
 
 
-def _members(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def member_configs(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the configs of the datasets within wrappers."""
     if 'datasets' in dataset or 'dataset' in dataset:
         for inner in dataset.get('datasets') or [dataset['dataset']]:
-            yield from _members(inner)
+            yield from member_configs(inner)
     else:
         yield dataset
 

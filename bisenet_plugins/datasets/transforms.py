@@ -1,6 +1,6 @@
 """Scale, crop, pad and resize a training sample in one step.
 
-Letters: H and W are the sides of the picture as loaded, h' and w' those it is scaled to, h and w those of the crop, all
+Letters: H and W are the sides of the image as loaded, h' and w' those it is scaled to, h and w those of the crop, all
 in pixels. Sizes of arrays are (height, width), as in ``RandomCrop``; ``scale`` is (width, height), as in ``Resize``.
 """
 
@@ -14,6 +14,8 @@ import numpy as np
 from mmcv.image import rescale_size
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
+
+from ..errors import expect
 
 __all__ = ['RandomScaleCropWarp']
 
@@ -33,31 +35,31 @@ class RandomScaleCropWarp(BaseTransform):
     Args:
         scale: Size (width, height) that a ratio of 1 scales to.
         ratio_range: Smallest and largest ratio.
-        crop_size: Sides (height, width) of the crop in the scaled picture.
+        crop_size: Sides (height, width) of the crop in the scaled image.
         size: Sides (height, width) that the crop is resized to; None leaves it as it is.
-        keep_ratio: Fit the scaled picture into ``scale`` instead of stretching it.
-        cat_max_ratio: Draw another crop, ten times at most, while one class takes so great a part of the labelled
+        keep_ratio: Fit the scaled image into ``scale`` instead of stretching it.
+        cat_max_ratio: Draw another crop, ten times at most, while one class covers a greater share of the labelled
             pixels; 1 takes the first.
         focus_classes: Classes that crops are centred on, with ``focus_prob``: one of those that the image has is drawn,
             then one of its pixels.
         focus_prob: Share of the crops that are centred so.
-        pad_val: Values beyond the picture's right and lower edge, one a channel in the image's order, or one for all.
+        pad_val: Values beyond the image's right and lower edge, one a channel in the image's order, or one for all.
         seg_pad_val: Label there; also the label that ``cat_max_ratio`` leaves out.
-        exact: Give the pixels that the separate transforms give. Without, where the crop is resized to a smaller
-            ``size`` and the loaded picture shrinks by 2 at most in all, each output pixel is one bilinear sample of the
-            loaded picture: quicker, and sharper, for nothing is enlarged first and averaged after.
+        exact: Return the pixels of the separate transforms. Without, where the crop is resized to a smaller ``size``
+            and the loaded image shrinks by 2 at most in all, each output pixel is one bilinear sample of the loaded
+            image: faster and sharper, as nothing is enlarged first and averaged after.
 
     Shape:
         - Input: ``img`` ``(H, W, C)`` or ``(H, W)`` uint8 or float32; each of ``seg_fields`` ``(H, W)``.
         - Output: ``img`` ``size + (C,)``; each of ``seg_fields`` ``size``; both writable copies.
 
     Raises:
-        ValueError: If a size has not two positive sides, ``ratio_range`` is not two rising positive numbers, or
-            ``cat_max_ratio`` is not above 0 and at most 1.
+        InputError: If a size has not two positive sides, ``ratio_range`` is not two rising positive numbers, or
+            ``cat_max_ratio`` is not above 0 and at most 1, or ``focus_prob`` not from 0 to 1.
 
     Note:
-        Where the scaled picture is more than four times as large as the crop, only what the crop needs is sampled;
-        below, scaling the whole is quicker. The labels are sampled once, where they are wanted, in any case.
+        Where the scaled image is more than four times as large as the crop, only what the crop needs is sampled;
+        below, scaling the whole is faster. The labels are sampled once in any case.
         Images are sampled bilinearly and not smoothed first, as mmcv's ``imresize`` does it: shrinking by more than 2
         in the scaling itself aliases. Labels are sampled at OpenCV's ``INTER_NEAREST`` places, so they equal those of
         the separate transforms in every pixel. Where ``size`` differs from ``crop_size``, ``cat_max_ratio`` looks at
@@ -87,28 +89,19 @@ class RandomScaleCropWarp(BaseTransform):
         exact: bool = True,
     ) -> None:
         for name, sides in (('scale', scale), ('crop_size', crop_size), ('size', size or crop_size)):
-            if len(sides) != 2 or min(sides) < 1:
-                raise ValueError(f'{name} is {sides}, two positive sides are wanted')
-        if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
-            raise ValueError(f'ratio_range is {ratio_range}, two rising positive numbers are wanted')
-        if not 0 < cat_max_ratio <= 1:
-            raise ValueError(f'cat_max_ratio is {cat_max_ratio}, a number above 0 and at most 1 is wanted')
-        if not 0 <= focus_prob <= 1:
-            raise ValueError(f'focus_prob is {focus_prob}, a number from 0 to 1 is wanted')
-        self.focus_classes = tuple(focus_classes)
-        self.focus_prob = focus_prob
-        self.scale = tuple(scale)
-        self.ratio_range = tuple(ratio_range)
-        self.crop_size = tuple(crop_size)
-        self.size = tuple(size or crop_size)
-        self.keep_ratio = keep_ratio
-        self.cat_max_ratio = cat_max_ratio
-        self.pad_val = pad_val
-        self.seg_pad_val = seg_pad_val
-        self.exact = exact
+            expect(len(sides) == 2 and min(sides) >= 1, name, 'two positive sides', sides)
+        rising = len(ratio_range) == 2 and 0 < ratio_range[0] <= ratio_range[1]
+        expect(rising, 'ratio_range', 'two rising positive numbers', ratio_range)
+        expect(0 < cat_max_ratio <= 1, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
+        expect(0 <= focus_prob <= 1, 'focus_prob', 'a number from 0 to 1', focus_prob)
+        self.focus_classes, self.focus_prob = tuple(focus_classes), focus_prob
+        self.scale, self.ratio_range, self.keep_ratio = tuple(scale), tuple(ratio_range), keep_ratio
+        self.crop_size, self.size = tuple(crop_size), tuple(size or crop_size)
+        self.cat_max_ratio, self.exact = cat_max_ratio, exact
+        self.pad_val, self.seg_pad_val = pad_val, seg_pad_val
 
     def draw_scale(self, sides: tuple[int, int]) -> tuple[int, int]:
-        """Draw the sides (h', w') that a picture of the sides (H, W) is scaled to."""
+        """Draw the sides (h', w') that an image of the sides (H, W) is scaled to."""
         low, high = self.ratio_range
         ratio = np.random.random_sample() * (high - low) + low
         target = (int(self.scale[0] * ratio), int(self.scale[1] * ratio))
@@ -116,7 +109,7 @@ class RandomScaleCropWarp(BaseTransform):
         return max(1, height), max(1, width)
 
     def draw_offset(self, scaled: tuple[int, int]) -> tuple[int, int]:
-        """Draw the place (y, x) of the crop's first pixel in the scaled picture."""
+        """Draw the place (y, x) of the crop's first pixel in the scaled image."""
         top = np.random.randint(0, max(scaled[0] - self.crop_size[0], 0) + 1)
         left = np.random.randint(0, max(scaled[1] - self.crop_size[1], 0) + 1)
         return int(top), int(left)
@@ -158,7 +151,7 @@ class RandomScaleCropWarp(BaseTransform):
         return results
 
     def _is_varied(self, label: np.ndarray) -> bool:
-        """Tell whether there are two classes and none takes too much."""
+        """Return whether there are two classes and none covers too much."""
         if label.dtype == np.uint8:
             counts = cv2.calcHist([label], [0], None, [256], [0, 256]).ravel()
             counts[self.seg_pad_val] = 0
@@ -172,7 +165,7 @@ class RandomScaleCropWarp(BaseTransform):
 
         Args:
             label: ``(H, W)`` labels as loaded.
-            scaled: Sides (h', w') of the scaled picture.
+            scaled: Sides (h', w') of the scaled image.
             offset: Place (y, x) of the crop in it.
         """
         rows, columns = (
@@ -191,7 +184,7 @@ class RandomScaleCropWarp(BaseTransform):
 
         Args:
             image: ``(H, W, C)`` or ``(H, W)`` image as loaded.
-            scaled: Sides (h', w') of the scaled picture.
+            scaled: Sides (h', w') of the scaled image.
             offset: Place (y, x) of the crop in it.
         """
         inside = [min(part, whole - start) for part, whole, start in zip(self.crop_size, scaled, offset)]  # (h, w)
@@ -215,7 +208,7 @@ class RandomScaleCropWarp(BaseTransform):
         return out
 
     def __repr__(self) -> str:
-        """Return the name and what was set."""
+        """Return the name and the settings."""
         return (
             f'{type(self).__name__}(scale={self.scale}, ratio_range={self.ratio_range}, crop_size={self.crop_size}, '
             f'size={self.size}, keep_ratio={self.keep_ratio}, cat_max_ratio={self.cat_max_ratio}, '
@@ -224,7 +217,7 @@ class RandomScaleCropWarp(BaseTransform):
 
 
 def _nearest_places(side: int, scaled: int, offset: int, crop: int, size: int) -> np.ndarray:
-    """Tell which source pixel each output pixel takes along one axis; -1 where it takes none.
+    """Return which source pixel each output pixel takes along one axis; -1 where it takes none.
 
     The numbers of the pixels go through the very steps that labels would, so that they fall where OpenCV puts them.
     """
@@ -241,14 +234,14 @@ def _sample(
     sides: Sequence[int],
     steps: tuple[float, ...],
 ) -> np.ndarray:
-    """Sample a picture bilinearly at the places that it would have when scaled; its edges go on beyond it.
+    """Sample an image bilinearly at the places that it would have when scaled; edges are repeated beyond it.
 
     Args:
-        image: The picture.
-        scaled: Sides that the whole picture would be scaled to.
+        image: The image.
+        scaled: Sides that the whole image would be scaled to.
         offset: Place of the first pixel there.
         sides: Number of rows and columns sampled.
-        steps: Distance of rows and of columns in pixels of the scaled picture.
+        steps: Distance of rows and of columns in pixels of the scaled image.
     """
     height, width = int(sides[0]), int(sides[1])
     if steps == (1.0, 1.0) and scaled[0] * scaled[1] <= _RESIZE_IS_FASTER * height * width:

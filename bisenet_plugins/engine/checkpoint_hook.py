@@ -1,4 +1,4 @@
-"""Write checkpoints so that a run killed at any moment can go on."""
+"""Checkpoints from which a run killed at any moment can be resumed."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class AtomicCheckpointHook(CheckpointHook):
         kwargs: As for mmengine's ``CheckpointHook``; ``backend_args`` defaults to atomic local files.
 
     Note:
-        Running statistics are averaged over the processes before they are saved, so that all processes go on from what
-        the file holds. With gradient accumulation, save at multiples of ``accumulative_counts``: gradients gathered so
-        far are not part of a checkpoint.
+        Running statistics are averaged over the processes before they are saved, so that all processes continue from
+        what the file holds. With gradient accumulation, save at multiples of ``accumulative_counts``: gradients
+        gathered so far are not part of a checkpoint.
 
     Example:
         >>> AtomicCheckpointHook(by_epoch=False, interval=1000, max_keep_ckpts=3).backend_args

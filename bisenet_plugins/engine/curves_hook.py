@@ -1,4 +1,4 @@
-"""Loss, learning rate and mIoU of a run as one picture beside its log, resumed runs included."""
+"""Loss, learning rate and mIoU of a run as one plot beside its log, resumed runs included."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int
         Scalars by name for each step, in rising order; training and validation of a step are in one dictionary.
 
     Note:
-        A last line cut short by a kill is skipped, and so is a file that is gone.
+        A last line truncated by a kill is skipped, and so is a missing file.
 
     Example:
         >>> import tempfile
@@ -76,12 +76,12 @@ def draw_curves(history: dict[int, dict[str, float]], title: str = '') -> bytes:
     axes = figure.subplots(1, 3)
     names = [name for scalars in history.values() for name in scalars]
     losses = [name for name in dict.fromkeys(names) if name == 'loss' or name.rpartition('.')[2].startswith('loss')]
-    for axis, wanted, label in (
+    for axis, keys, label in (
         (axes[0], sorted(losses, key=lambda name: name != 'loss'), 'loss'),
         (axes[1], ['lr'], 'learning rate'),
         (axes[2], ['mIoU'], 'mIoU'),
     ):
-        for name in wanted:
+        for name in keys:
             points = [(step, scalars[name]) for step, scalars in history.items() if name in scalars]
             if points:
                 marker = 'o' if name == 'mIoU' or len(points) == 1 else ''
@@ -90,7 +90,7 @@ def draw_curves(history: dict[int, dict[str, float]], title: str = '') -> bytes:
         axis.set_xlabel('iteration')
         axis.set_title(label)
         axis.grid(alpha=0.3)
-        if 1 < len(wanted) <= 10 and axis.lines:
+        if 1 < len(keys) <= 10 and axis.lines:
             axis.legend(fontsize=7)
     figure.suptitle(title, fontsize=9)
     buffer = io.BytesIO()
@@ -102,11 +102,11 @@ def draw_curves(history: dict[int, dict[str, float]], title: str = '') -> bytes:
 class CurvesHook(Hook):
     """Draw ``curves.png`` beside the log after each validation and at the end of training.
 
-    The figures come from the ``scalars.json`` that ``LocalVisBackend`` writes. A resumed run writes its log to a new
-    folder; which folders belong together is kept in the checkpoint, so that the picture shows the whole history.
+    The scalars come from the ``scalars.json`` that ``LocalVisBackend`` writes. A resumed run writes its log to a new
+    folder; which folders belong together is kept in the checkpoint, so that the plot shows the whole history.
 
     Args:
-        filename: Name of the picture.
+        filename: Name of the plot.
 
     Note:
         Without ``LocalVisBackend`` among the visualizer's backends there is nothing to draw, which is said once.
@@ -116,7 +116,7 @@ class CurvesHook(Hook):
         'curves.png'
     """
 
-    priority = 'LOW'  # after the logger, which writes the figures
+    priority = 'LOW'  # after the logger, which writes the scalars
 
     def __init__(self, filename: str = 'curves.png') -> None:
         self.filename = filename
@@ -142,7 +142,7 @@ class CurvesHook(Hook):
 
     @master_only
     def _draw(self, runner: Any) -> None:
-        """Read the figures and write the picture."""
+        """Read the scalars and write the plot."""
         noted = self._noted(runner) or [[runner.timestamp, 0]]
         logs = [(Path(runner.work_dir) / name / 'vis_data' / 'scalars.json', begin) for name, begin in noted]
         history = read_history(logs)

@@ -9,7 +9,7 @@ import torch
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from ..errors import DivergedError
+from ..errors import DivergedError, expect
 from ..weights.checkpoint import find_resumable
 
 __all__ = ['FiniteTrainingHook']
@@ -19,14 +19,14 @@ __all__ = ['FiniteTrainingHook']
 class FiniteTrainingHook(Hook):
     """End the training where the loss or a weight is not a finite number.
 
-    It stands in ``default_hooks``. No checkpoint with such a weight is written, and no good one is rotated away.
+    One of the ``default_hooks``. No checkpoint with such a weight is written, and no good one is rotated away.
 
     Args:
-        interval: Iterations between two looks at the loss; on a GPU each look waits for the step to end. Weights are
-            looked at whenever a checkpoint is saved.
+        interval: Iterations between two checks of the loss; on a GPU each check waits for the step to end. Weights are
+            checked whenever a checkpoint is saved.
 
     Raises:
-        ValueError: If ``interval`` is below one.
+        InputError: If ``interval`` is below one.
 
     Example:
         >>> FiniteTrainingHook().every_n_inner_iters(0, 1)
@@ -34,19 +34,18 @@ class FiniteTrainingHook(Hook):
     """
 
     def __init__(self, interval: int = 1) -> None:
-        if interval < 1:
-            raise ValueError(f'interval: expected at least 1, got {interval}')
+        expect(interval >= 1, 'interval', 'at least 1', interval)
         self.interval = interval
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
-        """Look at the loss."""
+        """Check the loss."""
         loss = (outputs or {}).get('loss')
         if loss is not None and self.every_n_train_iters(runner, self.interval) and not torch.isfinite(loss).all():
             raise self._error(runner, f'the loss is {float(loss):g}')
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
-        """Look at the weights that are about to be saved."""
+        """Check the weights that are about to be saved."""
         name = first_non_finite(checkpoint.get('state_dict') or {})
         if name is not None:
             raise self._error(runner, f'the weight {name} is not finite')

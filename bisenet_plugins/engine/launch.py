@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def load_config(
     try:
         cfg = Config.fromfile(path)
     except (SyntaxError, OSError, KeyError) as error:
-        raise ConfigError(f'the config {path} cannot be read: {error}') from error
+        raise ConfigError(f'{path}: expected an mmengine config, got {type(error).__name__}: {error}') from error
     cfg.launcher = launcher
     if cfg_options:
         cfg.merge_from_dict(cfg_options)
@@ -62,8 +63,8 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
 
     Args:
         cfg: As from :func:`load_config`; changed in place.
-        resume: Go on from the newest whole checkpoint of ``work_dir``, or from ``load_from`` where the config has one.
-            A run that has no checkpoint yet starts from the beginning.
+        resume: Resume from the newest whole checkpoint of ``work_dir``, or from ``load_from`` where the config has one.
+            A run without a checkpoint starts from the beginning.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate to the real batch, by the config's ``auto_scale_lr.base_batch_size``.
 
@@ -73,20 +74,18 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     Raises:
         ConfigError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
     """
-    missing = [key for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper') if cfg.get(key) is None]
-    if missing:
-        raise ConfigError(f'the config has no {", ".join(missing)}; a training needs them')
+    _require_keys(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise ConfigError(f'--amp works on optim_wrapper.type OptimWrapper, the config has {kind}')
+            raise ConfigError(f'optim_wrapper.type: expected OptimWrapper with --amp, got {kind}')
         if get_device() == 'cpu':
-            raise ConfigError('--amp needs an accelerator, there is none; leave it out on the CPU')
+            raise ConfigError('--amp: expected an accelerator, got a CPU')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise ConfigError('--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config')
+            raise ConfigError('auto_scale_lr: expected dict(base_batch_size=...) with --auto-scale-lr, got none')
         cfg.auto_scale_lr.enable = True
     if resume:
         # A file given by load_from is the user's own choice; otherwise damaged ones are passed over.
@@ -114,8 +113,8 @@ def prepare_test(
     Args:
         cfg: As from :func:`load_config`; changed in place.
         checkpoint: The weights to test.
-        out: Folder for class maps as PNGs of ids.
-        show_dir: Folder for pictures image | truth | prediction.
+        out: Folder for masks as PNGs of ids.
+        show_dir: Folder for images side by side: image | truth | prediction.
         show: Open a window for each prediction.
         wait_time: Seconds that a window stays.
         tta: Average over the variants of the config's ``tta_pipeline``.
@@ -128,10 +127,7 @@ def prepare_test(
         FileNotFoundError: If there is no such checkpoint.
         RefusedCheckpointError: If the checkpoint needs pickle.
     """
-    wanted = ['model', 'test_dataloader', 'test_cfg', 'test_evaluator', *(['tta_pipeline'] if tta else [])]
-    missing = [key for key in wanted if cfg.get(key) is None]
-    if missing:
-        raise ConfigError(f'the config has no {", ".join(missing)}; a test{" with --tta" if tta else ""} needs them')
+    _require_keys(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator', *(['tta_pipeline'] if tta else [])))
     if '://' not in str(checkpoint):
         load_checkpoint(checkpoint)
     cfg.load_from = str(checkpoint)
@@ -147,6 +143,13 @@ def prepare_test(
         merged.module.test_cfg = ConfigDict(merged.module.get('test_cfg') or {}, return_logits=True)
         cfg.model = merged
     return cfg
+
+
+def _require_keys(cfg: Config, keys: Sequence[str]) -> None:
+    """Refuse a config that lacks one of the keys."""
+    missing = [key for key in keys if cfg.get(key) is None]
+    if missing:
+        raise ConfigError(f'config: expected {", ".join(keys)}, got none named {", ".join(missing)}')
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -173,7 +176,7 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     """Let several processes train on the CPU: gloo, no device ids, no batch norm that only a GPU can do."""
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
         if 'RANK' not in os.environ:
-            raise ConfigError('--launcher pytorch wants processes started by "torchrun --nproc_per_node=N TOOL"')
+            raise ConfigError('--launcher: expected processes started by "torchrun --nproc_per_node=N TOOL", got none')
         torch_dist.init_process_group(backend='gloo')
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         type='MMDistributedDataParallel',

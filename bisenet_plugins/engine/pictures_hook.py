@@ -1,4 +1,4 @@
-"""Predictions as pictures: a fixed few beside the log while training, all of them when testing."""
+"""Predictions as images: a fixed few beside the log while training, all of them when testing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from .. import visualize
+from ..errors import expect
 from ..files import write_atomically
 
 __all__ = ['PicturesHook', 'WritePredictionsHook']
@@ -23,15 +24,15 @@ _TITLES = ('image', 'truth', 'prediction')
 class PicturesHook(Hook):
     """Write ``pictures.png``, image | truth | prediction of a few samples, beside the log after each validation.
 
-    Everything comes from the batch and the model's answer, so that datasets without a file on disk have pictures too.
+    Everything comes from the batch and the model's answer, so that datasets without a file on disk are shown too.
 
     Args:
         num_pictures: Rows of the grid; the samples stand evenly spaced in the validation set and stay the same.
-        cell_width: Width of one picture in pixels.
-        filename: Name of the picture.
+        cell_width: Width of one image in pixels.
+        filename: Name of the file.
 
     Raises:
-        ValueError: If ``num_pictures`` is below one.
+        InputError: If ``num_pictures`` is below one.
 
     Example:
         >>> PicturesHook(num_pictures=2).filename
@@ -41,8 +42,7 @@ class PicturesHook(Hook):
     priority = 'LOW'
 
     def __init__(self, num_pictures: int = 4, cell_width: int = 320, filename: str = 'pictures.png') -> None:
-        if num_pictures < 1:
-            raise ValueError(f'num_pictures is {num_pictures}, one or more is wanted')
+        expect(num_pictures >= 1, 'num_pictures', 'at least 1', num_pictures)
         self.num_pictures = num_pictures
         self.cell_width = cell_width
         self.filename = filename
@@ -74,22 +74,22 @@ class WritePredictionsHook(Hook):
     """Write, or show in a window, each prediction of a test.
 
     Args:
-        ids_dir: Folder for class maps as grey PNGs whose values are the ids; None writes none.
-        show_dir: Folder for pictures image | truth | prediction; None writes none.
-        show: Open a window for each picture.
+        ids_dir: Folder for masks as grey PNGs whose values are the ids; None writes none.
+        show_dir: Folder for image | truth | prediction side by side; None writes none.
+        show: Open a window for each sample.
         wait_time: Seconds that a window stays; 0 waits for a key.
-        cell_width: Width of one picture in pixels; 0 keeps the image's own.
+        cell_width: Width of one image in pixels; 0 keeps its own.
 
     Raises:
-        ValueError: If ``wait_time`` is negative.
+        InputError: If ``wait_time`` is negative.
 
     Note:
         Files are named after the images; samples without a file are numbered. Ids of datasets with
         ``reduce_zero_label`` are written as the dataset counts them, from 1.
 
     Example:
-        >>> WritePredictionsHook(ids_dir='maps').ids_dir.name
-        'maps'
+        >>> WritePredictionsHook(ids_dir='masks').ids_dir.name
+        'masks'
     """
 
     priority = 'LOW'
@@ -102,8 +102,7 @@ class WritePredictionsHook(Hook):
         wait_time: float = 2.0,
         cell_width: int = 0,
     ) -> None:
-        if wait_time < 0:
-            raise ValueError(f'wait_time is {wait_time}, zero or more seconds are wanted')
+        expect(wait_time >= 0, 'wait_time', 'zero or more seconds', wait_time)
         self.ids_dir = Path(ids_dir) if ids_dir is not None else None
         self.show_dir = Path(show_dir) if show_dir is not None else None
         self.show = show
@@ -112,13 +111,13 @@ class WritePredictionsHook(Hook):
         self._count = 0
 
     def before_test_epoch(self, runner: Any) -> None:
-        """Count samples anew."""
+        """Reset the count of samples."""
         self._count = 0
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Write what the options ask for."""
         palette = palette_of(runner.test_dataloader.dataset)
-        # Test-time augmentation hands over a list of batches, one a variant; the first is the plainest.
+        # Test-time augmentation passes a list of batches, one per variant; the first is the plain one.
         inputs = data_batch['inputs']
         inputs = [variants[0] if isinstance(variants, (list, tuple)) else variants for variants in inputs]
         for image, sample in zip(inputs, outputs or [], strict=False):
@@ -130,11 +129,11 @@ class WritePredictionsHook(Hook):
             if self.show_dir is None and not self.show:
                 continue
             row = sample_row(image, sample, palette)
-            picture = visualize.image_grid([row], _TITLES, self.cell_width or row[0].shape[1])
+            grid = visualize.image_grid([row], _TITLES, self.cell_width or row[0].shape[1])
             if self.show_dir is not None:
-                visualize.write_image(self.show_dir / f'{name}.png', picture)
+                visualize.write_image(self.show_dir / f'{name}.png', grid)
             if self.show:
-                cv2.imshow('prediction', picture)
+                cv2.imshow('prediction', grid)
                 cv2.waitKey(round(self.wait_time * 1000))
 
     def _name(self, runner: Any, sample: Any) -> str:
@@ -153,12 +152,12 @@ def palette_of(dataset: Any) -> np.ndarray:
 
 
 def prediction_of(sample: Any) -> np.ndarray:
-    """Return a data sample's predicted class map, ``(H, W)`` uint8."""
+    """Return a data sample's predicted mask, ``(H, W)`` uint8."""
     return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
 
 
 def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray]:
-    """Make the pictures image, truth and prediction of one sample, all at the prediction's size.
+    """Return image, truth and prediction of one sample, all at the prediction's size.
 
     Args:
         inputs: ``(C, H, W)`` raw network input.
@@ -166,7 +165,7 @@ def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray
         palette: ``(256, 3)`` RGB.
 
     Returns:
-        Three BGR pictures; a missing truth is grey.
+        Three BGR images; a missing truth is grey.
     """
     mask = prediction_of(sample)
     size = (mask.shape[1], mask.shape[0])

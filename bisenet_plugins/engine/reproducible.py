@@ -22,13 +22,15 @@ from mmseg.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
 from torch import nn
 from torch.utils.data import Sampler
 
+from ..errors import expect
+
 __all__ = ['PlacedIndex', 'ReproducibleTrainingHook', 'ResumableSampler', 'SeedSample', 'sync_buffers']
 
 
 class PlacedIndex(int):
     """An index into a dataset that remembers its place in the stream of all samples.
 
-    It is an ``int`` in every other way. The place survives ``+``, ``-`` and ``%``, by which datasets that join or
+    It is an ``int`` otherwise. The place survives ``+``, ``-`` and ``%``, by which datasets that join or
     repeat others find the index inside one of them.
 
     Args:
@@ -78,7 +80,7 @@ class ResumableSampler(Sampler):
         seed: The seed of the run, equal in all processes. None draws one and shares it.
 
     Raises:
-        ValueError: If the dataset is empty.
+        InputError: If the dataset is empty.
 
     Note:
         An epoch-based loop would never end with it.
@@ -95,8 +97,7 @@ class ResumableSampler(Sampler):
     def __init__(self, dataset: Sized, shuffle: bool = True, seed: int | None = None) -> None:
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
-        if self.size == 0:
-            raise ValueError('ResumableSampler got an empty dataset, at least one sample is wanted')
+        expect(self.size > 0, 'dataset', 'at least one sample', self.size)
         self.shuffle = shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self.start = 0
@@ -108,10 +109,9 @@ class ResumableSampler(Sampler):
             num_samples: Samples that this process has used since training began.
 
         Raises:
-            ValueError: If ``num_samples`` is negative.
+            InputError: If ``num_samples`` is negative.
         """
-        if num_samples < 0:
-            raise ValueError(f'num_samples is {num_samples}, zero or more is wanted')
+        expect(num_samples >= 0, 'num_samples', 'zero or more', num_samples)
         self.start = num_samples
 
     def __iter__(self) -> Iterator[PlacedIndex]:
@@ -172,8 +172,8 @@ class SeedSample(BaseTransform):
             SeedSample._seeded = True
         elif not self._seeded:
             raise RuntimeError(
-                f'SeedSample got the index {index!r} without a place in the run; '
-                "train_dataloader.sampler must be dict(type='ResumableSampler')"
+                "train_dataloader.sampler: expected dict(type='ResumableSampler') with SeedSample, got a sampler whose "
+                f'index {index!r} has no place in the run'
             )
         return results
 

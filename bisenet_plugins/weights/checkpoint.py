@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import CheckpointError
@@ -43,11 +45,11 @@ class RefusedCheckpointError(CheckpointError):
 
 
 class DamagedCheckpointError(CheckpointError):
-    """A file that is cut short, or no checkpoint at all."""
+    """A file that is truncated, or no checkpoint at all."""
 
 
 def safe_classes() -> list[Any]:
-    """Name what mmengine's own checkpoints hold beside tensors: histories of scalars and plain numpy values.
+    """Return what mmengine's own checkpoints hold beside tensors: histories of scalars and plain numpy values.
 
     Returns:
         Classes and functions for ``torch.serialization.safe_globals``. A function that must be known under a second
@@ -63,9 +65,9 @@ def safe_classes() -> list[Any]:
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:
-    """Answer the one use of ``getattr`` in mmengine's checkpoints: a history's own ways to sum itself up.
+    """Answer the one use of ``getattr`` in mmengine's checkpoints: a history's own statistics.
 
-    The real ``getattr`` would open a way from any class to the whole interpreter, so it stays locked.
+    The real ``getattr`` leads from any class to the whole interpreter, so it stays locked.
     """
     if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
         return getattr(HistoryBuffer, name)
@@ -84,9 +86,8 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ImportError: If the file is a safetensors file and safetensors is not installed.
         RefusedCheckpointError: If the file needs pickle, that is, would run code when read.
-        DamagedCheckpointError: If the file is cut short or holds no dictionary.
+        DamagedCheckpointError: If the file is truncated or holds no dictionary.
 
     Note:
         A file of an older project that stores whole objects is refused; the sentence names the first such object.
@@ -101,49 +102,37 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}')
-    if path.suffix == '.safetensors':
-        return dict(state_dict=_safetensors(path, map_location))
     try:
+        if path.suffix == '.safetensors':
+            return dict(state_dict=load_file(path, device=str(map_location or 'cpu')))
         with torch.serialization.safe_globals(safe_classes()):
             loaded = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError,
+            SafetensorError) as error:
         raise _explain(path, error) from error
     if not isinstance(loaded, dict):
-        raise DamagedCheckpointError(f'{path} holds a {type(loaded).__name__}, a dictionary of weights is wanted')
+        raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(loaded).__name__}')
     return loaded
 
 
-def _safetensors(path: Path, map_location: Any) -> dict[str, torch.Tensor]:
-    """Read a safetensors file, such as the networks in the package; it can hold nothing but tensors."""
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ImportError(f'{path} is a safetensors file: pip install safetensors') from error
-    try:
-        return dict(load_file(path, device=str(map_location or 'cpu')))
-    except SafetensorError as error:
-        raise DamagedCheckpointError(f'{path} cannot be read, it is cut short or no weights ({error})') from error
-
-
 def _explain(path: Path, error: Exception) -> RuntimeError:
-    """Say whether a file was refused or is damaged."""
+    """Return the error of a file that was refused or is damaged."""
     match = _UNSAFE_GLOBAL.search(str(error))
     if match:
         return RefusedCheckpointError(
-            f'{path} was refused: it holds {match.group(1)}, which only pickle can rebuild, and pickle can run any '
-            'code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or save '
-            'only the state_dict where it was made'
+            f'{path}: expected plain tensors, got {match.group(1)}, which only pickle can rebuild, and pickle can run '
+            'any code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or '
+            'save only the state_dict where it was made'
         )
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return DamagedCheckpointError(f'{path} cannot be read, it is cut short or no checkpoint ({reason})')
+    return DamagedCheckpointError(f'{path}: expected a checkpoint, got a truncated or foreign file ({reason})')
 
 
 @contextlib.contextmanager
 def weights_only_checkpoints() -> Iterator[None]:
     """Make every load inside the block, mmengine's included, keep ``weights_only=True``.
 
-    Local files go through :func:`load_checkpoint`; loads by other ways (a URL in ``init_cfg``) are held to
+    Local files go through :func:`load_checkpoint`; other loads (a URL in ``init_cfg``) are held to
     ``weights_only=True`` by torch's own switch ``TORCH_FORCE_WEIGHTS_ONLY_LOAD``.
 
     Raises:
@@ -211,13 +200,13 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
         try:
             checkpoint = load_checkpoint(path)
             if not {'meta', 'state_dict', 'optimizer'} <= set(checkpoint):
-                raise DamagedCheckpointError(f'{path} holds no optimizer state, training cannot go on from it')
+                raise DamagedCheckpointError(f'{path}: expected a checkpoint with optimizer state, got weights alone')
         except DamagedCheckpointError as error:
             print_log(f'{error}; the checkpoint before it is tried', logger='current', level=logging.WARNING)
         else:
             return path
     if candidates:
-        raise DamagedCheckpointError(f'none of the {len(candidates)} checkpoints in {folder} can be read')
+        raise DamagedCheckpointError(f'{folder}: expected a whole checkpoint, got {len(candidates)} damaged ones')
     return None
 
 
@@ -228,14 +217,13 @@ def _step_of(path: Path) -> int:
 
 
 def plain_weights(loaded: dict[str, Any]) -> dict[str, Any]:
-    """Return the weights of a checkpoint under the names that the network has.
+    """Return the weights of a checkpoint under the network's own names.
 
     Args:
         loaded: A state dict, or a dictionary that holds one as ``state_dict``.
 
     Note:
-        What wrappers put before every name goes: ``module.`` of data parallel training, ``_orig_mod.`` of
-        ``torch.compile``.
+        Prefixes of wrappers are removed: ``module.`` of data parallel training, ``_orig_mod.`` of ``torch.compile``.
 
     Example:
         >>> list(plain_weights(dict(state_dict={'module._orig_mod.a.weight': 1})))
@@ -246,7 +234,7 @@ def plain_weights(loaded: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
-    """Put a checkpoint's weights into a network; auxiliary heads may be missing, nothing else.
+    """Load a checkpoint's weights into a network; only auxiliary heads may be missing.
 
     Args:
         model: The network.
@@ -262,8 +250,8 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
     spare = ('auxiliary_head', 'num_batches_tracked')
     missing = [name for name in own if name not in state and not any(part in name for part in spare)]
     if wrong or missing:
-        raise CheckpointError(f"{origin} does not fit the config's network: {len(missing)} weights are missing and "
-                              f'{len(wrong)} have another shape, the first is {(wrong or missing)[0]}')
+        raise CheckpointError(f"{origin}: expected the weights of the config's network, got {len(missing)} missing and "
+                              f'{len(wrong)} of another shape, the first is {(wrong or missing)[0]}')
     surplus = model.load_state_dict(state, strict=False).unexpected_keys
     surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
     if surplus:

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from safetensors.torch import load
 from torch import Tensor
 
+from ..errors import InputError, expect
 from .checkpoint import DamagedCheckpointError
 
 __all__ = [
@@ -30,19 +31,6 @@ __all__ = [
 FOLDER = Path(__file__).resolve().parent / 'shipped'
 HEADER_KEY = 'bisenet_plugins'
 """Under this key the header of a weights file holds the config."""
-
-
-def safetensors_torch() -> ModuleType:
-    """Import ``safetensors.torch``.
-
-    Raises:
-        ImportError: If safetensors is not installed.
-    """
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError('the shipped weights are safetensors files: pip install safetensors') from error
-    return safetensors.torch
 
 
 def read_index(folder: str | os.PathLike[str] | None = None) -> dict[str, dict[str, Any]]:
@@ -63,7 +51,7 @@ def read_index(folder: str | os.PathLike[str] | None = None) -> dict[str, dict[s
     try:
         return dict(json.loads(path.read_text(encoding='utf-8'))['networks'])
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedCheckpointError(f'{path} is no index of networks ({error})') from error
+        raise DamagedCheckpointError(f'{path}: expected an index of networks, got a damaged file ({error})') from error
 
 
 def pretrained_names(folder: str | os.PathLike[str] | None = None) -> tuple[str, ...]:
@@ -92,26 +80,23 @@ def read_shipped(
         The network's config and its weights, which the file holds in half precision.
 
     Raises:
-        ValueError: If there is no network of that name.
+        InputError: If there is no network of that name.
         FileNotFoundError: If the index names a file that is gone.
         DamagedCheckpointError: If the file's SHA-256 is not the index's, or it holds no config.
-        ImportError: If safetensors is not installed.
     """
     base = Path(folder or FOLDER)
     index = read_index(base)
-    if name not in index:
-        known = ', '.join(index) or 'none in this copy of the package'
-        raise ValueError(f'there is no pretrained network {name!r}; known are: {known}')
+    expect(name in index, 'name', f'one of {", ".join(index) or "no network, as this package has none"}', name)
     entry = index[name]
     path = base / entry['file']
     if not path.is_file():
-        raise FileNotFoundError(f'the weights of {name!r} are gone: there is no {path}')
+        raise FileNotFoundError(f'{name}: expected its weights at {path}, got no such file')
     content = path.read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if found != entry['sha256']:
         raise DamagedCheckpointError(
-            f'{path} is not the file that was shipped: its SHA-256 is {found[:12]}..., the index has '
-            f'{entry["sha256"][:12]}...; install the package again'
+            f'{path}: expected the shipped file of SHA-256 {entry["sha256"][:12]}..., got {found[:12]}...; install the '
+            'package again'
         )
     return parse_network(content, str(path))
 
@@ -125,9 +110,8 @@ def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str
 
     Raises:
         DamagedCheckpointError: If they hold no config.
-        ImportError: If safetensors is not installed.
     """
-    return _config_of(content, origin), safetensors_torch().load(content)
+    return _config_of(content, origin), load(content)
 
 
 def _config_of(content: bytes, origin: str) -> dict[str, Any]:
@@ -135,7 +119,7 @@ def _config_of(content: bytes, origin: str) -> dict[str, Any]:
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], 'little')])
     text = header.get('__metadata__', {}).get(HEADER_KEY)
     if text is None:
-        raise DamagedCheckpointError(f'{origin} holds weights without a config, it was not written by this package')
+        raise DamagedCheckpointError(f'{origin}: expected weights with a config, as written by this package, got none')
     return decode_config(text)
 
 
@@ -146,7 +130,7 @@ def encode_config(cfg: dict[str, Any]) -> str:
         cfg: Dictionaries, lists, tuples, strings and numbers.
 
     Raises:
-        ValueError: If it holds anything else, such as a class.
+        InputError: If it holds anything else, such as a class.
 
     Example:
         >>> encode_config(dict(scale=(64, 32)))
@@ -166,7 +150,7 @@ def _marked(value: Any, place: str) -> Any:
         return dict(tuple=items) if isinstance(value, tuple) else items
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    raise ValueError(f'{place} is a {type(value).__name__}, a string, a number, a list or a dictionary is wanted')
+    raise InputError(f'{place}: expected a string, a number, a list or a dictionary, got a {type(value).__name__}')
 
 
 def decode_config(text: str) -> dict[str, Any]:

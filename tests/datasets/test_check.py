@@ -99,7 +99,7 @@ def test_binary_masks(folder):
     assert kinds(report) == {'binary': 3, 'absent': 10} and not report.ok
 
 
-def test_one_class_and_void_in_one_picture_is_no_binary_dataset(folder):
+def test_one_class_and_void_in_one_image_is_no_binary_dataset(folder):
     label(folder, 'b', np.indices((4, 6)).sum(0) % 2 * 255)
     assert check_dataset(config(folder)).ok
 
@@ -139,8 +139,9 @@ def test_wrapped_datasets_are_added_up(folder):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(split='dev'), "split is 'dev', wants one of"), (dict(limit=0), 'limit is 0, wants at least 1'),
-    (dict(split='test'), 'cfg has no test_dataloader')])
+    (dict(split='dev'), "split: expected one of .*, got 'dev'"),
+    (dict(limit=0), 'limit: expected at least 1 .*, got 0'),
+    (dict(split='test'), 'cfg: expected test_dataloader')])
 def test_wrong_arguments(folder, change, message):
     with pytest.raises(ValueError, match=message):
         check_dataset(config(folder), **change)

@@ -36,7 +36,7 @@ def test_cache_gives_what_the_loaders_give(files, tmp_path):
         np.testing.assert_array_equal(results['img'], wanted['img'])
         np.testing.assert_array_equal(results['gt_seg_map'], wanted['gt_seg_map'])
         assert results['ori_shape'] == wanted['ori_shape'] and results['seg_fields'] == ['gt_seg_map']
-        results['img'][:] = 0  # a transform that writes into the picture does not reach the cache
+        results['img'][:] = 0  # a transform that writes into the image does not reach the cache
     assert len(list((tmp_path / 'cache').iterdir())) == 2
 
 
@@ -48,7 +48,7 @@ def test_cache_decodes_anew_what_has_changed(files, scene, tmp_path):
     assert load(cached, files)['img'].shape == (8, 8, 3)
 
 
-def test_cache_mends_a_damaged_entry(files, scene, tmp_path):
+def test_cache_replaces_a_damaged_entry(files, scene, tmp_path):
     cached = LoadDecoded(str(tmp_path / 'cache'))
     load(cached, files)
     for path in (tmp_path / 'cache').iterdir():
@@ -66,8 +66,8 @@ def test_cache_keeps_to_its_limit_and_goes_on_without_room(files, scene, tmp_pat
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(limit_gb=0), 'limit_gb is 0, a positive number is wanted'),
-    (dict(loaders=()), 'loaders is empty, transforms that load are wanted'),
+    (dict(limit_gb=0), 'limit_gb: expected a positive number, got 0'),
+    (dict(loaders=()), 'loaders: expected transforms that load'),
 ])
 def test_cache_refuses_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):

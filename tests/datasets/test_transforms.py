@@ -60,7 +60,7 @@ def scene() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope='module')
 def coordinates() -> tuple[np.ndarray, np.ndarray]:
-    """A picture whose pixels hold their own place: rows, columns and 1, so that what was sampled can be read off."""
+    """An image whose pixels hold their own place: rows, columns and 1, so that what was sampled can be read off."""
     rows, columns = np.mgrid[: SIDES[0], : SIDES[1]].astype(np.float32)
     return np.stack([rows, columns, np.ones(SIDES, np.float32)], axis=-1), (columns % 7).astype(np.uint8)
 
@@ -88,7 +88,7 @@ def test_leaves_the_generator_where_the_separate_transforms_leave_it(name, scene
 
 
 def read_off(image: np.ndarray) -> tuple[float, float, float]:
-    """Read scale, and top and left in source pixels, off a sampled picture of coordinates."""
+    """Read scale, and top and left in source pixels, off a sampled image of coordinates."""
     inside = image[..., 2] == 1
     height, width = int(inside.any(1).sum()), int(inside.any(0).sum())
     rows, columns = image[height // 4 : 3 * height // 4, 0, 0], image[0, width // 4 : 3 * width // 4, 1]
@@ -115,7 +115,7 @@ def test_scales_and_places_are_distributed_alike(name, coordinates):
 
 
 def test_samples_the_places_that_scaling_would(coordinates):
-    """Half-pixel centres, by hand: pixel x of a picture scaled by 2 lies at (x + 0.5) / 2 - 0.5."""
+    """Half-pixel centres, by hand: pixel x of an image scaled by 2 lies at (x + 0.5) / 2 - 0.5."""
     warp = RandomScaleCropWarp((256, 192), (1.0, 1.0), (40, 60))
     image = warp.warp_image(coordinates[0], (192, 256), (11, 30))
     np.testing.assert_allclose(image[:, 0, 0], (np.arange(11, 51) + 0.5) / 2 - 0.5, atol=1 / 32)
@@ -154,11 +154,11 @@ def test_takes_pictures_of_any_channels(channels):
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(scale=(0, 8)), r'scale is \(0, 8\), two positive sides are wanted'),
-    (dict(crop_size=(8,)), r'crop_size is \(8,\), two positive sides'),
-    (dict(size=(8, -1)), r'size is \(8, -1\), two positive sides'),
-    (dict(ratio_range=(2.0, 0.5)), r'ratio_range is \(2.0, 0.5\), two rising positive numbers'),
-    (dict(cat_max_ratio=0.0), r'cat_max_ratio is 0.0, a number above 0 and at most 1'),
+    (dict(scale=(0, 8)), r'scale: expected two positive sides, got \(0, 8\)'),
+    (dict(crop_size=(8,)), r'crop_size: expected two positive sides, got \(8,\)'),
+    (dict(size=(8, -1)), r'size: expected two positive sides, got \(8, -1\)'),
+    (dict(ratio_range=(2.0, 0.5)), r'ratio_range: expected two rising positive numbers, got \(2.0, 0.5\)'),
+    (dict(cat_max_ratio=0.0), r'cat_max_ratio: expected a number above 0 and at most 1, got 0.0'),
 ])
 def test_refuses_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -33,8 +33,8 @@ def test_starts_of_a_run_are_joined_where_one_takes_over(tmp_path):
     {5: {'mIoU': 10.0}},
 ])
 def test_curves_are_drawn_from_whatever_there_is(history):
-    picture = Image.open(io.BytesIO(draw_curves(history, 'a run')))
-    assert picture.format == 'PNG' and picture.width > 3 * picture.height
+    plot = Image.open(io.BytesIO(draw_curves(history, 'a run')))
+    assert plot.format == 'PNG' and plot.width > 3 * plot.height
 
 
 def test_a_run_leaves_curves_and_notes_its_log(trained):

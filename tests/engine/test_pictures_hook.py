@@ -1,4 +1,4 @@
-"""Pictures come from the batch and the answer, not from files."""
+"""Images come from the batch and the answer, not from files."""
 
 from types import SimpleNamespace
 
@@ -62,9 +62,9 @@ def test_pictures_of_another_validation_replace_the_old_ones(tmp_path):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match='num_pictures is 0, one or more is wanted'):
+    with pytest.raises(ValueError, match='num_pictures: expected at least 1, got 0'):
         PicturesHook(num_pictures=0)
-    with pytest.raises(ValueError, match='wait_time is -1, zero or more seconds are wanted'):
+    with pytest.raises(ValueError, match='wait_time: expected zero or more seconds, got -1'):
         WritePredictionsHook(wait_time=-1)
 
 
@@ -90,7 +90,7 @@ def test_variants_of_a_test_with_augmentation_show_the_first(tmp_path):
 
 def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(cv2, 'imshow', lambda title, picture: shown.append(picture.shape))
+    monkeypatch.setattr(cv2, 'imshow', lambda title, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, 'waitKey', shown.append)
     hook = WritePredictionsHook(show=True, wait_time=0.5, cell_width=4)
     hook.after_test_iter(make_runner(tmp_path), 0, batch(1), [sample(np.zeros((6, 8), np.int64))])
@@ -99,5 +99,5 @@ def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
 
 
 def test_a_run_leaves_pictures(trained):
-    picture = next(trained[1].glob('*/pictures.png'))
-    assert cv2.imread(str(picture)).shape == (26 + 2 * (48 + 4), 3 * 64 + 2 * 4, 3)
+    grid = next(trained[1].glob('*/pictures.png'))
+    assert cv2.imread(str(grid)).shape == (26 + 2 * (48 + 4), 3 * 64 + 2 * 4, 3)

@@ -15,7 +15,7 @@ from bisenet_plugins.engine import PlacedIndex, ReproducibleTrainingHook, Resuma
 
 
 class Noise(Dataset):
-    """Gives the index and what the three generators draw after seeding."""
+    """Return the index and what the three generators draw after seeding."""
 
     def __init__(self):
         self.seed = SeedSample()
@@ -77,12 +77,12 @@ def test_a_resumed_stream_has_the_same_samples_and_augmentations(workers):
 
 
 def test_wrong_arguments_are_named(monkeypatch):
-    with pytest.raises(ValueError, match='ResumableSampler got an empty dataset'):
+    with pytest.raises(ValueError, match='dataset: expected at least one sample, got 0'):
         ResumableSampler([])
-    with pytest.raises(ValueError, match='num_samples is -1, zero or more is wanted'):
+    with pytest.raises(ValueError, match='num_samples: expected zero or more, got -1'):
         ResumableSampler(range(3), seed=0).skip(-1)
     monkeypatch.setattr(SeedSample, '_seeded', False)
-    with pytest.raises(RuntimeError, match='SeedSample got the index 3 without a place in the run'):
+    with pytest.raises(RuntimeError, match='train_dataloader.sampler: expected .* index 3 has no place'):
         SeedSample()({'sample_idx': 3})
 
 

@@ -99,5 +99,5 @@ def test_a_killed_run_resumes_with_the_same_loss_curve(tiny_config, tmp_path):
                 torch.testing.assert_close(got[step][name], row[name], rtol=1e-5, atol=1e-6, msg=f'{name} at {step}')
     first, second = (load_checkpoint(run / 'iter_12.pth')['state_dict'] for run in (straight, killed))
     torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-6)
-    # The picture of a resumed run shows all of it, validation before the kill included.
+    # The plot of a resumed run shows all of it, validation before the kill included.
     assert (logs(killed)[1].parents[1] / 'curves.png').is_file()

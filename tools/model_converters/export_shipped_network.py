@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from mmengine.config import Config
 
@@ -123,7 +124,7 @@ def export_pretrained(
     text = store.encode_config(inference_config(trained))
     network = Predictor(Config(store.decode_config(text))).model
     state = trained.model.state_dict()
-    content = store.safetensors_torch().save(
+    content = safetensors.torch.save(
         {key: _half(key, state[key]) for key in network.state_dict()}, {store.HEADER_KEY: text})
     if len(content) > SIZE_LIMIT:
         raise ValueError(f'{name} has {len(content) / 2**20:.1f} MiB, at most {SIZE_LIMIT / 2**20:.0f} MiB are shipped')

@@ -51,7 +51,7 @@ class Camera:
 
 
 class Canvas:
-    """An image and its label map, painted together.
+    """An image and its label, painted together.
 
     Args:
         size: Height and width in pixels.
@@ -79,7 +79,7 @@ class Canvas:
     def polygon(
         self, pixels: np.ndarray, class_id: int | None, colour: np.ndarray | None, depth: float = 0.0
     ) -> None:
-        """Fill a polygon ``(P, 2)`` or several apart, ``(M, P, 2)``; ``None`` leaves that map as it is."""
+        """Fill a polygon ``(P, 2)`` or several apart, ``(M, P, 2)``; ``None`` leaves image or label as it is."""
         corners = np.rint(pixels).astype(np.int32)
         shapes = [corners] if corners.ndim == 2 else list(corners)
         if colour is not None:
@@ -98,7 +98,7 @@ class Canvas:
         self.polygon(self.camera.project(points), class_id, colour, depth)
 
     def sees(self, x: float, z: float, reach: float) -> bool:
-        """Tell whether a thing at ``(x, z)`` that reaches so many metres to its sides can be in the picture."""
+        """Return whether a thing at ``(x, z)`` that reaches so many metres to its sides can be in the image."""
         return abs(x * self.camera.focal / z + self.camera.centre - self.width / 2) < (
             self.width / 2 + reach * self.camera.focal / z)
 

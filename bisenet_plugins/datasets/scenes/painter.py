@@ -171,7 +171,7 @@ def paint_scene(size: tuple[int, int], seed: int, index: int) -> tuple[np.ndarra
         index: Names the scene in the collection.
 
     Shape:
-        - Output: image ``(H, W, 3)`` uint8 BGR and label map ``(H, W)`` uint8, ids 0 to 10 or 255 for void.
+        - Output: image ``(H, W, 3)`` uint8 BGR and label ``(H, W)`` uint8, ids 0 to 10 or 255 for void.
 
     Example:
         >>> image, label = paint_scene((90, 120), seed=0, index=3)

@@ -9,6 +9,7 @@ import numpy as np
 from mmseg.datasets.basesegdataset import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from ...errors import expect
 from ..camvid import CamVidDataset
 from .painter import paint_scene
 
@@ -16,9 +17,9 @@ SMALLEST_SIDE = 32
 
 
 class TakeDrawnLabel:
-    """Put a scene's label map as it was drawn into the sample, where a pipeline for files would read it.
+    """Put a scene's label as it was drawn into the sample, where a pipeline for files would read it.
 
-    Test-time augmentation reads the label map after it has resized and flipped the image, so that it stays as it is.
+    Test-time augmentation reads the label after it has resized and flipped the image, so that it stays as it is.
     """
 
     def __call__(self, results: dict) -> dict:
@@ -27,9 +28,9 @@ class TakeDrawnLabel:
 
 
 def without_files(pipeline: Sequence[Any]) -> list[Any]:
-    """Turn a pipeline for pictures on disk into one for drawn scenes, the branches of ``TestTimeAug`` included.
+    """Turn a pipeline for images on disk into one for drawn scenes, the branches of ``TestTimeAug`` included.
 
-    ``LoadImageFromFile`` is left out; in the place of ``LoadAnnotations`` the drawn label map is taken.
+    ``LoadImageFromFile`` is left out; ``LoadAnnotations`` is replaced by the drawn label.
 
     Args:
         pipeline: Config dicts or built transforms, nested lists of them included.
@@ -57,17 +58,17 @@ def without_files(pipeline: Sequence[Any]) -> list[Any]:
 class StreetSceneDataset(BaseSegDataset):
     """Draw street scenes with CamVid's 11 classes, the same ones for the same seed, without any file on disk.
 
-    Stands where a dataset of pictures stands; each sample enters the pipeline with its image and label map in it.
+    Replaces a dataset of files; each sample enters the pipeline with its image and label in it.
 
     Args:
         length: Number of scenes.
         seed: Names the collection; two seeds share no scene.
         size: Height and width in pixels, at least 32 each.
-        shuffle_labels: Whether each picture gets the label map of another one. A network trained so can learn where
-            classes usually lie but not what they look like: the check that a score comes from learning to see.
+        shuffle_labels: Whether each image gets the label of another one. A network trained so can learn where classes
+            usually lie but not what they look like, the control for a score.
         cache_size: Scenes that each process keeps instead of drawing them again; one of 180 x 240 takes 173 kB.
-        pipeline: Transforms. A pipeline for pictures on disk serves too: ``LoadImageFromFile`` is left out, and
-            ``LoadAnnotations`` takes the drawn label map.
+        pipeline: Transforms. A pipeline for images on disk serves too: ``LoadImageFromFile`` is left out, and
+            ``LoadAnnotations`` takes the drawn label.
         kwargs: Arguments of mmseg's ``BaseSegDataset`` that do not concern files: ``metainfo``, ``indices``,
             ``test_mode`` and others.
 
@@ -75,10 +76,8 @@ class StreetSceneDataset(BaseSegDataset):
         - ``get_data_info``: ``img`` ``(H, W, 3)`` uint8 BGR, ``gt_seg_map`` ``(H, W)`` uint8, ids 0 to 10 and 255.
 
     Raises:
-        ValueError: If ``length`` is below 1, or below 2 with ``shuffle_labels``.
-        ValueError: If ``seed`` is negative.
-        ValueError: If ``size`` is not two sides of at least 32 pixels.
-        ValueError: If ``reduce_zero_label`` is asked for.
+        InputError: If ``length`` is below 1, or below 2 with ``shuffle_labels``, ``seed`` is negative, ``size`` is not
+            two sides of at least 32 pixels, or ``reduce_zero_label`` is set.
 
     Note:
         ``img_path`` is a name to print (``street_scene_000012``), not a file: a hook that reads it again will fail.
@@ -102,16 +101,12 @@ class StreetSceneDataset(BaseSegDataset):
         pipeline: Sequence[dict | Callable] = (),
         **kwargs: Any,
     ) -> None:
-        if length < (2 if shuffle_labels else 1):
-            raise ValueError(
-                f'length is {length}, wants at least {2 if shuffle_labels else 1} scenes '
-                f'with shuffle_labels={shuffle_labels}.')
-        if seed < 0:
-            raise ValueError(f'seed is {seed}, wants a number from 0 up.')
-        if len(size) != 2 or min(size) < SMALLEST_SIDE:
-            raise ValueError(f'size is {tuple(size)}, wants (height, width) of at least {SMALLEST_SIDE} pixels each.')
-        if kwargs.get('reduce_zero_label'):
-            raise ValueError('reduce_zero_label is True, wants False: id 0 is Sky, a class like any other.')
+        least = 2 if shuffle_labels else 1
+        expect(length >= least, 'length', f'at least {least} with shuffle_labels={shuffle_labels}', length)
+        expect(seed >= 0, 'seed', 'a number from 0 up', seed)
+        expect(len(size) == 2 and min(size) >= SMALLEST_SIDE, 'size',
+               f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
+        expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
         self.length, self.seed, self.shuffle_labels = int(length), int(seed), shuffle_labels
         self.size = (int(size[0]), int(size[1]))
         self.cache_size = cache_size
@@ -119,20 +114,14 @@ class StreetSceneDataset(BaseSegDataset):
         super().__init__(pipeline=without_files(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the scenes: which one gives the picture, and which one the label map."""
+        """List the scenes: which one the image is of, and which one the label."""
         labels = np.arange(self.length)
-        if self.shuffle_labels:  # one random ring through all scenes, so that none keeps its own label map
+        if self.shuffle_labels:  # one random ring through all scenes, so that none keeps its own label
             ring = np.random.default_rng(self.seed).permutation(self.length)
             labels[ring] = np.roll(ring, 1)
-        return [
-            dict(
-                img_path=f'street_scene_{index:06d}',
-                scene=index,
-                label_scene=int(labels[index]),
-                label_map=self.label_map,
-                reduce_zero_label=self.reduce_zero_label,
-            ) for index in range(self.length)
-        ]
+        return [dict(img_path=f'street_scene_{index:06d}', scene=index, label_scene=int(labels[index]),
+                     label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
+                for index in range(self.length)]
 
     def get_data_info(self, idx: int) -> dict:
         """Draw one scene.
@@ -144,7 +133,7 @@ class StreetSceneDataset(BaseSegDataset):
             IndexError: If ``idx`` lies outside the dataset.
         """
         if not -len(self) <= idx < len(self):
-            raise IndexError(f'idx is {idx}, wants a place among {len(self)} scenes.')
+            raise IndexError(f'idx: expected a place among {len(self)} scenes, got {idx}')
         info = super().get_data_info(idx % len(self))
         image, label = self._scene(info['scene'])
         if info['label_scene'] != info['scene']:

@@ -155,12 +155,12 @@ def test_config_trains_and_tests_on_different_scenes():
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(length=0), 'length is 0, wants at least 1'),
-    (dict(length=1, shuffle_labels=True), 'length is 1, wants at least 2'),
-    (dict(seed=-1), 'seed is -1'),
-    (dict(size=(31, 64)), r'size is \(31, 64\), wants'),
-    (dict(size=(64, )), r'size is \(64,\), wants'),
-    (dict(reduce_zero_label=True), 'reduce_zero_label is True, wants False'),
+    (dict(length=0), 'length: expected at least 1 .*, got 0'),
+    (dict(length=1, shuffle_labels=True), 'length: expected at least 2 .*, got 1'),
+    (dict(seed=-1), 'seed: expected .*, got -1'),
+    (dict(size=(31, 64)), r'size: expected .*, got \(31, 64\)'),
+    (dict(size=(64, )), r'size: expected .*, got \(64,\)'),
+    (dict(reduce_zero_label=True), 'reduce_zero_label: expected False, .*, got True'),
 ])
 def test_wrong_arguments(change, message):
     with pytest.raises(ValueError, match=message):
@@ -169,7 +169,7 @@ def test_wrong_arguments(change, message):
 
 @pytest.mark.parametrize('index', [3, -4])
 def test_place_outside_the_dataset(index):
-    with pytest.raises(IndexError, match=f'idx is {index}, wants'):
+    with pytest.raises(IndexError, match=f'idx: expected .*, got {index}'):
         StreetSceneDataset(length=3, **SMALL).get_data_info(index)
 
 
