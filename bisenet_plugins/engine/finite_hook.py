@@ -42,7 +42,7 @@ class FiniteTrainingHook(Hook):
         """Check the loss."""
         loss = (outputs or {}).get('loss')
         if loss is not None and self.every_n_train_iters(runner, self.interval) and not torch.isfinite(loss).all():
-            raise self._error(runner, f'the loss is {float(loss):g}')
+            raise self._error(runner, f'the loss is {float(loss.detach()):g}')
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Check the weights that are about to be saved."""
