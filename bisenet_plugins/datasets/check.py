@@ -240,7 +240,7 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
     """
     expect(split in SPLITS, 'split', f'one of {", ".join(SPLITS)}', split)
     expect(limit is None or limit >= 1, 'limit', 'at least 1 sample or None', limit)
-    settings = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+    settings: Any = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
     expect(bool(settings), 'cfg', f'{split}_dataloader with a dataset', settings)
     register_all_modules(init_default_scope=False)
     init_default_scope(cfg.get('default_scope') or 'mmseg')

@@ -251,7 +251,7 @@ def test_a_plain_state_dict_is_read_and_a_foreign_one_refused(predictor, small_c
     with pytest.raises(CheckpointError, match=f'got 0 missing and 1 of another shape, the first is {first}'):
         Predictor(small_config, tmp_path / 'shape.pth')
     torch.save({'other': torch.zeros(1)}, tmp_path / 'other.pth')
-    with pytest.raises(CheckpointError, match="other.pth: expected the weights of the config's network, got .* missing"):
+    with pytest.raises(CheckpointError, match="other.pth: expected .* of the config's network, got .* missing"):
         Predictor(small_config, tmp_path / 'other.pth')
 
 
