@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from ..errors import DivergedError, expect
-from ..weights.checkpoint import find_resumable
+from ..weights.checkpoint import find_resumable, first_non_finite
 
 __all__ = ['FiniteTrainingHook']
 
@@ -57,17 +56,3 @@ class FiniteTrainingHook(Hook):
             f'the training diverged at iteration {runner.iter + 1} with a learning rate of {rates[0]:.3g}: {what}; the '
             f'last good checkpoint is {last or "none, as none was saved"}; lower optim_wrapper.optimizer.lr, or set '
             'optim_wrapper.clip_grad=dict(max_norm=1)')
-
-
-def first_non_finite(state: Mapping[str, Any]) -> str | None:
-    """Return the name of the first weight that holds NaN or infinity, or None.
-
-    Args:
-        state: Weights by name.
-
-    Example:
-        >>> first_non_finite(dict(a=torch.ones(2), b=torch.tensor([1.0, float('nan')])))
-        'b'
-    """
-    return next((name for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()
-                 and not torch.isfinite(value).all()), None)

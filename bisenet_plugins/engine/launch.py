@@ -12,12 +12,13 @@ import torch.distributed as torch_dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
 from ..errors import ConfigError
-from ..weights.checkpoint import find_resumable, load_checkpoint, weights_only_checkpoints
+from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, weights_only_checkpoints
 
 __all__ = ['load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
@@ -230,7 +231,14 @@ def run_test(cfg: Config) -> dict[str, float]:
         Metrics by name.
 
     Raises:
+        CheckpointError: If the weights are not those of the config's network, or not finite numbers.
         RefusedCheckpointError: If a checkpoint that the config names needs pickle.
     """
     with weights_only_checkpoints():
-        return build_runner(cfg).test()
+        runner = build_runner(cfg)
+        if '://' not in str(cfg.load_from):  # the runner itself would test a network that got no weight at all
+            network: Any = runner.model
+            while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
+                network = network.module
+            load_weights(network, load_checkpoint(cfg.load_from), str(cfg.load_from))
+        return runner.test()

@@ -11,7 +11,8 @@ import logging
 import os
 import pickle
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = [
     'DamagedCheckpointError',
     'RefusedCheckpointError',
     'find_resumable',
+    'first_non_finite',
     'load_checkpoint',
     'load_weights',
     'plain_weights',
@@ -105,14 +107,24 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     try:
         if path.suffix == '.safetensors':
             return dict(state_dict=load_file(path, device=str(map_location or 'cpu')))
+        _check_bytes(path)
         with torch.serialization.safe_globals(safe_classes()):
             loaded = torch.load(path, map_location=map_location, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError,
-            SafetensorError) as error:
+            SafetensorError, zipfile.BadZipFile) as error:
         raise _explain(path, error) from error
     if not isinstance(loaded, dict):
         raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(loaded).__name__}')
     return loaded
+
+
+def _check_bytes(path: Path) -> None:
+    """Compare a file's bytes with the checksums in it, which torch.load does not; files of old formats have none."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise DamagedCheckpointError(f'{path}: expected the bytes that were written, got others in {damaged}')
 
 
 def _explain(path: Path, error: Exception) -> RuntimeError:
@@ -242,7 +254,7 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
         origin: Where it comes from, for error messages.
 
     Raises:
-        CheckpointError: If weights are missing or have another shape.
+        CheckpointError: If weights are missing, have another shape, or are not finite numbers.
     """
     state = plain_weights(loaded)
     own = model.state_dict()
@@ -252,7 +264,24 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
     if wrong or missing:
         raise CheckpointError(f"{origin}: expected the weights of the config's network, got {len(missing)} missing and "
                               f'{len(wrong)} of another shape, the first is {(wrong or missing)[0]}')
+    broken = first_non_finite({name: state[name] for name in own if name in state})
+    if broken is not None:
+        raise CheckpointError(f'{origin}: expected finite weights, got NaN or infinity in {broken}')
     surplus = model.load_state_dict(state, strict=False).unexpected_keys
     surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
     if surplus:
         print_log(f'{len(surplus)} weights of {origin} are not used, the first is {surplus[0]}', logger='current')
+
+
+def first_non_finite(state: Mapping[str, Any]) -> str | None:
+    """Return the name of the first weight that holds NaN or infinity, or None.
+
+    Args:
+        state: Weights by name.
+
+    Example:
+        >>> first_non_finite(dict(a=torch.ones(2), b=torch.tensor([1.0, float('nan')])))
+        'b'
+    """
+    return next((name for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()
+                 and not torch.isfinite(value).all()), None)

@@ -1,11 +1,12 @@
 """Options of a command line, laid over a config."""
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from bisenet_plugins.engine import launch
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test
-from bisenet_plugins.errors import ConfigError
+from bisenet_plugins.errors import CheckpointError, ConfigError
 
 
 @pytest.fixture
@@ -84,3 +85,18 @@ def test_a_test_writes_what_is_asked_for(trained, tmp_path, tta):
     assert 0 <= metrics['mIoU'] <= 100
     names = [f'street_scene_{number:06d}.png' for number in range(4)]
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in show.iterdir()) == names
+
+
+@pytest.mark.parametrize('tta', [False, True])
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda state: {}, 'expected the weights of the config.s network, got .* missing'),
+    (lambda state: {name: value for name, value in state.items() if 'conv_seg' not in name}, 'got 2 missing and 0 of another shape'),
+    (lambda state: {name: value * float('nan') if 'conv_seg.w' in name else value for name, value in state.items()},
+     'expected finite weights, got NaN or infinity in decode_head.conv_seg.weight')])
+def test_a_test_refuses_weights_of_another_network(trained, tmp_path, tta, change, message):
+    """mmengine's runner would score a network that got none of them."""
+    state = torch.load(trained[1] / 'iter_4.pth', map_location='cpu', weights_only=False)['state_dict']
+    torch.save(dict(state_dict=change(dict(state))), tmp_path / 'other.pth')
+    cfg = prepare_test(load_config(trained[0], tmp_path / 'test'), tmp_path / 'other.pth', tta=tta)
+    with pytest.raises(CheckpointError, match=message):
+        run_test(cfg)

@@ -10,6 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner import load_checkpoint as mmengine_load
 
+from bisenet_plugins.errors import CheckpointError
 from bisenet_plugins.weights import (
     DamagedCheckpointError,
     RefusedCheckpointError,
@@ -17,6 +18,7 @@ from bisenet_plugins.weights import (
     load_checkpoint,
     weights_only_checkpoints,
 )
+from bisenet_plugins.weights.checkpoint import load_weights
 
 
 class Evil:
@@ -163,3 +165,22 @@ def test_a_safetensors_file_is_a_checkpoint(tmp_path):
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DamagedCheckpointError, match='weights.safetensors: expected a checkpoint'):
         load_checkpoint(path)
+
+
+def test_changed_bytes_are_noticed(tmp_path):
+    """torch.load reads the weights all the same."""
+    path = tmp_path / 'weights.pth'
+    torch.save({'weight': torch.arange(1000.0)}, path)
+    content = bytearray(path.read_bytes())
+    place = bytes(content).index(torch.tensor([500.0, 501.0]).numpy().tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DamagedCheckpointError, match='expected the bytes that were written, got others in .*data/0'):
+        load_checkpoint(path)
+
+
+def test_weights_that_are_not_finite_are_refused():
+    layer = torch.nn.Linear(2, 2)
+    state = {**layer.state_dict(), 'bias': torch.tensor([1.0, float('inf')])}
+    with pytest.raises(CheckpointError, match='here: expected finite weights, got NaN or infinity in bias'):
+        load_weights(layer, dict(state_dict=state), 'here')
