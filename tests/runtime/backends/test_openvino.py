@@ -1,0 +1,92 @@
+"""OpenVINO computes what PyTorch does, from memory and from a file, and leaves the process its signals."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bisenet_plugins.errors import DeployError
+from bisenet_plugins.runtime.backends import open_backend
+from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend, import_openvino, openvino_core, to_openvino
+from bisenet_plugins.runtime.backends.torch import Logits
+from tests.deploy.conftest import needs
+from tests.runtime.backends.conftest import SHAPES
+
+pytestmark = needs('openvino')
+EXAMPLE = np.random.default_rng(0).random((1, 3, 64, 96), np.float32)
+SIGNALLED = '''
+import gc, signal
+import numpy as np
+from torch import nn
+from bisenet_plugins.runtime.backends.openvino import to_openvino
+handled = []
+signal.signal(signal.SIGTERM, lambda number, frame: handled.append(int(number)))
+first, second = (to_openvino(nn.ReLU(), np.zeros((1, 1, 4, 4), np.float32)) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.raise_signal(signal.SIGTERM)
+print(handled)
+'''
+
+
+def test_logits_of_any_size_and_batch_are_the_same(network):
+    logits = Logits(network).eval()
+    backend = to_openvino(logits, EXAMPLE, threads=1)
+    for shape in SHAPES:
+        x = torch.randn(shape)
+        with torch.no_grad():
+            expected = logits(x)
+        torch.testing.assert_close(torch.from_numpy(backend(x.numpy())), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_signals_are_handled_after_networks_have_gone():
+    """OpenVINO's cores exchange the stack that signals are handled on; a freed one would end the process."""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SIGNALLED], capture_output=True, text=True,
+                          timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines()[-1] == f'[{int(signal.SIGTERM)}]'
+
+
+def test_the_process_has_one_core():
+    assert openvino_core() is openvino_core()
+
+
+def test_a_file_is_the_same_model_and_shows_its_scores(classes, tmp_path):
+    memory = to_openvino(classes, EXAMPLE)
+    import_openvino().save_model(memory.model, tmp_path / 'model.xml', compress_to_fp16=False)
+    x = np.random.default_rng(1).random((2, 3, 9, 7), np.float32)
+    scores = classes.conv(torch.from_numpy(x)).detach()
+    for backend in (memory, open_backend('openvino', tmp_path / 'model.xml', threads=1)):
+        np.testing.assert_array_equal(backend(x), scores.argmax(1, keepdim=True))
+        torch.testing.assert_close(torch.from_numpy(backend.scores(x)), scores)
+
+
+def test_a_result_outlives_the_next_call_and_the_request_is_kept():
+    backend = to_openvino(nn.ReLU(), EXAMPLE)
+    first = backend(EXAMPLE)
+    backend(np.zeros_like(EXAMPLE))
+    np.testing.assert_array_equal(first, EXAMPLE)
+    assert backend._requests.idle.qsize() == 1
+
+
+def test_without_argmax_the_scores_are_the_output():
+    backend = to_openvino(nn.ReLU(), EXAMPLE)
+    np.testing.assert_array_equal(backend.scores(EXAMPLE - 0.5), (EXAMPLE - 0.5).clip(0))
+
+
+def test_single_precision_and_threads_reach_the_plugin():
+    compiled = to_openvino(nn.ReLU(), EXAMPLE, threads=1)._requests.compiled
+    assert compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name() == 'f32'
+    assert compiled.get_property('INFERENCE_NUM_THREADS') == 1
+
+
+def test_what_cannot_be_loaded_is_named(tmp_path):
+    (tmp_path / 'bad.xml').write_text('no model')
+    with pytest.raises(DeployError, match=r'bad\.xml cannot be loaded by OpenVINO: '):
+        OpenVINOBackend(str(tmp_path / 'bad.xml'))
