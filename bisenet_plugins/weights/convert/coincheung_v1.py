@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ...errors import CheckpointError
-from .sources import (
-    Source,
-    Weights,
-    add_zero_biases,
-    fusion_options,
-    head_options,
-    resnet_options,
-    spatial_options,
-)
+from .sources import PATH, Source, Weights, add_zero_biases, v1_options
 
-PATH = 'backbone.semantic_branch'
 # Names that this project shares with STDC-Seg, which began as a copy of it.
 SHARED = (
     *((f'cp.{arm}.conv.', f'{PATH}.{arm}.conv.') for arm in ('arm16', 'arm32')),
@@ -48,54 +41,30 @@ _SPATIAL = (
 _MARKS = ('cp.resnet.', 'sp.conv1.')
 
 
-def _options(weights: Weights, align_corners: bool = False) -> dict[str, Any]:
-    options = {
-        **spatial_options(weights),
-        **resnet_options(weights),
-        **fusion_options(weights),
-        'decode_head.aggregation.attention_act': False,
-        f'{PATH}.upsample_mode': 'nearest',
-        'decode_head.align_corners': align_corners,
-        **head_options(weights, 'context8', 'context16'),
-    }
-    for name in ('context8', 'context16'):
-        if f'auxiliary_head.{name}.channels' in options:
-            options[f'auxiliary_head.{name}.align_corners'] = align_corners
-    return options
-
-
-def _options_first(weights: Weights) -> dict[str, Any]:
-    return _options(weights, align_corners=True)
-
-
 def _refine(weights: Weights) -> list[str]:
     """Refuse the versions that classify each pixel of a cell apart, where the heads differ in their rows."""
     rows = {name: value.shape[0] for name, value in weights.items() if name.endswith('conv_seg.weight')}
     if len(set(rows.values())) > 1:
-        raise CheckpointError('every head must have one output per class, but the classifiers have '
+        raise CheckpointError('heads: expected one output per class, got classifiers with '
                               f'{sorted(rows.values())}: these heads rearrange channels into pixels, which ours do not')
     return []
 
 
-def _version(name: str, marks: tuple[str, ...], attention: tuple[tuple[str, str], ...]) -> Source:
+def _version(name: str, marks: tuple[str, ...], attention: tuple[tuple[str, str], ...],
+             options: Callable[[Weights], dict[str, Any]] = v1_options,
+             refine: Callable[[Weights], list[str]] = _refine) -> Source:
     return Source(
         name=name,
         marks=(*_MARKS, *marks),
         prefixes=(('cp.resnet.', f'{PATH}.backbone.'), *_SPATIAL, *SHARED, *attention),
         config='bisenetv1/bisenetv1_r18_4xb4-80k_cityscapes-1024x1024.py',
-        options=_options,
+        options=options,
         optional=(r'^conv_out(16|32)\.', ),
-        refine=_refine)
+        refine=refine)
 
 
 SOURCE = _version('CoinCheung/BiSeNet V1', ('ffm.conv.', ), SINGLE)
 TWO_LAYERS = _version('CoinCheung/BiSeNet V1 (two-layer attention)', ('ffm.conv1.', 'conv_out.conv_out.bias'), MLP)
 # The first versions have classifiers without bias, and resize logits with aligned corners.
-FIRST = Source(
-    name='CoinCheung/BiSeNet V1 (classifiers without bias)',
-    marks=(*_MARKS, 'ffm.conv1.'),
-    prefixes=TWO_LAYERS.prefixes,
-    config=TWO_LAYERS.config,
-    options=_options_first,
-    optional=TWO_LAYERS.optional,
-    refine=add_zero_biases)
+FIRST = _version('CoinCheung/BiSeNet V1 (classifiers without bias)', ('ffm.conv1.', ), MLP,
+                 partial(v1_options, align_corners=True), add_zero_biases)

@@ -6,12 +6,11 @@ at others only ours runs.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
-from .sources import Source, Weights, head_options, layers
+from .sources import Source, layers, v2_options
 
 _DETAIL, _SEMANTIC, _JOIN = 'backbone.detail_branch', 'backbone.semantic_branch', 'decode_head.aggregation'
-_BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
 
 
 def _prefixes() -> list[tuple[str, str]]:
@@ -46,18 +45,8 @@ def _prefixes() -> list[tuple[str, str]]:
     return pairs
 
 
-def _options(weights: Weights) -> dict[str, Any]:
-    return {
-        f'{_SEMANTIC}.expansion': 'depthwise',
-        f'{_JOIN}.out_act': True,
-        f'{_JOIN}.pointwise_bias': False,
-        f'{_JOIN}.upsample_mode': 'nearest',
-        'decode_head.align_corners': False,
-        **head_options(weights, *_BOOSTERS),
-    }
-
-
 _CONFIG = 'bisenetv2/bisenetv2_bga-depthwise_4xb4-150k_cityscapes-512x1024.py'
+_OPTIONS = partial(v2_options, pointwise_bias=False, upsample_mode='nearest')
 _MARKS = ('detail.S1.', 'segment.S1S2.')
 
 SOURCE = Source(
@@ -65,7 +54,7 @@ SOURCE = Source(
     marks=_MARKS,
     prefixes=(*_prefixes(), ('head.conv_out.1.', 'decode_head.conv_seg.')),
     config=_CONFIG,
-    options=_options,
+    options=_OPTIONS,
     dropped=((r'^aux(2|3|4|5_4)\.', 'auxiliary heads with an upsampling and a convolution that ours have not; they are '
               'not run at inference'), ))
 
@@ -76,11 +65,10 @@ PLAIN_HEADS = Source(
     prefixes=(
         *_prefixes(),
         ('head.conv_out.', 'decode_head.conv_seg.'),
-        *((f'{theirs}.conv.', f'auxiliary_head.{index}.convs.0.')
-          for index, theirs in enumerate(('aux2', 'aux3', 'aux4', 'aux5_4'))),
-        *((f'{theirs}.conv_out.', f'auxiliary_head.{index}.conv_seg.')
-          for index, theirs in enumerate(('aux2', 'aux3', 'aux4', 'aux5_4'))),
+        *((f'{theirs}.{part}.', f'auxiliary_head.{index}.{ours}.')
+          for index, theirs in enumerate(('aux2', 'aux3', 'aux4', 'aux5_4'))
+          for part, ours in (('conv', 'convs.0'), ('conv_out', 'conv_seg'))),
     ),
     config=_CONFIG,
-    options=_options,
+    options=_OPTIONS,
     optional=(r'^aux(2|3|4|5_4)\.', ))

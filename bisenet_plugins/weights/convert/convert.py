@@ -19,13 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, expect
 from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
 from . import coincheung_v1, coincheung_v2, mmseg_stdc, mmseg_v1, mmseg_v2, stdc_seg, torchseg_v1
-from .options import check_weights, different_options
-from .sources import NUM_BATCHES, Source, Weights
+from .sources import NUM_BATCHES, Source, Weights, check_weights, different_options
 
 # Where marks of one are among another's, the more particular one stands first.
 SOURCES: tuple[Source, ...] = (
@@ -78,7 +77,7 @@ class Conversion:
     meta: dict[str, Any] = field(default_factory=dict)
 
     def report(self) -> list[str]:
-        """Give the lines that tell a person all of this."""
+        """Return the conversion as lines for a person."""
         lines = [f'source: {self.source}', f'target: {self.target}, {len(self.weights)} weights']
         lines += [f'dropped on purpose: {count} weights, {reason}' for reason, count in self.dropped.items()]
         lines += [f'note: {note}' for note in self.notes]
@@ -108,8 +107,8 @@ def recognise(weights: Iterable[str]) -> Source:
         if all(any(name.startswith(mark) for name in names) for mark in source.marks):
             return source
     known = ', '.join([OURS, *(source.name for source in SOURCES)])
-    raise CheckpointError(f'these weights (the first is {names[0] if names else None!r}) are of no known source; known '
-                          f'are {known}')
+    first = names[0] if names else None
+    raise CheckpointError(f'weights: expected those of {known}, got others, the first is {first!r}')
 
 
 def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conversion:
@@ -117,7 +116,7 @@ def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conv
 
     Args:
         weights: Weights under their names.
-        source: Where they come from; ``None`` finds out.
+        source: Where they come from; ``None`` recognises it.
 
     Raises:
         CheckpointError: If the source is unknown, some names have no counterpart, or a part of the network is missing.
@@ -157,11 +156,11 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
             break
     else:
         names = ', '.join(source.name for source in SOURCES if source.our_marks)
-        raise CheckpointError(f'these are not weights of {OURS} in a form that mmseg has too; such are {names}')
+        raise CheckpointError(f'weights: expected those of {OURS} in a form that mmseg has too ({names}), got others')
     done = Conversion(OURS, source.name, dict(weights), config=source.config)
     back = tuple((ours, theirs) for theirs, ours in source.prefixes)
     needed = [ours for theirs, ours in source.prefixes if not source.may_lack(theirs)]
-    _rename(weights, back, needed, source.name)  # complains about names before values are looked at
+    _rename(weights, back, needed, source.name)  # refuses names before values are read
     with _complete(source.name):
         done.options = source.options(done.weights)
         if source.restore is not None:
@@ -175,16 +174,16 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
 
 @contextmanager
 def _complete(source: str) -> Iterator[None]:
-    """Say which weight is missing where one is looked for in vain."""
+    """Name the weight that is missing where one is not found."""
     try:
         yield
     except KeyError as error:
-        raise CheckpointError(f'the network is not whole ({source}), there is no {error.args[0]}') from error
+        raise CheckpointError(f'weights: expected a network ({source}), got none named {error.args[0]}') from error
 
 
 def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], needed: Iterable[str],
             source: str) -> Weights:
-    """Replace the beginning of each name, or complain about all that have no known one."""
+    """Replace the beginning of each name, or list all names without a known one."""
     renamed, unmatched, used = {}, [], set()
     pairs = dict(prefixes)
     lengths = sorted({len(prefix) for prefix in pairs}, reverse=True)
@@ -196,10 +195,11 @@ def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], 
             used.add(found)
             renamed[pairs[found] + name[len(found):]] = value
     if unmatched:
-        raise CheckpointError(f'{len(unmatched)} weights have no counterpart ({source}):\n  ' + '\n  '.join(unmatched))
+        raise CheckpointError(f'weights: expected names with a counterpart ({source}), got {len(unmatched)} others:\n  '
+                              + '\n  '.join(unmatched))
     missing = [prefix for prefix in needed if prefix not in used]
     if missing:
-        raise CheckpointError(f'the network is not whole ({source}), there are no weights under:\n  '
+        raise CheckpointError(f'weights: expected a network ({source}), got none under:\n  '
                               + '\n  '.join(missing))
     return renamed
 
@@ -213,7 +213,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
 
     Raises:
         RefusedCheckpointError: If the file holds pickled objects and is not trusted; the message names the first.
-        DamagedCheckpointError: If the file is cut short or no checkpoint.
+        DamagedCheckpointError: If the file is truncated or no checkpoint.
         CheckpointError: If there are no weights in it, or an object of it cannot be rebuilt here.
     """
     loaded: Any
@@ -225,7 +225,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
         try:
             loaded = torch.load(path, map_location='cpu', weights_only=False)
         except (ImportError, AttributeError) as error:
-            raise CheckpointError(f'{path} holds an object that cannot be rebuilt here: {error}') from error
+            raise CheckpointError(f'{path}: expected objects that can be rebuilt here, got {error}') from error
     meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
     for key in ('state_dict', 'model'):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping | nn.Module):
@@ -234,10 +234,10 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
     if isinstance(loaded, nn.Module):
         loaded = loaded.state_dict()
     if not isinstance(loaded, Mapping) or not loaded:
-        raise CheckpointError(f'{path} holds no weights')
+        raise CheckpointError(f'{path}: expected weights, got a {type(loaded).__name__} without any')
     odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if odd:
-        raise CheckpointError(f'{path} holds no plain weights: {odd[0]!r} is a {type(loaded[odd[0]]).__name__}')
+        raise CheckpointError(f'{path}: expected tensors, got a {type(loaded[odd[0]]).__name__} as {odd[0]!r}')
     weights = {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}
     return weights, _dataset_meta(meta)
 
@@ -277,13 +277,11 @@ def convert_file(src: str | os.PathLike[str],
         auxiliary: Whether auxiliary heads, which only training needs, come along.
 
     Raises:
-        ValueError: If ``to`` is unknown or ``dst`` is ``src``.
+        InputError: If ``to`` is unknown or ``dst`` is ``src``.
         CheckpointError: If anything does not fit; nothing is written then.
     """
-    if to not in TARGETS:
-        raise ValueError(f'to must be one of {TARGETS}, got {to!r}')
-    if Path(src).resolve() == Path(dst).resolve():
-        raise ValueError(f'dst must be another file than src, got {dst} for both')
+    expect(to in TARGETS, 'to', f'one of {TARGETS}', to)
+    expect(Path(src).resolve() != Path(dst).resolve(), 'dst', 'another file than src', str(dst))
     weights, meta = read_weights(src, trust)
     ours = any(name.startswith(_OUR_MARK) for name in weights)
     if to == 'mmseg':
@@ -305,7 +303,7 @@ def convert_file(src: str | os.PathLike[str],
         done.absent = check_weights(network, config, may_lack=_AUXILIARY)
         done.differences = different_options(config, done.options)
         if done.differences and to == 'mmseg':
-            raise CheckpointError("mmseg's network would compute something else; the config differs:\n  "
+            raise CheckpointError("config: expected options whose network computes what mmseg's does, got others:\n  "
                                   + '\n  '.join(done.differences))
     done.meta = meta
     if not dry_run:

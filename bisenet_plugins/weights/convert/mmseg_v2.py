@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import CheckpointError
-from .sources import Source, Weights, head_options
+from .sources import BOOSTERS, Source, Weights, same, v2_options
 
 _DETAIL, _SEMANTIC, _JOIN = 'backbone.detail_branch', 'backbone.semantic_branch', 'decode_head.aggregation'
-_BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
 
 
 def _prefixes() -> list[tuple[str, str]]:
@@ -43,20 +42,13 @@ def _prefixes() -> list[tuple[str, str]]:
                     (f'{theirs}.shortcut.0.depthwise_conv.', f'{ours}.shortcut.0.'),
                     (f'{theirs}.shortcut.0.pointwise_conv.', f'{ours}.shortcut.1.'),
                 ]
-    for index in range(len(_BOOSTERS)):
-        pairs += [(f'auxiliary_head.{index}.{part}.', ) * 2 for part in ('convs', 'conv_seg')]
-    return pairs
+    heads = [f'auxiliary_head.{index}.{part}' for index in range(len(BOOSTERS)) for part in ('convs', 'conv_seg')]
+    return [*pairs, *same(*heads)]
 
 
 def _options(weights: Weights) -> dict[str, Any]:
-    options = {
-        f'{_SEMANTIC}.expansion': 'depthwise',
-        f'{_JOIN}.out_act': True,
-        f'{_JOIN}.pointwise_bias': True,
-        'decode_head.align_corners': False,
-        **head_options(weights, *_BOOSTERS),
-    }
-    for index, name in enumerate(_BOOSTERS):
+    options = v2_options(weights, pointwise_bias=True)
+    for index, name in enumerate(BOOSTERS):
         convs = {key.split('.')[3] for key in weights if key.startswith(f'auxiliary_head.{index}.convs.')}
         if convs:
             options[f'auxiliary_head.{name}.num_convs'] = len(convs)
@@ -67,8 +59,7 @@ def _restore(weights: Weights) -> list[str]:
     """Refuse the paper's form of the semantic branch, which mmseg's classes cannot build."""
     gather = weights[f'{_SEMANTIC}.stages.0.0.gather.conv.weight']
     if gather.shape[0] != gather.shape[1]:
-        raise CheckpointError("these weights were trained with expansion='conv', mmseg's BiSeNetV2 can only be built "
-                              "like expansion='depthwise'")
+        raise CheckpointError("expansion: expected 'depthwise', the only form of mmseg's BiSeNetV2, got 'conv'")
     return []
 
 

@@ -1,23 +1,35 @@
-"""What is known of a project whose weights can be converted, and what shapes of weights tell."""
+"""The form of a conversion table, options read off weights, and their comparison with a config."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from mmseg.utils import register_all_modules
 from torch import Tensor
 
 from ...errors import CheckpointError
+from ...models.build import accepted_arguments, named_class
 
 Weights = dict[str, Tensor]
 
-BACKBONE = 'backbone.semantic_branch.backbone'
+PATH = 'backbone.semantic_branch'
+BACKBONE = f'{PATH}.backbone'
+BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
 NUM_BATCHES = 'num_batches_tracked'
 # Blocks of the third stage, whether they are bottlenecks, and the depth by which a ResNet is called.
 _RESNETS = {(2, False): 18, (6, False): 34, (6, True): 50, (23, True): 101, (36, True): 152}
+
+# What the segmentor hands to every part that does not say its own.
+_HANDED_ON = ('num_classes', 'align_corners')
 
 
 @dataclass(frozen=True)
@@ -33,9 +45,9 @@ class Source:
         optional: Regular expressions of those of their prefixes that need not occur.
         dropped: Regular expressions of their names that have no counterpart, each with the reason.
         refine: Changes values, in place, after renaming to ours, and says what it did.
-        our_marks: Beginnings of our names by which the way back is found; empty where there is none.
+        our_marks: Beginnings of our names by which the reverse is recognised; empty where there is none.
         restore: Undoes ``refine``, in place, before renaming to theirs, and says what it did.
-        constants: Weights of theirs without a counterpart that the way back puts in, each with the beginning of the
+        constants: Weights of theirs without a counterpart that the reverse puts in, each with the beginning of the
             names beside which it stands.
     """
 
@@ -52,11 +64,11 @@ class Source:
     constants: tuple[tuple[str, str, Tensor], ...] = ()
 
     def reason_to_drop(self, name: str) -> str | None:
-        """Say why a weight of theirs is left out, or return None where it is not."""
+        """Return why a weight of theirs is left out, or None where it is not."""
         return next((reason for pattern, reason in self.dropped if re.search(pattern, name)), None)
 
     def may_lack(self, prefix: str) -> bool:
-        """Tell whether a network of this source may have no weight under one of its prefixes."""
+        """Return whether a network of this source may have no weight under one of its prefixes."""
         return any(re.search(pattern, prefix) for pattern in self.optional)
 
 
@@ -76,86 +88,118 @@ def layers(theirs: str, ours: str, conv: str = '0', norm: str = '1') -> list[tup
     return [(f'{theirs}{conv}.', f'{ours}conv.'), (f'{theirs}{norm}.', f'{ours}bn.')]
 
 
-def head_options(weights: Weights, *auxiliary: str) -> dict[str, Any]:
+def same(*names: str) -> list[tuple[str, str]]:
+    """Pair beginnings of names that both projects share.
+
+    Args:
+        names: The names, without their last dot.
+    """
+    return [(f'{name}.', f'{name}.') for name in names]
+
+
+def head_options(weights: Weights, align_corners: bool, auxiliary: Mapping[str, bool | None]) -> dict[str, Any]:
     """Read the number of classes and the widths of the heads off our weights.
 
     Args:
         weights: Weights under our names.
-        auxiliary: Names that the config gives to its auxiliary heads, in order.
+        align_corners: How the decode head's logits are resized.
+        auxiliary: The same for the auxiliary heads, by their names in the config, in order; None leaves it open.
 
     Example:
         >>> shapes = {'decode_head.conv_seg': (19, 64, 1, 1), 'auxiliary_head.0.conv_seg': (19, 32, 1, 1)}
-        >>> head_options({f'{name}.weight': torch.zeros(shape) for name, shape in shapes.items()}, 'stage2')
-        {'num_classes': 19, 'decode_head.channels': 64, 'auxiliary_head.stage2.channels': 32}
+        >>> weights = {f'{name}.weight': torch.zeros(shape) for name, shape in shapes.items()}
+        >>> head_options(weights, False, dict(stage2=None))
+        {'num_classes': 19, 'decode_head.channels': 64, 'decode_head.align_corners': False,
+         'auxiliary_head.stage2.channels': 32}
     """
     num_classes, channels = weights['decode_head.conv_seg.weight'].shape[:2]
-    options: dict[str, Any] = {'num_classes': num_classes, 'decode_head.channels': channels}
-    for index, name in enumerate(auxiliary):
+    options = {'num_classes': num_classes, 'decode_head.channels': channels,
+               'decode_head.align_corners': align_corners}
+    for index, (name, aligned) in enumerate(auxiliary.items()):
         classifier = weights.get(f'auxiliary_head.{index}.conv_seg.weight')
         if classifier is not None:
             options[f'auxiliary_head.{name}.channels'] = classifier.shape[1]
+            if aligned is not None:
+                options[f'auxiliary_head.{name}.align_corners'] = aligned
     return options
 
 
-def fusion_options(weights: Weights) -> dict[str, Any]:
+def fusion_options(weights: Weights, upsample_mode: str = 'nearest') -> dict[str, Any]:
     """Read the form of the feature fusion and of the context path off our weights, as far as shapes tell it.
 
     Args:
         weights: Weights under our names.
+        upsample_mode: How the context path upsamples.
     """
+    attention = 'decode_head.aggregation.attention'
     options = {
-        'backbone.semantic_branch.channels': weights['backbone.semantic_branch.smooth16.conv.weight'].shape[0],
+        f'{PATH}.channels': weights[f'{PATH}.smooth16.conv.weight'].shape[0],
+        f'{PATH}.upsample_mode': upsample_mode,
         'decode_head.aggregation_channels': weights['decode_head.aggregation.project.conv.weight'].shape[0],
-        'decode_head.aggregation.attention': 'single',
-        'decode_head.aggregation.attention_norm': 'decode_head.aggregation.attention.0.bn.weight' in weights,
+        attention: 'single',
+        f'{attention}_norm': f'{attention}.0.bn.weight' in weights,
     }
-    if 'decode_head.aggregation.attention.1.conv.weight' in weights:
-        inner, outer = weights['decode_head.aggregation.attention.0.conv.weight'].shape[:2]
-        options['decode_head.aggregation.attention'] = 'mlp'
-        options['decode_head.aggregation.reduction'] = outer // inner
+    if f'{attention}.1.conv.weight' in weights:
+        inner, outer = weights[f'{attention}.0.conv.weight'].shape[:2]
+        options.update({attention: 'mlp', 'decode_head.aggregation.reduction': outer // inner})
     return options
 
 
-def spatial_options(weights: Weights) -> dict[str, Any]:
-    """Read the form of the spatial path off our weights.
+def v1_options(weights: Weights, align_corners: bool = False, attention_act: bool = False,
+               upsample_mode: str = 'nearest') -> dict[str, Any]:
+    """Return the options of a BiSeNet V1: what its shapes tell, and what they do not.
 
     Args:
         weights: Weights under our names.
-    """
-    path = 'backbone.detail_branch'
-    kernels = [weights[f'{path}.layers.{index}.conv.weight'] for index in range(3)]
-    return {
-        f'{path}.channels': tuple(kernel.shape[0] for kernel in kernels),
-        f'{path}.kernel_sizes': tuple(kernel.shape[-1] for kernel in kernels),
-        f'{path}.projection_channels': weights[f'{path}.projection.conv.weight'].shape[0],
-    }
-
-
-def resnet_options(weights: Weights) -> dict[str, Any]:
-    """Read the depth and the stem of a ResNet under the context path off our weights.
-
-    Args:
-        weights: Weights under our names.
+        align_corners: How the logits of all heads, and the context path's maps if bilinear, are resized.
+        attention_act: Whether the attention of the feature fusion ends in an activation.
+        upsample_mode: How the context path upsamples.
 
     Raises:
         CheckpointError: If no ResNet has as many blocks.
     """
+    detail = 'backbone.detail_branch'
+    kernels = [weights[f'{detail}.layers.{index}.conv.weight'] for index in range(3)]
+    return {
+        f'{detail}.channels': tuple(kernel.shape[0] for kernel in kernels),
+        f'{detail}.kernel_sizes': tuple(kernel.shape[-1] for kernel in kernels),
+        f'{detail}.projection_channels': weights[f'{detail}.projection.conv.weight'].shape[0],
+        **_context_backbone(weights),
+        **fusion_options(weights, upsample_mode),
+        **({f'{PATH}.align_corners': align_corners} if upsample_mode == 'bilinear' else {}),
+        'decode_head.aggregation.attention_act': attention_act,
+        **head_options(weights, align_corners, dict.fromkeys(('context8', 'context16'), align_corners)),
+    }
+
+
+def _context_backbone(weights: Weights) -> dict[str, Any]:
+    """Read which backbone lies under the context path off our weights."""
+    if f'{BACKBONE}.stages.0.0.residual.0.pointwise_conv.conv.weight' in weights:
+        return {f'{BACKBONE}.type': 'Xception39'}
     blocks = {name.split('.')[4] for name in weights if name.startswith(f'{BACKBONE}.layer3.')}
-    bottleneck = f'{BACKBONE}.layer3.0.conv3.weight' in weights
-    depth = _RESNETS.get((len(blocks), bottleneck))
+    depth = _RESNETS.get((len(blocks), f'{BACKBONE}.layer3.0.conv3.weight' in weights))
     if depth is None:
-        raise CheckpointError(f'the context backbone must be a ResNet of depth {sorted(_RESNETS.values())}, got one '
-                              f'with {len(blocks)} blocks in its third stage')
+        raise CheckpointError(f'context backbone: expected a ResNet of depth {sorted(_RESNETS.values())}, got one with '
+                              f'{len(blocks)} blocks in its third stage')
     stem = weights.get(f'{BACKBONE}.stem.6.weight')
-    options: dict[str, Any] = {f'{BACKBONE}.type': 'ResNet', f'{BACKBONE}.depth': depth}
-    if stem is not None:
-        options[f'{BACKBONE}.type'] = 'ResNetV1c'
-        options[f'{BACKBONE}.stem_channels'] = stem.shape[0]
-    return options
+    if stem is None:
+        return {f'{BACKBONE}.type': 'ResNet', f'{BACKBONE}.depth': depth}
+    return {f'{BACKBONE}.type': 'ResNetV1c', f'{BACKBONE}.depth': depth, f'{BACKBONE}.stem_channels': stem.shape[0]}
+
+
+def v2_options(weights: Weights, **aggregation: Any) -> dict[str, Any]:
+    """Return the options of a BiSeNet V2 as the published checkpoints have it.
+
+    Args:
+        weights: Weights under our names.
+        aggregation: Options of the aggregation in which the projects differ.
+    """
+    join = {f'decode_head.aggregation.{name}': value for name, value in dict(aggregation, out_act=True).items()}
+    return {f'{PATH}.expansion': 'depthwise', **join, **head_options(weights, False, dict.fromkeys(BOOSTERS))}
 
 
 def add_zero_biases(weights: Weights) -> list[str]:
-    """Give each classifier that has no bias one of zeros, in place, which changes no result.
+    """Add a bias of zeros, in place, to each classifier without one, which changes no result.
 
     Args:
         weights: Weights under our names.
@@ -172,3 +216,89 @@ def add_zero_biases(weights: Weights) -> list[str]:
     for name in lacking:
         weights[f'{name[:-len("weight")]}bias'] = torch.zeros_like(weights[name][:, 0, 0, 0])
     return [f'{name[:-len("weight")]}bias was not there and is zero' for name in lacking]
+
+
+def _read(config: str | os.PathLike[str]) -> Config:
+    if not Path(config).is_file():
+        raise FileNotFoundError(f'there is no config at {config}')
+    cfg = Config.fromfile(config)
+    register_all_modules(init_default_scope=False)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    return cfg
+
+
+def check_weights(weights: Mapping[str, Tensor],
+                  config: str | os.PathLike[str],
+                  may_lack: str | None = None) -> list[str]:
+    """Compare the names and shapes of weights with the network of a config.
+
+    Args:
+        weights: Weights under our names.
+        config: Config file of our model.
+        may_lack: Beginning of names that the weights may lack altogether.
+
+    Returns:
+        The names that the network has and the weights lack, all of them under ``may_lack``.
+
+    Raises:
+        CheckpointError: If a name is missing, left over, or has another shape; the message lists all of them.
+    """
+    own = MODELS.build(_read(config).model).state_dict()
+    missing = [name for name in own if name not in weights]
+    absent = [name for name in missing if may_lack and name.startswith(may_lack)]
+    if may_lack and any(name.startswith(may_lack) for name in weights):
+        absent = []
+    wrong = [f'missing: {name} {tuple(own[name].shape)}' for name in missing if name not in absent]
+    wrong += [f'left over: {name} {tuple(weights[name].shape)}' for name in weights if name not in own]
+    wrong += [
+        f'shape: {name} is {tuple(weights[name].shape)}, the config has {tuple(value.shape)}'
+        for name, value in own.items() if name in weights and weights[name].shape != value.shape
+    ]
+    if wrong:
+        raise CheckpointError(f'weights: expected those of {config}, got others:\n  ' + '\n  '.join(wrong))
+    return absent
+
+
+def different_options(config: str | os.PathLike[str], options: Mapping[str, Any]) -> list[str]:
+    """Find the options in which a config's model differs from the given ones, defaults of the classes included.
+
+    Args:
+        config: Config file of our model.
+        options: Expected values by dotted name below ``model``.
+
+    Returns:
+        One sentence for each option that differs; those of auxiliary heads that the config has under no such name are
+        not compared.
+    """
+    model = _read(config).model.to_dict()
+    heads = model.get('auxiliary_head') or {}
+    found = {
+        name: _effective(model, name) for name in options
+        if not name.startswith('auxiliary_head.') or (isinstance(heads, dict) and heads.get(name.split('.')[1]))
+    }
+    return [
+        f'model.{name}: expected {value!r}, got {found[name]!r}' for name, value in options.items()
+        if name in found and _plain(found[name]) != _plain(value)
+    ]
+
+
+def _effective(model: dict[str, Any], name: str) -> Any:
+    """Look an option up where the config has it, else in the segmentor's settings, else in the class's defaults."""
+    value: Any = model
+    if name == 'num_classes' and model.get(name) is None:
+        name = f'decode_head.{name}'
+    for part in name.split('.'):
+        if not isinstance(value, dict):
+            return None
+        if part not in value and part in _HANDED_ON and model.get(part) is not None:
+            value = model[part]
+        elif part not in value and 'type' in value:
+            value = accepted_arguments(named_class(value, name)).get(part)
+        else:
+            value = value.get(part)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Let lists and tuples of the same entries be equal."""
+    return list(value) if isinstance(value, tuple | list) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import torch
 
@@ -27,14 +27,6 @@ def _features(depths: tuple[int, ...]) -> list[tuple[str, str]]:
                 pairs += layers(f'{theirs}avd_layer.', f'{ours}downsample.')
             number += 1
     return pairs
-
-
-def _options(weights: Weights) -> dict[str, Any]:
-    options = stdc_options(weights)
-    for name in ('context8', 'context16', 'detail'):
-        if f'auxiliary_head.{name}.channels' in options:
-            options[f'auxiliary_head.{name}.align_corners'] = True
-    return options
 
 
 def _refine(weights: Weights) -> list[str]:
@@ -70,7 +62,7 @@ def _version(name: str, marks: tuple[str, ...], config: str) -> Source:
             ('conv_out_sp8.conv_out.', 'auxiliary_head.2.conv_seg.'),
         ),
         config=f'stdc/{config}_seg50_3xb16-60k_cityscapes-512x1024.py',
-        options=_options,
+        options=partial(stdc_options, context=True, detail=True),
         optional=(r'^conv_out(16|32|_sp8)\.', ),
         dropped=(
             (r'^cp\.backbone\.x(2|4|8|16|32)\.', "second names of the backbone's layers"),
