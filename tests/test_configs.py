@@ -21,7 +21,7 @@ CONFIGS = sorted(
 )
 DEPLOY = sorted((ROOT / 'deploy').glob('*.py'))
 STAGES = sorted(path for path in ROOT.glob('*/*_stages'))
-SETTINGS = {'cpu', 'demo', 'balanced', 'drawn', 'ema', 'lovasz'}  # how a network is trained; no parts of it
+SETTINGS = {'cpu', 'demo', 'balanced', 'drawn', 'ema', 'heldout', 'lovasz'}  # how a network is trained; no parts of it
 NAME = re.compile(
     r'(?:(?P<stage>\d+)_)?'
     r'(?P<algorithm>[a-z][a-z0-9-]+)'
@@ -47,7 +47,7 @@ KNOWN_KEYS = {
     # what the files build on: names of their own in datasets and schedules
     'dataset_type', 'data_root', 'crop_size', 'image_scale', 'image_size', 'train_pipeline', 'load_transforms',
     'augment_transforms', 'tta_transforms', 'tta_resizes', 'random_resize', 'random_crop', 'scale_and_crop', 'warmup',
-    'decay', 'norm_cfg', 'head', 'class_weight',
+    'decay', 'norm_cfg', 'head', 'class_weight', 'drives',
 }  # fmt: skip
 
 

@@ -90,7 +90,8 @@ def test_a_test_writes_what_is_asked_for(trained, tmp_path, tta):
 @pytest.mark.parametrize('tta', [False, True])
 @pytest.mark.parametrize(('change', 'message'), [
     (lambda state: {}, 'expected the weights of the config.s network, got .* missing'),
-    (lambda state: {name: value for name, value in state.items() if 'conv_seg' not in name}, 'got 2 missing and 0 of another shape'),
+    (lambda state: {name: value for name, value in state.items() if 'conv_seg' not in name},
+     'got 2 missing and 0 of another shape'),
     (lambda state: {name: value * float('nan') if 'conv_seg.w' in name else value for name, value in state.items()},
      'expected finite weights, got NaN or infinity in decode_head.conv_seg.weight')])
 def test_a_test_refuses_weights_of_another_network(trained, tmp_path, tta, change, message):
