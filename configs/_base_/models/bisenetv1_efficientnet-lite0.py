@@ -31,8 +31,14 @@ model = dict(
         loss_decode=dict(type='OhemCrossEntropyLoss')),
     auxiliary_head=dict(
         context8=dict(
-            type='BoosterHead', channels=64, in_index=-2, loss_decode=dict(type='OhemCrossEntropyLoss', loss_weight=0.4)),
+            type='BoosterHead',
+            channels=64,
+            in_index=-2,
+            loss_decode=dict(type='OhemCrossEntropyLoss', loss_weight=0.4)),
         context16=dict(
-            type='BoosterHead', channels=64, in_index=-1, loss_decode=dict(type='OhemCrossEntropyLoss', loss_weight=0.4))),
+            type='BoosterHead',
+            channels=64,
+            in_index=-1,
+            loss_decode=dict(type='OhemCrossEntropyLoss', loss_weight=0.4))),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
