@@ -1,4 +1,4 @@
-"""Count the parameters, operations, activations and receptive fields of a config's network."""
+"""Count the parameters, operations and activations of a config's network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def run(args: Namespace) -> None:
     """Count and print."""
     from ..engine.launch import load_config
     from ..errors import InputError
-    from ..models.cost import build_uncounted, format_complexity, measure, receptive_fields
+    from ..models.cost import build_uncounted, format_complexity, measure
 
     model = build_uncounted(load_config(args.config, cfg_options=config_options(args)))
     shape = args.shape or getattr(model.data_preprocessor, 'size', None)
     if shape is None:
         raise InputError(f'--shape: expected H W, because the data preprocessor of {args.config} has no size, got none')
-    print(format_complexity(measure(model, tuple(shape)), receptive_fields(model)))
+    print(format_complexity(measure(model, tuple(shape))))

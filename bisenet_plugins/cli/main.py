@@ -20,7 +20,7 @@ COMMANDS = {
     'test': 'score a checkpoint on the test set of its config',
     'check-data': 'check the dataset of a config',
     'analyze': 'write a report page: errors, pathways, Grad-CAM, confusion matrix',
-    'complexity': 'count parameters, operations and receptive fields',
+    'complexity': 'count parameters, operations and activations',
     'convert': 'convert a checkpoint of another project to ours, or ours to mmseg',
     'deploy': 'export a model to ONNX Runtime, OpenVINO or TensorRT',
     'verify': 'compare artifacts with the model that they were made from',

@@ -1,12 +1,11 @@
-"""What networks cost: hand-counted layers and known receptive fields."""
+"""What networks cost: hand-counted layers."""
 
 from pathlib import Path
 
-import pytest
 from mmengine.config import Config
 from torch import nn
 
-from bisenet_plugins.models.cost import build_uncounted, format_complexity, measure, receptive_fields
+from bisenet_plugins.models.cost import build_uncounted, format_complexity, measure
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'configs'
@@ -37,20 +36,6 @@ def test_auxiliary_heads_are_not_deployed():
     cost = measure(model, (32, 64))
     assert cost.params - cost.deploy_params == sum(p.numel() for p in model.auxiliary_head.parameters()) > 0
     assert '(without auxiliary heads)' in format_complexity(cost)
-
-
-@pytest.mark.parametrize(('backbone', 'fields'), [
-    (dict(type='DetailBranch'), [67]),
-    (dict(type='MobileNetV2'), [19, 59, 267, 491]),  # 491: 1 + the sum of (kernel - 1) * stride before it
-    (dict(type='ResNet', depth=18), [43, 99, 211, 435]),
-    (dict(type='SemanticBranch'), [15, 79, 207, 719, None]),  # the last one has seen the pooled map
-])
-def test_receptive_fields(backbone, fields):
-    sights = receptive_fields(segmentor(backbone), width=2048)
-    assert [sight.receptive_field for sight in sights[:-1]] == fields
-    assert sights[-1].name == 'logits'
-    wanted = None if fields[-1] is None else fields[-1] + 2 * sights[-1].stride
-    assert sights[-1].receptive_field == wanted
 
 
 def test_overrides_are_laid_over_the_config():
