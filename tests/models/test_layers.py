@@ -95,8 +95,9 @@ def test_the_sum_is_activated_once():
 
 
 @pytest.mark.parametrize('norm_cfg', [dict(type='GN', num_groups=2), dict(type='IN')], ids=lambda cfg: cfg['type'])
-def test_other_norms_are_not_folded(norm_cfg):
-    assert RepConvModule(4, 4, norm_cfg=norm_cfg).eval().folded() is None
+@pytest.mark.parametrize('out_channels', [4, 6])
+def test_other_norms_are_not_folded(norm_cfg, out_channels):
+    assert RepConvModule(4, out_channels, norm_cfg=norm_cfg).eval().folded() is None
 
 
 def test_another_convolution_is_not_folded():
