@@ -1,6 +1,7 @@
 """A wheel is enough: from an empty folder, with nothing of the checkout in sight, configs are found and built."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -42,8 +43,14 @@ print(kind(Config.fromfile('inherit.py')), kind(Config.fromfile('bases.py')), ki
 def site(tmp_path_factory):
     """A folder of packages with only the wheel."""
     folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'  # a copy: what setuptools leaves behind would go into the next wheel
+    for name in ('bisenet_plugins', 'configs', 'tools'):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, source)
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '-q']
-    for command in (['wheel', '--no-deps', '--no-build-isolation', '-w', str(folder), str(ROOT)],
+    for command in (['wheel', '--no-deps', '--no-build-isolation', '-w', str(folder), str(source)],
                     ['install', '--no-deps', '--target', str(folder / 'site'), str(folder / 'NAME')]):
         made = next(folder.glob('*.whl'), None)
         command = [str(made) if part.endswith('NAME') else part for part in command]
