@@ -143,6 +143,8 @@ def test_datasets_build_without_reading_files(path):
     cfg = load(path)
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
+        while 'dataset' in dataset:  # mixed ones
+            dataset = dataset.dataset
         for part in dataset.get('datasets', [dataset]):  # joined ones
             built = DATASETS.build({**copy.deepcopy(part), 'lazy_init': True})
             assert len(built.metainfo['classes']) == len(built.metainfo['palette']) == classes_of(cfg)
