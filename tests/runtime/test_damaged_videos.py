@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-import pytest
 
 from bisenet_plugins.runtime import results
 from bisenet_plugins.runtime.results import predict_sources
@@ -64,8 +63,6 @@ def test_a_truncated_video_is_named(tmp_path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     summary = run(path, tmp_path / 'out')
-    if not summary.failed:
-        pytest.skip('this OpenCV reads no frame count from a truncated file')
     assert 'film.avi: expected 40 frames, got' in summary.failed[0] and 'truncated' in summary.failed[0]
     assert not [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
 
