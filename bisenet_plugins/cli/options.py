@@ -117,7 +117,7 @@ def add_network(parser: ArgumentParser) -> None:
     group.add_argument('--config', help='config file; needs --checkpoint')
     group.add_argument('--checkpoint', help='weights of the config')
     group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
-    group.add_argument('--model', metavar='DIR', help='folder that "deploy" wrote')
+    group.add_argument('--model', metavar='DIR', help='folder that "export" wrote')
     group.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')
 
 
@@ -167,5 +167,5 @@ def open_network(args: Namespace, backend: str) -> Predictor:
     if args.pretrained:
         return load_pretrained(network, backend=backend, device=args.device)
     if args.model and not Path(network).is_dir():
-        raise InputError(f'--model: expected a folder that "deploy" wrote, there is none at {network}')
+        raise InputError(f'--model: expected a folder that "export" wrote, there is none at {network}')
     return Predictor(network, weights, backend='auto' if args.model else backend, device=args.device)

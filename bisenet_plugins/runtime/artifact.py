@@ -79,7 +79,7 @@ class Artifact:
         """
         path = os.path.join(folder, META_FILE)
         if not os.path.isfile(path):
-            raise DeployError(f'{folder} holds no {META_FILE}; give the folder that deploy.py wrote')
+            raise DeployError(f'{folder} holds no {META_FILE}; give the folder that "bisenet export" wrote')
         try:
             with open(path, encoding='utf-8') as file:
                 values = json.load(file)

@@ -1,4 +1,4 @@
-"""The deploy command: a network becomes a folder, which predicts."""
+"""The export command: a network becomes a folder, which predicts."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 def test_a_folder_is_written_and_predicts(bisenet, network_files, tmp_path):
     for name in ('mmdeploy', 'onnx', 'onnxruntime'):
         pytest.importorskip(name, reason=f'{name} is not installed; see docs/deploy.md')
-    words = ['deploy', *network_files, '--out', 'out', '--shape', '64x96', '--image-count', '1', '--threads', '1']
+    words = ['export', *network_files, '--out', 'out', '--shape', '64x96', '--image-count', '1', '--threads', '1']
     status, told, failure = bisenet(*words)
     assert status == 0, failure
     report = json.loads(told[told.index('{\n'):])
@@ -22,9 +22,9 @@ def test_a_folder_is_written_and_predicts(bisenet, network_files, tmp_path):
 
 
 @pytest.mark.parametrize('words, status, sentence', [
-    (['deploy', 'a.py', 'a.pth'], 2, 'the following arguments are required: --out'),
-    (['deploy', 'a.py', 'a.pth', '--out', 'out', '--batch', '0'], 2, '--batch: expected a whole number of at least 1'),
-    (['deploy', 'a.py', 'a.pth', '--out', 'out', '--shape', '5'], 1, "error: shape: expected HEIGHTxWIDTH"),
+    (['export', 'a.py', 'a.pth'], 2, 'the following arguments are required: --out'),
+    (['export', 'a.py', 'a.pth', '--out', 'out', '--batch', '0'], 2, '--batch: expected a whole number of at least 1'),
+    (['export', 'a.py', 'a.pth', '--out', 'out', '--shape', '5'], 1, "error: shape: expected HEIGHTxWIDTH"),
 ])
 def test_what_does_not_fit_is_one_sentence(bisenet, words, status, sentence):
     got, told, failure = bisenet(*words)
