@@ -22,6 +22,7 @@ from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import runtime_module
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import preprocess_of
+from .graph import describe_graph
 from .options import DeployOptions
 from .quantize import Calibration
 from .tensorrt_build import check_backend
@@ -84,6 +85,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
         torch.save({'state_dict': predictor.model.state_dict()}, weights)
         graph = _export(artifact.folder, deploy_cfg, predictor.cfg, weights, options)
+        describe_graph(graph, artifact.metadata('end2end.onnx'))
         manager = get_backend_manager(runtime_module(options.backend))
         (file,) = manager.to_backend([graph], artifact.folder, deploy_cfg, calibration=calibration)
         artifact.file = os.path.basename(file)
@@ -98,6 +100,8 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
             artifact.checks = compare(artifact.folder, predictor.model, samples, options.threads)
             require_agreement(artifact.checks)
             artifact.save()
+        for name in filter(lambda name: name.endswith('.onnx'), os.listdir(artifact.folder)):
+            describe_graph(os.path.join(artifact.folder, name), artifact.metadata(name))
         if os.path.isdir(out):
             os.replace(out, os.path.join(folder, 'before')) if os.listdir(out) else os.rmdir(out)
         os.replace(artifact.folder, out)
@@ -159,8 +163,8 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
         options.backend, options.precision, 'end2end.onnx', 'end2end.onnx', num_classes=max(2, head.out_channels),
         output=options.output, shape=options.shape, batch=options.batch if options.shape else 1,
         channel_order=options.channel_order, network_size=options.network_size,
-        align_corners=bool(head.align_corners), preprocess=preprocess,
-        classes=list(predictor.classes), palette=np.asarray(predictor.palette).tolist(),
+        align_corners=bool(head.align_corners), threshold=predictor.threshold, preprocess=preprocess,
+        classes=list(predictor.classes), palette=np.asarray(predictor.palette)[:predictor.num_classes].tolist(),
         config=os.path.basename(str(predictor.cfg.filename or '')), opset=options.opset,
         versions={name: str(getattr(importlib.import_module(name), '__version__', '')) for name in names})
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +15,8 @@ from .options import OPSETS
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ['check_graph', 'convolution_span', 'finish_graph', 'fold_batch_norms', 'load_graph', 'module_of',
-           'save_graph']
+__all__ = ['check_graph', 'convolution_span', 'describe_graph', 'finish_graph', 'fold_batch_norms', 'load_graph',
+           'module_of', 'save_graph']
 
 STANDARD_DOMAINS = ('', 'ai.onnx')
 
@@ -48,6 +51,9 @@ def save_graph(model: onnx.ModelProto, path: str) -> None:
     import onnx
     _drop_unused(model.graph)
     del model.graph.value_info[:]
+    foreign = [entry for entry in model.opset_import if entry.domain not in {node.domain for node in model.graph.node}]
+    for entry in foreign:
+        model.opset_import.remove(entry)
     onnx.checker.check_model(model)
     onnx.save(model, path)
 
@@ -176,6 +182,19 @@ def _drop_unused(graph: onnx.GraphProto) -> None:
     graph.initializer.extend(tensors)
 
 
+def _fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Compute what depends on no input, such as the sizes in a static graph, by ONNX Runtime's standard passes."""
+    import onnx
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = os.path.join(folder, 'folded.onnx')
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=['CPUExecutionProvider'])
+        return onnx.load(options.optimized_model_filepath)
+
+
 def finish_graph(path: str) -> None:
     """Clean an exported ONNX file in place, and check it.
 
@@ -183,6 +202,7 @@ def finish_graph(path: str) -> None:
         path: ONNX file as the exporter wrote it.
 
     Raises:
+        MissingPackageError: If onnxruntime, which folds constants, is not installed.
         UnsupportedOperatorError: If an operator is not a standard one.
         DeployError: If a batch norm, or a head that is used in training only, is left.
     """
@@ -191,6 +211,26 @@ def finish_graph(path: str) -> None:
     fold_batch_norms(model.graph)
     _drop_unused(model.graph)
     check_graph(model)
+    require('onnxruntime')
+    save_graph(_fold_constants(model), path)
+
+
+def describe_graph(path: str, metadata: Mapping[str, str]) -> None:
+    """Write into an ONNX file what it is, and let class ids that a byte holds leave it as bytes.
+
+    Args:
+        path: ONNX file; it is changed in place.
+        metadata: Texts by key.
+    """
+    from onnx import TensorProto, helper
+    model = load_graph(path)
+    output = model.graph.output[0]
+    if output.type.tensor_type.elem_type == TensorProto.INT64:
+        for node in model.graph.node:
+            node.output[:] = ['classes' if name == output.name else name for name in node.output]
+        model.graph.node.append(helper.make_node('Cast', ['classes'], [output.name], 'Cast', to=TensorProto.UINT8))
+        output.type.tensor_type.elem_type = TensorProto.UINT8
+    helper.set_model_props(model, dict(metadata))
     save_graph(model, path)
 
 

@@ -1,27 +1,31 @@
-"""The folder that a deployment writes, and what it says about itself."""
+"""What a deployment writes, a folder or one ONNX file, and what it says about itself."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from ..errors import DeployError
+from ..version import __version__
 from .backends import Backend, open_backend
+from .onnx_metadata import read_metadata
 from .preprocess import Prepared, Preprocess, check_image
 
-__all__ = ['Artifact', 'META_FILE']
+__all__ = ['Artifact', 'META_FILE', 'META_KEY']
 
 META_FILE = 'artifact.json'
+META_KEY = 'bisenet_plugins'
+"""Under this key an ONNX file's metadata holds what ``artifact.json`` says, for the file alone."""
 
 
 @dataclass
 class Artifact:
-    """What a deployment's folder says about itself; it is kept in ``artifact.json``.
+    """What a deployment says about itself; it is kept in ``artifact.json``, and in the metadata of every ONNX file.
 
     Args:
         backend: Backend that runs it.
@@ -35,6 +39,7 @@ class Artifact:
         channel_order: ``bgr`` or ``rgb`` of a self-contained graph.
         network_size: Height and width at which the network runs of a self-contained graph.
         align_corners: How scores are resized.
+        threshold: Probability above which a network with one output channel sees its class.
         preprocess: From an image to the network's input.
         classes: Names of the classes.
         palette: Colours of the classes.
@@ -57,6 +62,7 @@ class Artifact:
     channel_order: str | None = None
     network_size: tuple[int, int] | None = None
     align_corners: bool = False
+    threshold: float = 0.5
     preprocess: Preprocess = field(default_factory=Preprocess)
     classes: list[str] = field(default_factory=list)
     palette: list[list[int]] = field(default_factory=list)
@@ -68,39 +74,69 @@ class Artifact:
     folder: str = ''
 
     @classmethod
-    def load(cls, folder: str) -> Artifact:
-        """Read an artifact's folder.
+    def load(cls, source: str) -> Artifact:
+        """Read an artifact.
 
         Args:
-            folder: Folder that a deployment wrote.
+            source: Folder that a deployment wrote, or an ONNX file out of one.
 
         Raises:
-            DeployError: If the folder is none, or a file of it is missing.
+            DeployError: If it is neither, or a file is missing.
         """
-        path = os.path.join(folder, META_FILE)
+        bare = os.path.isfile(source)
+        folder = os.path.dirname(source) if bare else source
+        path = source if bare else os.path.join(folder, META_FILE)
         if not os.path.isfile(path):
-            raise DeployError(f'{folder} holds no {META_FILE}; give the folder that "bisenet export" wrote')
+            raise DeployError(f'{folder} holds no {META_FILE}; give the folder, or the ONNX file, that "export" wrote')
         try:
-            with open(path, encoding='utf-8') as file:
-                values = json.load(file)
+            if bare:
+                values = json.loads(read_metadata(path)[META_KEY])
+            else:
+                with open(path, encoding='utf-8') as file:
+                    values = json.load(file)
             pre = values.pop('preprocess')
             for mapping, keys in ((pre, ('size', 'scale')), (values, ('shape', 'network_size'))):
                 for key in keys:
                     mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
+            if bare:
+                values['file'] = os.path.basename(path)
             artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DeployError(f'{path}: expected what a deployment wrote, got something else ({error})') from error
+            raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):
             raise DeployError(f'{folder} has lost its file {artifact.file}')
         return artifact
 
-    def save(self) -> None:
-        """Write ``artifact.json`` into the artifact's folder."""
+    def to_json(self, indent: int | None = None) -> str:
+        """Return what :meth:`load` reads.
+
+        Args:
+            indent: Blanks to indent by; None for one line.
+        """
         values = asdict(self)
         del values['folder']
+        return json.dumps(values, indent=indent)
+
+    def save(self) -> None:
+        """Write ``artifact.json`` into the artifact's folder."""
         with open(os.path.join(self.folder, META_FILE), 'w') as file:
-            json.dump(values, file, indent=2)
-            file.write('\n')
+            file.write(self.to_json(2) + '\n')
+
+    def metadata(self, name: str) -> dict[str, str]:
+        """Return the metadata of one of the artifact's ONNX files: the whole artifact, and the rest in plain words.
+
+        Args:
+            name: The file, relative to the folder; it is described as an artifact for ONNX Runtime.
+        """
+        precision = self.precision if name == self.graph else 'fp32'
+        alone = replace(self, backend='onnxruntime', precision=precision, file=name, graph=name)
+        pre, miou = self.preprocess, self.checks.get('miou_artifact')
+        plain = dict(classes=self.classes, palette=self.palette, mean=pre.mean, std=pre.std)
+        order = self.channel_order or ('rgb' if pre.to_rgb else 'bgr')
+        return {META_KEY: alone.to_json(), **{key: json.dumps(value) for key, value in plain.items()},
+                'channel_order': order, 'layout': 'NHWC' if self.channel_order else 'NCHW',
+                'task': 'semantic-segmentation', 'version': __version__,
+                **({} if miou is None else {'mIoU': f'{miou:.2f}'})}
 
     @property
     def path(self) -> str:

@@ -28,7 +28,7 @@ from ..errors import ConfigError, DeployError, InputError, MissingPackageError
 from ..visualize import as_palette
 from ..weights.checkpoint import load_checkpoint, load_weights
 from ..weights.store import parse_network, pretrained_names, read_shipped
-from .artifact import META_FILE, Artifact
+from .artifact import Artifact
 from .backends import BACKENDS, Backend, best_backend
 from .backends.torch import Logits, TorchBackend
 from .postprocess import to_mask
@@ -47,7 +47,7 @@ class Predictor:
 
     Args:
         network: Config of the network, as a file or as mmengine's object; name of a network that comes with the
-            package; or folder that a deployment wrote.
+            package; or folder that a deployment wrote, or an ONNX file out of one.
         weights: Checkpoint for a config, as a file, read with ``weights_only=True``, or as the dictionary that one
             holds; None leaves the random weights of a fresh network.
         backend: What computes the network: ``'torch'``, ``'openvino'`` or ``'onnxruntime'``; ``'auto'`` is the fastest
@@ -96,7 +96,7 @@ class Predictor:
         self.artifact: Artifact | None = None
         self.model: Any = None
         self.cfg: Any = None
-        folder = not isinstance(network, Config) and Path(network).is_dir()
+        folder = not isinstance(network, Config) and (Path(network).is_dir() or Path(network).suffix == '.onnx')
         if folder:
             self._from_folder(network, weights)
             return
@@ -141,16 +141,16 @@ class Predictor:
         self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
 
     def _from_folder(self, folder: Any, weights: Any) -> None:
-        if not (Path(folder) / META_FILE).is_file():
-            raise DeployError(f'{folder}: expected a folder that a deployment wrote, found no {META_FILE} in it')
         if weights is not None or self.backend != 'auto':
-            raise InputError(f'network is the folder {folder}, which has its own weights and backend: expected '
+            raise InputError(f'network is {folder}, which has its own weights and backend: expected '
                              f"weights=None and backend='auto', got {weights!r} and {self.backend!r}")
+        self._source = folder
         self.artifact = artifact = Artifact.load(str(folder))
         self.backend, self.num_classes = artifact.backend, artifact.num_classes
         self.classes = tuple(artifact.classes)
         self.palette = as_palette(artifact.palette or None, self.num_classes)
-        self._prepare, self.align_corners, self.threshold = artifact.prepare, artifact.align_corners, 0.5
+        self._prepare = artifact.prepare
+        self.align_corners, self.threshold = artifact.align_corners, artifact.threshold
         self._compute = artifact.open(self.threads)
 
     def _meta(self, meta: dict[str, Any] | None) -> tuple[tuple[str, ...], Any]:
@@ -271,7 +271,7 @@ class Predictor:
         settings = dict(backend='auto' if self.artifact else self.backend, device=str(self.device),
                         threads=self.threads)
         if self.artifact is not None:
-            return _rebuild, (str(Path(self.artifact.folder).absolute()), None, settings)
+            return _rebuild, (str(Path(self._source).absolute()), None, settings)
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
         meta = dict(dataset_meta=dict(classes=self.classes, palette=self.palette[:self.num_classes].tolist()))
         return _rebuild, (self.cfg, dict(state_dict=weights, meta=meta), settings)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +66,25 @@ def test_every_kind_of_graph_agrees(tiny, tmp_path, precision, shape, settings):
     assert artifact.checks['max_logit_difference'] < (1e-4 if precision == 'fp32' else 0.1)
     mask = Predictor(artifact.folder, threads=1)(synthetic_samples(1, (70, 100))[0].image)
     assert mask.shape == (70, 100)
+
+
+def test_a_static_graph_is_constants_alone_and_enough_alone(tiny, tmp_path):
+    import onnx
+    artifact = make(tiny, tmp_path / 'a', shape=(64, 128))
+    kinds = {node.op_type for node in onnx.load(artifact.path).graph.node}
+    assert not kinds & {'Shape', 'Slice', 'Gather', 'Constant', 'Unsqueeze'}
+    (tmp_path / 'alone').mkdir()
+    alone = Path(shutil.copy(artifact.path, tmp_path / 'alone' / 'network.onnx'))
+    image = synthetic_samples(1, (70, 100))[0].image
+    predictor = Predictor(alone, threads=1)
+    np.testing.assert_array_equal(predictor(image), Predictor(artifact.folder, threads=1)(image))
+    assert predictor.artifact.checks == artifact.checks
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(predictor))(image), predictor(image))
+
+
+def test_a_mask_leaves_the_graph_as_bytes(tiny):
+    inputs = np.zeros((1, 3, 64, 64), np.float32)
+    assert tiny[0].open(threads=1)(inputs).dtype == np.uint8
 
 
 def test_self_contained_graph_follows_the_paper_s_protocol(tiny, tmp_path):

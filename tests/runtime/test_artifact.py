@@ -1,6 +1,7 @@
-"""The folder that a deployment writes, as it is read back."""
+"""What a deployment writes, a folder or one ONNX file, as it is read back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 def artifact(folder='', **settings):
     file = 'end2end.onnx'
-    return Artifact('onnxruntime', 'fp32', file, file, num_classes=5, folder=str(folder), **settings)
+    settings = dict(precision='fp32', **settings) if 'precision' not in settings else settings
+    return Artifact(backend='onnxruntime', file=file, graph=file, num_classes=5, folder=str(folder), **settings)
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -32,7 +34,7 @@ def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
     with pytest.raises(DeployError, match='holds no artifact.json'):
         Artifact.load(str(tmp_path))
     (tmp_path / 'artifact.json').write_text(text)
-    with pytest.raises(DeployError, match='artifact.json: expected what a deployment wrote'):
+    with pytest.raises(DeployError, match='artifact.json: expected what "export" wrote'):
         Artifact.load(str(tmp_path))
 
 
@@ -58,3 +60,27 @@ def test_a_static_graph_gets_its_batch():
     assert batch.shape == (3, 3, 16, 32)
     assert prepared.inputs.shape == (1, 3, 16, 32)
     assert json.dumps(prepared.size) == '[20, 30]'
+
+
+def test_an_onnx_file_alone_is_enough(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    made = artifact(tmp_path, shape=(64, 128), classes=['a', 'b'], palette=[[1, 2, 3], [4, 5, 6]], threshold=0.3,
+                    precision='fp16', checks=dict(miou_artifact=64.567),
+                    preprocess=Preprocess(mean=[1.0] * 3, std=[2.0] * 3, size=(64, 128)))
+    model = onnx.ModelProto()
+    onnx.helper.set_model_props(model, made.metadata('end2end.onnx'))
+    (tmp_path / 'moved.onnx').write_bytes(model.SerializeToString())
+    alone = Artifact.load(str(tmp_path / 'moved.onnx'))
+    assert alone == replace(made, file='moved.onnx')
+    plain = {key: json.loads(text) for key, text in made.metadata('end2end.onnx').items()
+             if key in ('classes', 'palette', 'mean', 'std', 'mIoU')}
+    assert plain == dict(classes=['a', 'b'], palette=[[1, 2, 3], [4, 5, 6]], mean=[1.0] * 3, std=[2.0] * 3, mIoU=64.57)
+    assert made.metadata('other.onnx')['layout'] == 'NCHW'
+    assert json.loads(made.metadata('other.onnx')['bisenet_plugins'])['precision'] == 'fp32'
+
+
+def test_an_onnx_file_of_others_is_refused(tmp_path):
+    onnx = pytest.importorskip('onnx')
+    (tmp_path / 'theirs.onnx').write_bytes(onnx.ModelProto(ir_version=8).SerializeToString())
+    with pytest.raises(DeployError, match='theirs.onnx: expected what "export" wrote'):
+        Artifact.load(str(tmp_path / 'theirs.onnx'))

@@ -87,6 +87,7 @@ def to_onnxruntime(network: Any, example: np.ndarray, threads: int = 0) -> OnnxR
     import torch
 
     require('onnxruntime', 'onnx')
+    network.eval()  # what the exporter finds in training it leaves in training, all submodules included
     file: Any = io.BytesIO()
     free = {0: 'batch', 2: 'height', 3: 'width'}
     try:

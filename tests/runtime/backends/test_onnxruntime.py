@@ -63,3 +63,10 @@ def test_what_cannot_be_loaded_is_named(tmp_path):
 @pytest.mark.parametrize(('text', 'line'), [('\n  first \nsecond', 'first'), ('', 'ValueError')])
 def test_the_first_line_of_an_error(text, line):
     assert first_line(ValueError(text)) == line
+
+
+def test_a_converted_network_stays_in_evaluation_mode():
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2))
+    network[0].eval(), network[1].eval()  # the outer module alone says training
+    to_onnxruntime(network, np.zeros((1, 3, 8, 8), np.float32), threads=1)
+    assert not any(module.training for module in network.modules())
