@@ -16,6 +16,8 @@ __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
 
 COMMANDS = {
     'predict': 'segment images, folders, videos or cameras',
+    'list': 'list networks and configs with size, operations and mIoU',
+    'config': 'write a config here, as one readable file',
     'train': 'train a config',
     'test': 'score a checkpoint on the test set of its config',
     'check-data': 'check the dataset of a config',

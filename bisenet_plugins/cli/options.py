@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -19,12 +20,14 @@ __all__ = [
     'add_network',
     'chosen_network',
     'config_options',
+    'configs_folder',
     'find_config',
     'number',
     'open_network',
     'whole',
 ]
 
+PACKAGE = Path(__file__).resolve().parents[1]
 BACKENDS = ('auto', 'torch', 'openvino', 'onnxruntime')
 
 
@@ -95,20 +98,36 @@ def config_options(args: Namespace) -> dict[str, Any]:
     return read.options
 
 
+def configs_folder() -> Path:
+    """Return the folder of the configs, in a checkout or in an installed wheel."""
+    checkout = PACKAGE.parent / 'configs'
+    return checkout if (checkout / '_base_').is_dir() else PACKAGE / '.mim' / 'configs'
+
+
 def find_config(name: str) -> Path:
-    """Find a config that comes with the package, in a checkout or in an installed wheel.
+    """Find a config file, or a config that comes with the package.
 
     Args:
-        name: Its path below ``configs/``.
+        name: A file; or, of the package's configs, the path below ``configs/`` or the name alone; ``.py`` may be
+            missing.
 
     Raises:
-        ConfigError: If it does not come with this copy of the package.
+        ConfigError: If there is none, or several have the name.
+
+    Example:
+        >>> find_config('bisenetv2_bga_1xb16-10k_camvid-360x480').parent.name
+        'bisenetv2'
     """
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package.parent / 'configs', package / '.mim' / 'configs'):
-        if (folder / name).is_file():
-            return folder / name
-    raise ConfigError(f'the config {name} does not come with this copy of the package')
+    if Path(name).is_file():
+        return Path(name)
+    wanted, folder = name.removesuffix('.py') + '.py', configs_folder()
+    known = [path for path in sorted(folder.rglob('*.py')) if '_base_' not in path.parts]
+    found = [path for path in known if wanted in (path.name, path.relative_to(folder).as_posix())]
+    if len(found) != 1:
+        close = difflib.get_close_matches(Path(wanted).stem, [path.stem for path in known], 1)
+        raise ConfigError(f'config: expected a file, or a config that "bisenet list" names, got {name}'
+                          + (f'; did you mean {close[0]}?' if close else ''))
+    return found[0]
 
 
 def add_network(parser: ArgumentParser) -> None:

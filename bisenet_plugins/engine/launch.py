@@ -91,10 +91,10 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     if resume:
         # A file given by load_from is the user's own choice; otherwise damaged ones are passed over.
         cfg.resume = True
-        if cfg.get('load_from') is None:
+        if '://' in str(cfg.get('load_from') or '://'):  # none, or what a training starts from and nothing resumes
             newest = find_resumable(cfg.work_dir)
             cfg.resume = newest is not None
-            cfg.load_from = str(newest) if newest is not None else None
+            cfg.load_from = str(newest) if newest is not None else cfg.get('load_from')
             if newest is None:
                 print_log(f'nothing to resume in {cfg.work_dir}, training starts from the beginning', logger='current')
     return cfg

@@ -7,6 +7,7 @@ from .checkpoint import (
     load_checkpoint,
     weights_only_checkpoints,
 )
+from .fine_tune import load_from_package
 from .imagenet import imagenet_weights
 from .store import pretrained_names
 
@@ -16,6 +17,7 @@ __all__ = [
     'find_resumable',
     'imagenet_weights',
     'load_checkpoint',
+    'load_from_package',
     'pretrained_names',
     'weights_only_checkpoints',
 ]

@@ -26,6 +26,8 @@ from ..recompute import recomputed_norms
 from .settings import complete_head
 
 _HEAD_STEPS = ('predict', 'predict_by_feat')
+PARTIAL = 'bisenet_plugins.partial'
+"""In its metadata, this key of a state dict says that a network takes from it what fits, and names the rest."""
 _SEGMENTOR_STEPS = ('encode_decode', 'whole_inference', 'inference', 'postprocess_result')
 
 
@@ -122,6 +124,21 @@ class BilateralSegmentor(EncoderDecoder):
         if self.with_neck:  # the heads then read the neck's maps
             return complete(head, argument, **self._settings)
         return complete_head(head, argument, self.backbone, self._settings)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *args: Any) -> None:
+        """Keep the own weights where a partial state dict has none that fit, and say in one line which."""
+        if local_metadata.get(PARTIAL):
+            left: dict[str, set[str]] = {}
+            for name, value in self.state_dict(prefix=prefix).items():
+                if name not in state_dict or state_dict[name].shape != value.shape:
+                    why = 'of another shape' if name in state_dict else 'not in the file'
+                    if not name.endswith('num_batches_tracked'):
+                        left.setdefault(why, set()).add('.'.join(name.split('.')[:2]))
+                    state_dict[name] = value
+            if left:
+                told = '; '.join(f'{", ".join(sorted(names))} ({why})' for why, names in left.items())
+                print_log(f'weights that were not loaded: {told}', logger='current')
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def _name_what_does_not_learn(self) -> None:
         """Warn where no head reads a branch: it would get no gradient, and distributed training would stop."""

@@ -1,0 +1,85 @@
+"""Write a config that comes with the package, or one of your own, as one readable file without bases."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .options import add_config_options, config_options, find_config
+
+ORDER = ('default_scope', 'custom_imports', 'model', 'train_pipeline', 'test_pipeline', 'tta_pipeline', 'tta_model',
+         'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator', 'optim_wrapper',
+         'param_scheduler', 'train_cfg', 'val_cfg', 'test_cfg', 'auto_scale_lr', 'default_hooks', 'custom_hooks',
+         'load_from', 'resume', 'randomness', 'env_cfg', 'launcher', 'visualizer', 'log_processor', 'log_level',
+         'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'work_dir')
+"""What a runner reads, in the order of reading; other names in a config are helpers of its bases."""
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument('name', metavar='NAME', help='config or network as "bisenet list" names it, or a config file')
+    parser.add_argument('--out', metavar='FILE', help='file to write (default: NAME.py, here)')
+    parser.add_argument('--overwrite', action='store_true', help='replace the file if it is there')
+    add_config_options(parser)
+
+
+def run(args: Namespace) -> None:
+    """Write the file, and say how to train it."""
+    from mmengine.config import Config
+
+    from ..errors import InputError
+    from ..files import write_atomically
+    from .list import read_configs, read_networks
+
+    network = next((entry for entry in read_networks(read_configs()) if entry['name'] == args.name), None)
+    cfg = Config.fromfile(find_config(network['config'] if network else args.name))
+    if network:  # its last stage starts from the one before; the network itself is what one starts from
+        cfg.load_from = f'bisenet_plugins://{args.name}'
+    cfg.merge_from_dict(config_options(args))
+    path = Path(args.out or f'{Path(args.name).stem if args.name.endswith(".py") else Path(args.name).name}.py')
+    if path.exists() and not args.overwrite:
+        raise InputError(f'--out: expected a new file or --overwrite, got {path}, which is there')
+    write_atomically(path, flat_source(cfg.to_dict(), args.name).encode())
+    print(f'{path}: change what you need, then run "bisenet train {path}"')
+
+
+def flat_source(cfg: Mapping[str, Any], name: str) -> str:
+    """Return a config as Python that says everything once.
+
+    Args:
+        cfg: The config's values.
+        name: What it was made from.
+
+    Example:
+        >>> print(flat_source(dict(helper=1, val_cfg=dict(type='ValLoop'), model=dict(type='A', scale=(2, 1))), 'a'))
+        # Written by "bisenet config a".
+        model = dict(type='A', scale=(2, 1))
+        val_cfg = dict(type='ValLoop')
+    """
+    from yapf.yapflib.yapf_api import FormatCode
+
+    cfg = {key: cfg[key] for key in ORDER if cfg.get(key) is not None}
+    lines = []
+    for key, value in cfg.items():
+        stage, _, rest = key.partition('_')
+        same = stage == 'test' and rest in ('dataloader', 'evaluator') and value == cfg.get(f'val_{rest}')
+        lines.append(f'{key} = {f"val_{rest}" if same else _source(value, cfg)}')
+    style = dict(based_on_style='facebook', column_limit=120)
+    code, _ = FormatCode('\n'.join(lines), style_config=style)
+    return f'# Written by "bisenet config {name}".\n{code}'
+
+
+def _source(value: Any, cfg: Mapping[str, Any]) -> str:
+    """Write a value as source; a pipeline that stands at the top is called by its name."""
+    if isinstance(value, Mapping):
+        inner = {key: next((name for name in ('train_pipeline', 'test_pipeline') if key == 'pipeline'
+                            and item == cfg.get(name)), None) or _source(item, cfg) for key, item in value.items()}
+        if all(isinstance(key, str) and key.isidentifier() for key in inner):
+            return f'dict({", ".join(f"{key}={text}" for key, text in inner.items())})'
+        return f'{{{", ".join(f"{key!r}: {text}" for key, text in inner.items())}}}'
+    if isinstance(value, list | tuple):
+        inner_text = ', '.join(_source(item, cfg) for item in value)
+        return f'[{inner_text}]' if isinstance(value, list) else f'({inner_text}{"," if len(value) == 1 else ""})'
+    return repr(value)

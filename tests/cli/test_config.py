@@ -1,0 +1,60 @@
+"""A flattened config says what the one with bases says, once, and is not written over another file."""
+
+import inspect
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from bisenet_plugins.cli.config import ORDER, flat_source
+from bisenet_plugins.cli.options import configs_folder, find_config
+
+NAMES = ['bisenetv2_bga_1xb16-10k_camvid-360x480', 'stdc/stdc1_seg50_3xb16-60k_cityscapes-512x1024.py']
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_file_holds_all_that_a_runner_reads(bisenet, name):
+    status, told, _ = bisenet('config', name, '--cfg-options', 'train_cfg.max_iters=7')
+    stem = find_config(name).stem
+    assert status == 0 and f'bisenet train {stem}.py' in told
+    flat, full = Config.fromfile(f'{stem}.py').to_dict(), Config.fromfile(find_config(name)).to_dict()
+    full['train_cfg']['max_iters'] = 7
+    assert flat == {key: value for key, value in full.items() if key in ORDER and value is not None}
+
+
+def test_every_key_of_a_config_is_known_or_a_helper():
+    """A key that a runner reads and that ORDER lacks would be lost."""
+    read = set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg', 'experiment_name', 'data_preprocessor'}
+    assert read <= set(ORDER)
+    helpers = set()
+    for path in configs_folder().glob('*/**/*.py'):
+        if '_base_' not in path.parts and 'deploy' not in path.parts:
+            helpers |= set(Config.fromfile(path).to_dict()) - set(ORDER)
+    assert helpers <= {'data_root', 'dataset_type', 'crop_size', 'image_scale', 'image_size', 'scale_and_crop', 'decay',
+                       'warmup', 'augment_transforms', 'load_transforms', 'tta_resizes', 'tta_transforms',
+                       'class_weight', 'head', 'norm_cfg', 'random_resize', 'random_crop', 'drives'}
+
+
+def test_a_network_is_what_its_config_starts_from(bisenet):
+    assert bisenet('config', 'bisenetv2-camvid', '--out', 'mine.py')[0] == 0
+    assert Config.fromfile('mine.py').load_from == 'bisenet_plugins://bisenetv2-camvid'
+
+
+def test_pipelines_and_equal_halves_are_named():
+    step = [dict(type='A', size=(2, ), odd={'a-b': 1})]
+    half = dict(dataset=dict(pipeline=step))
+    text = flat_source(dict(test_pipeline=step, val_dataloader=half, test_dataloader=half), 'a')
+    assert text.count("'A'") == 1 and 'test_dataloader = val_dataloader' in text and "{'a-b': 1}" in text
+
+
+@pytest.mark.parametrize('words, sentence', [
+    (['bisenetv2_bga_1xb16-10k_camvid-360x481'], 'did you mean bisenetv2_bga_1xb16-10k_camvid-360x480?'),
+    (['bisenetv2'], 'expected a file, or a config that "bisenet list" names, got bisenetv2'),
+    (['bisenetv2-camvid', '--out', 'there.py'], '--out: expected a new file or --overwrite, got there.py'),
+])
+def test_refusals(bisenet, tmp_path, words, sentence):
+    (tmp_path / 'there.py').write_text('a = 1\n')
+    status, _, told = bisenet('config', *words)
+    assert status == 1 and sentence in told
+    assert (tmp_path / 'there.py').read_text() == 'a = 1\n'
+    assert bisenet('config', 'bisenetv2-camvid', '--out', 'there.py', '--overwrite')[0] == 0
