@@ -1,0 +1,69 @@
+"""The recipe's rows build networks, runs are not repeated, and the plot has every network."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import recipe
+from bisenet_plugins.models.cost import build_uncounted
+
+
+@pytest.mark.parametrize('row', [*recipe.ROWS, *recipe.NETWORKS])
+def test_row_builds_for_camvid_without_downloads(row, tmp_path):
+    cfg = recipe.row_config(row, 3, 40, (96, 128), tmp_path)
+    assert cfg.randomness.seed == 3 and cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == 40
+    drives = {drive for part in cfg.train_dataloader.dataset.dataset.datasets for drive in part.drives}
+    assert drives == {'0001TP', '0016E5'} and cfg.val_dataloader.dataset.drives == ['0006R0']
+    assert 'http' not in str(cfg.model)
+    assert build_uncounted(cfg).decode_head.num_classes == 11
+
+
+@pytest.mark.parametrize(('row', 'key', 'expected'), [
+    ('no-paste', 'train_dataloader.dataset.pipeline.0.prob', 0.0),
+    ('no-focus', 'train_dataloader.dataset.pipeline.1.focus_prob', 0.0),
+    ('small-scales', 'train_dataloader.dataset.pipeline.1.ratio_range', (0.5, 2.0)),
+    ('no-ohem', 'model.decode_head.loss_decode.type', 'CrossEntropyLoss'),
+    ('no-ema', 'custom_hooks', []),
+])
+def test_row_changes_what_it_says(row, key, expected, tmp_path):
+    def value(cfg):
+        for part in key.split('.'):
+            cfg = cfg[int(part)] if part.isdigit() else cfg.get(part)
+        return cfg
+
+    assert value(recipe.row_config(row, 0, 10, (96, 128), tmp_path)) == expected
+    assert value(recipe.row_config('recipe', 0, 10, (96, 128), tmp_path)) != expected
+
+
+def test_runs_are_kept_and_not_repeated(tmp_path, monkeypatch):
+    ran = []
+
+    def run_training(cfg):
+        ran.append(cfg.experiment_name)
+        return SimpleNamespace(message_hub=SimpleNamespace(
+            get_scalar=lambda key: SimpleNamespace(current=lambda: 30.0 + len(ran))))
+
+    monkeypatch.setattr(recipe, 'prepare_training', lambda cfg: cfg)
+    monkeypatch.setattr(recipe, 'run_training', run_training)
+    out = tmp_path / 'recipe.json'
+    recipe.run(['recipe'], [0], 20, (96, 128), out, tmp_path / 'runs')
+    result = recipe.run(['recipe', 'no-ema'], [0, 1], 20, (96, 128), out, tmp_path / 'runs')
+    assert ran == ['recipe-recipe-0', 'recipe-no-ema-0', 'recipe-recipe-1', 'recipe-no-ema-1']
+    assert json.loads(out.read_text())['miou'] == result['miou'] == {
+        'recipe': {'0': 31.0, '1': 33.0}, 'no-ema': {'0': 32.0, '1': 34.0}}
+    assert recipe.table(result, recipe.ROWS)[-1] == (
+        '| no-ema | the last weights, not their average | 33.00 | +1.00 | 32.00 34.00 |')
+    with pytest.raises(ValueError, match='expected a new file or one of the same settings'):
+        recipe.run(['recipe'], [0], 30, (96, 128), out, tmp_path / 'runs')
+
+
+def test_plot_names_every_network(tmp_path, monkeypatch):
+    texts = []
+    monkeypatch.setattr(recipe, 'figure_bytes', lambda figure: texts.extend(
+        text.get_text() for text in figure.axes[0].texts) or b'png')
+    cost = {name: dict(median=10.0, gmacs=1.5) for name in (*recipe.NETWORKS, *recipe.OURS)}
+    miou = {name: {'0': 40.0, '1': 42.0} for name in (*recipe.NETWORKS, *recipe.OURS.values())}
+    recipe.plot(dict(cost=cost, miou=miou), tmp_path / 'recipe.png')
+    assert len(texts) == 6 and 'PIDNet-S (mmseg), 1.5 GMACs' in texts
+    assert (tmp_path / 'recipe.png').is_file()
