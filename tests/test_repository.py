@@ -32,12 +32,8 @@ PARTS = sorted(
     key=lambda part: part.__name__,
 )
 CONVERTERS = ('mmdeploy', 'onnx', 'onnxruntime', 'openvino', 'nncf', 'tensorrt')
-# The parts of the scenes are tested by what is drawn, the tables of names by the converter that reads them.
-TESTED_ELSEWHERE = {
-    *(f'datasets/scenes/{name}.py' for name in ('canvas', 'painter', 'solids', 'sprites')),
-    *(f'weights/convert/{name}.py' for name in ('coincheung_v1', 'coincheung_v2', 'mmseg_stdc', 'mmseg_v1', 'mmseg_v2',
-                                                'stdc_seg', 'torchseg_v1')),
-}
+# The parts of the scenes are tested by what is drawn.
+TESTED_ELSEWHERE = {f'datasets/scenes/{name}.py' for name in ('canvas', 'painter', 'solids', 'sprites')}
 MODULES = sorted(path.relative_to(ROOT / 'bisenet_plugins') for path in (ROOT / 'bisenet_plugins').rglob('*.py')
                  if path.name not in ('__init__.py', '__main__.py', 'version.py')
                  and path.relative_to(ROOT / 'bisenet_plugins').as_posix() not in TESTED_ELSEWHERE)

@@ -23,25 +23,9 @@ from ...errors import CheckpointError, expect
 from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
-from . import coincheung_v1, coincheung_v2, mmseg_stdc, mmseg_v1, mmseg_v2, stdc_seg, torchseg_v1
+from .projects import SOURCES
 from .sources import NUM_BATCHES, Source, Weights, check_weights, different_options
 
-# Where marks of one are among another's, the more particular one stands first.
-SOURCES: tuple[Source, ...] = (
-    mmseg_v1.SOURCE,
-    mmseg_v2.SOURCE,
-    mmseg_stdc.SOURCE,
-    coincheung_v1.SOURCE,
-    coincheung_v1.TWO_LAYERS,
-    coincheung_v1.FIRST,
-    coincheung_v2.PLAIN_HEADS,
-    coincheung_v2.SOURCE,
-    stdc_seg.STDC2,
-    stdc_seg.STDC1,
-    torchseg_v1.DEEP_STEM,
-    torchseg_v1.RESNET,
-    torchseg_v1.XCEPTION,
-)
 OURS = 'bisenet_plugins'
 TARGETS = ('ours', 'mmseg')
 _OUR_MARK = 'backbone.semantic_branch.'

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
+from configparser import ConfigParser
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -72,29 +74,30 @@ class Source:
         return any(re.search(pattern, prefix) for pattern in self.optional)
 
 
-def layers(theirs: str, ours: str, conv: str = '0', norm: str = '1') -> list[tuple[str, str]]:
-    """Pair the two layers of a convolution with norm that the other project names one by one.
+def read_names(*sections: str) -> tuple[tuple[str, str], ...]:
+    """Read pairs of beginnings of names, theirs and ours, from ``names.ini``.
 
     Args:
-        theirs: Beginning of their names.
-        ours: Beginning of ours.
-        conv: Their name of the convolution.
-        norm: Their name of the norm.
+        sections: Its sections that make up one source.
 
     Example:
-        >>> layers('a.', 'b.')
-        [('a.0.', 'b.conv.'), ('a.1.', 'b.bn.')]
+        >>> read_names('two-layer attention')[1]
+        ('ffm.conv2.', 'decode_head.aggregation.attention.1.conv.')
     """
-    return [(f'{theirs}{conv}.', f'{ours}conv.'), (f'{theirs}{norm}.', f'{ours}bn.')]
+    parser = ConfigParser(delimiters=('->', ), comment_prefixes=('#', ), interpolation=None, allow_no_value=True)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]  # names keep their case
+    parser.read(Path(__file__).with_name('names.ini'), encoding='utf-8')
+    return tuple(pair for section in sections for theirs, ours in parser[section].items()
+                 for pair in zip(_expand(theirs), _expand(ours or theirs), strict=True))
 
 
-def same(*names: str) -> list[tuple[str, str]]:
-    """Pair beginnings of names that both projects share.
-
-    Args:
-        names: The names, without their last dot.
-    """
-    return [(f'{name}.', f'{name}.') for name in names]
+def _expand(text: str) -> list[str]:
+    """Write out ``{a,b}`` and ``{0..3}``, the last group fastest."""
+    parts: list[Any] = re.split(r'{(.*?)}', text.strip())
+    for place in range(1, len(parts), 2):
+        first, dots, last = parts[place].partition('..')
+        parts[place] = [str(n) for n in range(int(first), int(last) + 1)] if dots else parts[place].split(',')
+    return [''.join(chosen) for chosen in product(*(part if isinstance(part, list) else [part] for part in parts))]
 
 
 def head_options(weights: Weights, align_corners: bool, auxiliary: Mapping[str, bool | None]) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from mmengine.config import Config
 from mmseg.registry import MODELS
 
 from bisenet_plugins.errors import CheckpointError
+from bisenet_plugins.weights.convert import SOURCES
 from bisenet_plugins.weights.convert.sources import (
     add_zero_biases,
     check_weights,
     different_options,
     fusion_options,
     head_options,
-    layers,
-    same,
+    read_names,
     v2_options,
 )
 
@@ -33,8 +33,17 @@ def config(tmp_path):
     return path
 
 
-def test_pairs_of_names():
-    assert layers('a.', 'b.', '2', '3') == [('a.2.', 'b.conv.'), ('a.3.', 'b.bn.')] and same('c') == [('c.', 'c.')]
+def test_names_are_written_out():
+    pairs = dict(read_names('mmseg BiSeNetV2'))
+    assert pairs['backbone.semantic.stage4.3.dwconv.'] == 'backbone.semantic_branch.stages.2.3.depthwise.'
+    assert pairs['auxiliary_head.3.conv_seg.'] == 'auxiliary_head.3.conv_seg.' and len(pairs) == 54
+    assert pairs['decode_head.conv_seg.'] == 'decode_head.conv_seg.'
+
+
+@pytest.mark.parametrize('source', SOURCES, ids=lambda source: source.name)
+def test_each_name_has_one_counterpart(source):
+    for side in zip(*source.prefixes, strict=True):
+        assert len(set(side)) == len(side) and not any(set(name) & set('{} >') for name in side)
 
 
 def test_heads_that_the_weights_lack_have_no_options():
