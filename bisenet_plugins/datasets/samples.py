@@ -16,6 +16,7 @@ from mmseg.utils import register_all_modules
 
 from ..errors import InputError, expect
 from ..files import read_image
+from .scenes.painter import paint_scene
 
 __all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
 
@@ -111,7 +112,7 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
 
 
 def synthetic_samples(count: int, size: tuple[int, int] = (128, 256), seed: int = 0) -> list[Sample]:
-    """Make smooth coloured images with hard-edged shapes on them, for where no real ones are.
+    """Draw street scenes, without labels, for where no real images are.
 
     Args:
         count: How many.
@@ -122,19 +123,7 @@ def synthetic_samples(count: int, size: tuple[int, int] = (128, 256), seed: int 
         >>> synthetic_samples(1, (32, 64))[0].image.shape
         (32, 64, 3)
     """
-    rng = np.random.default_rng(seed)
-    samples = []
-    for _ in range(count):
-        coarse = rng.integers(0, 256, (4, 8, 3), dtype=np.uint8)
-        image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
-        for _ in range(12):
-            corner = rng.integers(0, size[::-1])
-            side = rng.integers(4, max(5, size[0] // 3), 2)
-            colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-            cv2.rectangle(image, tuple(map(int, corner)), tuple(map(int, corner + side)), colour, -1)
-        noise = rng.normal(0, 4, image.shape)
-        samples.append(Sample(np.clip(image + noise, 0, 255).astype(np.uint8)))
-    return samples
+    return [Sample(paint_scene(size, seed, index)[0]) for index in range(count)]
 
 
 def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int, int] = (128, 256)) -> list[Sample]:
