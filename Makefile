@@ -4,10 +4,12 @@ PYTHON ?= python3
 VENV   := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# what the page docs/browser.md runs networks with
+RUNTIME := docs/site/node_modules/.package-lock.json
 # what the tests of deployment need besides; on the classic stack they skip, with the reason
 CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 
-.PHONY: setup check test demo clean
+.PHONY: setup check test demo docs clean
 
 setup: $(STAMP)
 
@@ -16,11 +18,14 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(STAMP) $(CONVERTERS)
-	$(BIN)/python -m pytest -n auto
+test: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
+	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 demo: $(STAMP)
 	$(BIN)/bisenet demo $(if $(PHOTO),--photo "$(PHOTO)")
+
+docs: $(STAMP) $(RUNTIME)
+	$(BIN)/python -m sphinx -W --keep-going -c docs . build/site -d build/doctrees
 
 clean:
 	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
@@ -30,16 +35,19 @@ $(VENV)/.converters: $(STAMP)
 	$(BIN)/pip install -c constraints.txt --no-deps mmdeploy==1.3.1
 	touch $@
 
+$(RUNTIME): docs/site/package-lock.json
+	npm --prefix docs/site ci --ignore-scripts --no-audit --no-fund
+
 ifeq ($(STACK),openmmlab)
 $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch "setuptools<81" wheel ninja psutil
 	$(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
-	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,imagenet]"
+	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,docs,imagenet]"
 	touch $@
 else
 $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev,imagenet]"
+	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev,docs,imagenet]"
 	touch $@
 endif

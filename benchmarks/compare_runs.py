@@ -51,7 +51,7 @@ def compare_runs(logs: Mapping[str, str | Path], out: str | Path, note: str = ''
     write_atomically(base.with_suffix('.json'),
                      json.dumps(dict(note=note, machine=machine(), runs=runs), indent=1).encode())
     write_atomically(base.with_suffix('.png'), _draw(runs))
-    write_atomically(base.with_suffix('.md'), table.encode())
+    write_atomically(base.with_suffix('.md'), f'# Runs of the same protocol\n\n{table}'.encode())
     return table
 
 

@@ -12,7 +12,7 @@ from mmseg.structures import SegDataSample
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'configs' / 'README.md',
-         *sorted((ROOT / 'docs').rglob('*.md'))]
+         *sorted(path for path in (ROOT / 'docs').rglob('*.md') if 'node_modules' not in path.parts)]
 BLOCKS = [(page, number, block) for page in PAGES for number, block in enumerate(
     re.findall(r'^```python\n(.*?)^```', page.read_text(encoding='utf-8'), re.MULTILINE | re.DOTALL))]
 CONFIGS = [entry for entry in BLOCKS if re.search(r'^_base_ =', entry[2], re.MULTILINE)]
@@ -49,3 +49,13 @@ def test_a_printed_config_trains(entry, tmp_path):
     assert sum('loss' in name for name in losses) == 1 + len(model.auxiliary_head)
     assert model.eval()(torch.rand(1, 3, 65, 97)).shape[:2] == (1, model.num_classes)
     assert {'train_dataloader', 'optim_wrapper', 'train_cfg', 'val_evaluator'} <= set(cfg)
+
+
+def test_the_page_of_parts_runs():
+    names = dict(__name__='the_page_of_parts')
+    for page, _, block in BLOCKS:
+        if page.name == 'parts.md':
+            exec(compile(block, str(page), 'exec'), names)
+    assert names['network'].out_strides[0] == 8
+    maps = [torch.rand(2, width, side, side) for width, side in ((128, 16), (128, 4))]
+    assert names['head'].eval()(maps).shape == (2, 19, 16, 16)

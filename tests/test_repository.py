@@ -20,7 +20,7 @@ FOLDERS = ('benchmarks', 'bisenet_plugins', 'configs', 'tests', 'tools')
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.py'))
 TEXTS = sorted(path for pattern in ('README.md', 'CONTRIBUTING.md', 'Makefile', 'setup.cfg', 'benchmarks/*.md',
                                     'bisenet_plugins/**/*.html', 'configs/**/*.md', 'docs/**/*.md')
-               for path in ROOT.glob(pattern))
+               for path in ROOT.glob(pattern) if 'node_modules' not in path.parts)
 PARTS = sorted(
     {
         part

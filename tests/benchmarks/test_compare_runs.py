@@ -23,7 +23,7 @@ def test_table_json_and_plot(tmp_path):
     assert figures['runs']['ours']['mIoU'] == {'10': 41.0, '20': 40.0}
     assert figures['runs']['theirs']['loss'] == {'10': 2.9, '20': 2.8}
     assert (tmp_path / 'out' / 'result.png').read_bytes().startswith(b'\x89PNG')
-    assert (tmp_path / 'out' / 'result.md').read_text() == table
+    assert (tmp_path / 'out' / 'result.md').read_text() == f'# Runs of the same protocol\n\n{table}'
 
 
 @pytest.mark.parametrize('content', [None, '{"loss": 1.0, "step": 1}'])
