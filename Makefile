@@ -9,7 +9,7 @@ RUNTIME := docs/site/node_modules/.package-lock.json
 # what the tests of deployment need besides; on the classic stack they skip, with the reason
 CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 
-.PHONY: setup check test demo docs clean
+.PHONY: setup check test demo docs wheel clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,9 @@ demo: $(STAMP)
 
 docs: $(STAMP) $(RUNTIME)
 	$(BIN)/python -m sphinx -W --keep-going -c docs . build/site -d build/doctrees
+
+wheel: $(STAMP)
+	$(BIN)/pip wheel --no-deps -w dist .
 
 clean:
 	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

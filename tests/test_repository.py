@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from mmseg import registry
 
 import bisenet_plugins
@@ -54,6 +55,23 @@ def test_version_is_the_same_everywhere():
     newest = re.search(r'^## \[(\d+\.\d+\.\d+)\]', read('CHANGELOG.md'), re.MULTILINE)
     assert newest and newest[1] == __version__ == bisenet_plugins.__version__
     assert importlib.metadata.version('bisenet-plugins') == __version__
+
+
+def test_workflows_call_targets_that_exist_on_every_python():
+    (workflow, ) = (ROOT / '.github' / 'workflows').glob('*.yml')
+    jobs = yaml.safe_load(workflow.read_text(encoding='utf-8'))['jobs']
+    targets = set(re.findall(r'^(\w+):', read('Makefile'), re.MULTILINE))
+    called = [step['run'] for job in jobs.values() for step in job['steps'] if 'run' in step]
+    assert {line.removeprefix('make ') for line in called} == {'check', 'test', 'wheel', 'docs'} <= targets
+    classified = re.findall(r'Python :: (3\.\d+)', read('setup.cfg'))
+    assert jobs['test']['strategy']['matrix']['python'] == classified
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load(read('CITATION.cff'))
+    assert cited['version'] == __version__
+    assert f'## [{__version__}] - {cited["date-released"]}' in read('CHANGELOG.md')
+    assert {'cff-version', 'message', 'title', 'authors'} <= set(cited)
 
 
 def test_readme_and_ci_run_the_same_test_command():

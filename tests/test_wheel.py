@@ -65,6 +65,8 @@ def test_it_holds_configs_tools_and_index(site):
         wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / place).rglob('*.py')}
         assert {f'bisenet_plugins/.mim/{name}' for name in wanted} <= set(names)
     assert 'bisenet_plugins/.mim/model-index.yml' in names and 'bisenet_plugins/.mim/configs/stdc/metafile.yml' in names
+    metadata = next(site.glob('bisenet_plugins-*.dist-info')) / 'METADATA'
+    assert 'License-Expression: Apache-2.0 AND CC-BY-NC-4.0' in metadata.read_text(encoding='utf-8')
     assert not [name for name in names if name.startswith(('benchmarks/', 'tests/', 'bisenet_plugins/tests'))]
 
 
