@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.harness import Report, load_image, options, parse, save, synchronised
-from bisenet_plugins.models.fast_mask import upsample_argmax
+from bisenet_plugins.fast_mask import upsample_argmax
 from bisenet_plugins.timing import interleave, spread
 
 __all__ = ['image_logits', 'main', 'time_masks']

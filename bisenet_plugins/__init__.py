@@ -1,23 +1,21 @@
 """Bilateral segmentation networks as parts for MMSegmentation; importing it registers every part.
 
 Every registered class is an attribute of this package, so that ``type='bisenet_plugins.X'`` finds it without
-``custom_imports``.
+``custom_imports``. Where MMSegmentation is not installed there is nothing to register: what predicts from an exported
+graph is here then, and nothing else.
 """
 
-from .datasets import *  # noqa: F403
-from .datasets import __all__ as _datasets
-from .engine import *  # noqa: F403
-from .engine import __all__ as _engine
-from .models import *  # noqa: F403
-from .models import __all__ as _models
-from .registry import register_configs, register_scope
+from importlib.util import find_spec
+
 from .runtime import *  # noqa: F403
 from .runtime import __all__ as _runtime
 from .version import __version__
-from .weights import *  # noqa: F403
-from .weights import __all__ as _weights
+from .weights.store import pretrained_names
 
-register_scope()
-register_configs()
+__all__ = ['__version__', 'pretrained_names', *_runtime]
 
-__all__ = ['__version__', *_datasets, *_engine, *_models, *_runtime, *_weights]
+if find_spec('mmseg') is not None:
+    from .parts import *  # noqa: F403
+    from .parts import __all__ as _parts
+
+    __all__ += _parts

@@ -14,6 +14,7 @@ __all__ = [
     'BisenetError',
     'CheckpointError',
     'ConfigError',
+    'DamagedCheckpointError',
     'DeployError',
     'DivergedError',
     'InputError',
@@ -53,6 +54,10 @@ class InputError(BisenetError, ValueError):
 
 class CheckpointError(BisenetError, RuntimeError):
     """Weights that are missing, damaged, unsafe to read, or of another network."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A file that is truncated, or no checkpoint at all."""
 
 
 class MissingPackageError(BisenetError, ImportError):

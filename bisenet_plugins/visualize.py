@@ -5,15 +5,15 @@ Letters: H and W are the sides of an image in pixels, K the number of classes. I
 
 from __future__ import annotations
 
-import io
 import os
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .errors import InputError
 from .files import write_atomically
@@ -211,9 +211,14 @@ def encode_palette(mask: np.ndarray, palette: np.ndarray) -> bytes:
     Shape:
         - Input: ``mask`` ``(H, W)`` uint8, ``palette`` ``(256, 3)`` RGB.
     """
-    image = Image.frombytes('P', (mask.shape[1], mask.shape[0]), np.ascontiguousarray(mask).tobytes())
-    image.putpalette(palette.reshape(-1).tolist())
-    return _png(image)
+    height, width = mask.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row behind the number of its filter, 0 for none
+    rows[:, 1:] = mask
+    chunks = {b'IHDR': struct.pack('>2I5B', width, height, 8, 3, 0, 0, 0), b'PLTE': palette.tobytes(),
+              b'IDAT': zlib.compress(rows.tobytes()), b'IEND': b''}
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks.items())
 
 
 def encode_ids(mask: np.ndarray) -> bytes:
@@ -222,14 +227,7 @@ def encode_ids(mask: np.ndarray) -> bytes:
     Shape:
         - Input: ``mask`` ``(H, W)`` uint8.
     """
-    return _png(Image.fromarray(mask))
-
-
-def _png(image: Image.Image) -> bytes:
-    """Encode with PIL, which keeps the colour table."""
-    buffer = io.BytesIO()
-    image.save(buffer, format='PNG')
-    return buffer.getvalue()
+    return encode_image(mask, '.png')
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:

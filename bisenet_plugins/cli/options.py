@@ -136,8 +136,10 @@ def add_network(parser: ArgumentParser) -> None:
     group.add_argument('--config', help='config file; needs --checkpoint')
     group.add_argument('--checkpoint', help='weights of the config')
     group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
-    group.add_argument('--model', metavar='DIR', help='folder that "export" wrote')
+    group.add_argument('--model', metavar='PATH', help='folder or ONNX file that "export" wrote')
     group.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')
+    group.add_argument('--precision', choices=('fp32', 'int8'), default='fp32',
+                       help='int8 takes the INT8 graph of a network that comes with the package (default: fp32)')
 
 
 def chosen_network(args: Namespace) -> tuple[str, str | None]:
@@ -152,7 +154,7 @@ def chosen_network(args: Namespace) -> tuple[str, str | None]:
     Raises:
         InputError: If two ways are given, or half of one, or no network comes with the package.
     """
-    from ..weights import pretrained_names
+    from ..weights.store import pretrained_names
 
     ways = {'--config and --checkpoint': args.config or args.checkpoint, '--pretrained': args.pretrained,
             '--model': args.model}
@@ -184,7 +186,9 @@ def open_network(args: Namespace, backend: str) -> Predictor:
 
     network, weights = chosen_network(args)
     if args.pretrained:
-        return load_pretrained(network, backend=backend, device=args.device)
-    if args.model and not Path(network).is_dir():
-        raise InputError(f'--model: expected a folder that "export" wrote, there is none at {network}')
-    return Predictor(network, weights, backend='auto' if args.model else backend, device=args.device)
+        return load_pretrained(network, backend=backend, device=args.device, precision=args.precision)
+    if args.model and not Path(network).exists():
+        raise InputError(f'--model: expected what "export" wrote, there is nothing at {network}')
+    own = bool(args.model) and Path(network).is_dir()
+    return Predictor(network, weights, backend='auto' if own else backend, device=args.device,
+                     precision=args.precision)

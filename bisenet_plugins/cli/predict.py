@@ -8,8 +8,8 @@ from pathlib import Path
 from .options import BACKENDS, add_network, number, open_network, whole
 
 RESUME = 'run the same command with --skip-existing to resume'
-MANY = 100
-"""So many images repay the seconds in which a network is converted."""
+NEEDS_PACKAGE = False
+"""A graph needs neither PyTorch nor MMSegmentation; a config's network registers the parts itself."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -17,8 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='file, folder, pattern, or number of a camera')
     add_network(parser)
     parser.add_argument('--backend', choices=BACKENDS, default='auto',
-                        help=f'what computes the network; auto is PyTorch for fewer than {MANY} images, else the '
-                        'fastest that is installed (default: auto)')
+                        help='what computes the network; auto is the fastest that is installed (default: auto)')
     parser.add_argument('--out-dir', default='outputs', help='folder for results (default: %(default)s)')
     parser.add_argument('--save', nargs='+', choices=['overlay', 'palette', 'ids'], default=['overlay'],
                         help='what to write (default: overlay)')
@@ -36,12 +35,11 @@ def run(args: Namespace) -> int:
     from ..runtime.sources import find_sources
     from .progress import progress_bar
 
-    if args.model and args.backend != 'auto':
-        raise InputError(f'--backend: a deployed folder has its own, expected no --backend with --model, got '
+    if args.model and args.backend != 'auto' and Path(args.model).is_dir():
+        raise InputError(f'--backend: an exported folder has its own, expected no --backend with --model, got '
                          f'{args.backend}')
     sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
-    many = len(sources) >= MANY or any(source.kind in ('video', 'camera') for source in sources)
-    predictor = open_network(args, 'torch' if args.backend == 'auto' and not many else args.backend)
+    predictor = open_network(args, args.backend)
     with progress_bar(len(sources)) as listener:
         summary = predict_sources(predictor, sources, args.out_dir, predictor.palette, args.save, args.opacity,
                                   args.batch_size, args.skip_existing, args.max_frames, listener)

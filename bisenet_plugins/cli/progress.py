@@ -1,20 +1,12 @@
-"""A progress bar for a run over many sources."""
+"""The progress of a run over many sources: a bar where rich is installed, else what failed."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from importlib.util import find_spec
+from typing import Any
 
 from ..runtime.results import Listener
 from ..runtime.sources import Source
@@ -27,6 +19,19 @@ def progress_bar(total: int) -> Iterator[Listener]:
     Args:
         total: How many sources there are.
     """
+    if find_spec('rich') is None:
+        yield _Plain()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = (TextColumn('{task.description}', markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())
@@ -34,13 +39,22 @@ def progress_bar(total: int) -> Iterator[Listener]:
         yield _Bar(bar, total)
 
 
+class _Plain(Listener):
+    """Say what failed."""
+
+    def ended(self, source: Source, failure: str | None) -> None:
+        """Say what failed."""
+        if failure is not None:
+            print(f'failed: {failure}', file=sys.stderr)
+
+
 class _Bar(Listener):
     """One bar for the sources, and one for the frames of the video that is open."""
 
-    def __init__(self, bar: Progress, total: int) -> None:
+    def __init__(self, bar: Any, total: int) -> None:
         self.bar = bar
         self.overall = bar.add_task('sources', total=total)
-        self.current: TaskID | None = None
+        self.current: Any = None
 
     def started(self, source: Source) -> None:
         """Open a bar for a video."""

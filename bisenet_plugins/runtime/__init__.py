@@ -1,6 +1,6 @@
-"""From images to masks."""
+"""From images to masks; importing it loads no PyTorch."""
 
-from ..models.fast_mask import upsample_argmax
+from ..fast_mask import upsample_argmax
 from .predictor import Predictor, load_pretrained
 
 __all__ = ['Predictor', 'load_pretrained', 'upsample_argmax']

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
-from ..models.fast_mask import upsample_argmax
+from ..fast_mask import interpolate, upsample_argmax
 from .preprocess import Prepared, resize_nearest
 
 __all__ = ['to_mask']
@@ -35,16 +33,17 @@ def to_mask(output: Any, prepared: Prepared, align_corners: bool = False, thresh
         >>> to_mask(np.zeros((1, 19, 4, 8), np.float32), prepared).shape
         (16, 32)
     """
-    output = torch.as_tensor(output)
+    if not isinstance(output, np.ndarray):
+        output = output.detach().float() if output.is_floating_point() else output.detach()
+        output = output.numpy() if output.device.type == 'cpu' or output.shape[1] == 1 else output
     top, bottom, left, right = prepared.window
-    if not output.is_floating_point():
-        classes = output.reshape(output.shape[-2:])[top:bottom, left:right].cpu().numpy()
+    settings: dict[str, Any] = dict(align_corners=align_corners, window=prepared.window, window_size=prepared.size)
+    if not isinstance(output, np.ndarray):
+        return upsample_argmax(output, prepared.network_size, **settings)[0].byte().cpu().numpy()
+    if output.dtype.kind != 'f':
+        classes = output.reshape(output.shape[-2:])[top:bottom, left:right]
         return resize_nearest(classes, prepared.size).astype(np.uint8)
     if output.shape[1] == 1:
-        settings: dict[str, Any] = dict(mode='bilinear', align_corners=align_corners)
-        full = F.interpolate(output, prepared.network_size, **settings)[..., top:bottom, left:right]
-        scores = F.interpolate(full, prepared.size, **settings)[0, 0]
-        return (scores.sigmoid() > threshold).to(torch.uint8).cpu().numpy()
-    mask = upsample_argmax(output, prepared.network_size, align_corners, window=prepared.window,
-                           window_size=prepared.size, dtype=torch.uint8)
-    return mask[0].cpu().numpy()
+        scores = interpolate(output, prepared.network_size, **settings)[0, 0]
+        return (1 / (1 + np.exp(-scores)) > threshold).astype(np.uint8)
+    return upsample_argmax(output, prepared.network_size, **settings, dtype=np.uint8)[0]

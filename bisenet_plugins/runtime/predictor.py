@@ -1,59 +1,52 @@
 """A trained network as a function from an image to its mask.
 
-Read in this order: ``preprocess.py`` (image to input), ``backends/torch.py`` (input to logits), ``postprocess.py``
-(logits to mask); this file joins them.
+Read in this order: ``preprocess.py`` (image to input), ``artifact.py`` (an exported graph) or ``network.py`` (a network
+in PyTorch), ``backends/`` (input to logits), ``postprocess.py`` (logits to mask); this file joins them, and imports
+neither PyTorch nor MMSegmentation: a graph needs neither.
 
 Letters: N batch, C channels, K classes, H and W the sides of an image in pixels.
 """
 
 from __future__ import annotations
 
-import copy
+import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.logging import print_log
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
-from mmseg.utils import register_all_modules
 
-from ..errors import ConfigError, DeployError, InputError, MissingPackageError
+from ..errors import DeployError, InputError, MissingPackageError, expect
 from ..visualize import as_palette
-from ..weights.checkpoint import load_checkpoint, load_weights
-from ..weights.store import parse_network, pretrained_names, read_shipped
+from ..weights.store import pretrained_names, shipped_graph
 from .artifact import Artifact
-from .backends import BACKENDS, Backend, best_backend
-from .backends.torch import Logits, TorchBackend
+from .backends import BACKENDS, GRAPH_BACKENDS, Backend, installed, open_backend
 from .postprocess import to_mask
-from .preprocess import Prepared, preprocess_of
+from .preprocess import Prepared
 
-__all__ = ['Predictor', 'load_pretrained']
+if TYPE_CHECKING:
+    from .network import Network
 
-MAX_CLASSES = 256
-EXAMPLE = (129, 193)
-"""Sides of the input that a network is converted with: one above powers of two, where rounding down and up differ at
-every stage, so that no resizing is left out because it happened to change nothing."""
+__all__ = ['PRECISIONS', 'Predictor', 'load_pretrained']
+
+PRECISIONS = ('fp32', 'int8')
 
 
 class Predictor:
     """Segment images with a trained network.
 
     Args:
-        network: Config of the network, as a file or as mmengine's object; name of a network that comes with the
-            package; or folder that a deployment wrote, or an ONNX file out of one.
+        network: Name of a network that comes with the package; folder that "bisenet export" wrote, or an ONNX file out
+            of one; or config, as a file or as mmengine's object.
         weights: Checkpoint for a config, as a file, read with ``weights_only=True``, or as the dictionary that one
             holds; None leaves the random weights of a fresh network.
         backend: What computes the network: ``'torch'``, ``'openvino'`` or ``'onnxruntime'``; ``'auto'`` is the fastest
             that is installed, and PyTorch where that one cannot convert the network. A folder has its own.
         device: Where PyTorch computes, such as ``cpu`` or ``cuda:0``.
-        threads: Threads of the other backends; 0 takes as many as PyTorch has.
+        threads: Threads of the other backends; 0 takes as many as PyTorch has, or as there are cores for a graph.
+        precision: ``'fp32'``, or ``'int8'`` for the INT8 graph of a network that comes with the package.
 
     Shape:
         - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such images, of any sizes.
@@ -64,49 +57,60 @@ class Predictor:
             image is not an ``(H, W, C)`` uint8 array.
         ConfigError: If the config cannot be read, or its network has more than 256 classes.
         CheckpointError: If the checkpoint cannot be read safely, or its weights are not those of the config's network.
-        DeployError: If a folder is not what a deployment wrote, or a backend that was asked for by name is not
+        DeployError: If a folder or file is not what an export wrote, or a backend that was asked for by name is not
             installed or cannot convert the network.
 
     Note:
         Safe to share between threads, and to pickle. A process that was forked after the first image must not use it:
         start workers by ``spawn``.
         The backends differ in nothing but speed: their masks are equal except where classes tie up to rounding.
-        ``model`` is the network as it was loaded; the backend is made of it at the first image, and changes to
-        ``model`` after that change no prediction.
+        A network that comes with the package runs from its exported graph where a backend for it is installed, without
+        loading PyTorch. ``model`` and ``cfg`` are the network in PyTorch, loaded when they are first asked for (None
+        for a folder); the backend is made at the first image, and changes to ``model`` after that change no prediction.
     """
 
     def __init__(self,
-                 network: str | os.PathLike[str] | Config,
+                 network: Any,
                  weights: str | os.PathLike[str] | dict[str, Any] | None = None,
                  *,
                  backend: str = 'auto',
-                 device: str | torch.device = 'cpu',
-                 threads: int = 0) -> None:
+                 device: Any = 'cpu',
+                 threads: int = 0,
+                 precision: str = 'fp32') -> None:
         if backend not in (*BACKENDS, 'auto'):
             raise InputError(f"backend: expected one of {(*BACKENDS, 'auto')}, got {backend!r}")
-        self.device = torch.device(device)
-        if backend not in ('torch', 'auto') and self.device.type != 'cpu':
-            raise InputError(f"backend {backend!r}: expected device='cpu', got device={str(device)!r}")
+        expect(precision in PRECISIONS, 'precision', f'one of {PRECISIONS}', precision)
+        self.device = str(device)
+        on_cpu = self.device.startswith('cpu')
+        if backend not in ('torch', 'auto') and not on_cpu:
+            raise InputError(f"backend {backend!r}: expected device='cpu', got device={self.device!r}")
         if not isinstance(threads, int) or threads < 0:
             raise InputError(f'threads: expected a whole number of at least 0, got {threads!r}')
-        self.backend, self.threads = backend, threads
+        self.backend, self.threads, self.precision = backend, threads, precision
         self._lock = threading.Lock()
         self._compute: Backend | None = None
         self._pid: int | None = None
+        self._network: Network | None = None
         self.artifact: Artifact | None = None
-        self.model: Any = None
-        self.cfg: Any = None
-        folder = not isinstance(network, Config) and (Path(network).is_dir() or Path(network).suffix == '.onnx')
-        if folder:
-            self._from_folder(network, weights)
-            return
-        if isinstance(network, str) and network in pretrained_names() and not Path(network).is_file():
-            if weights is not None:
-                raise InputError(f'weights: expected None with the name of a network that comes with the package, got '
-                                 f'{weights}')
-            config, tensors = read_shipped(network)
-            network, weights = Config(config), dict(state_dict=tensors)
-        self._from_config(_read_config(network), weights)
+        self.name = network if isinstance(network, str) and _is_shipped(network) else None
+        source: Artifact | Network
+        if self.name is not None and weights is not None:
+            raise InputError(f'weights: expected None with the name of a network that comes with the package, got '
+                             f'{weights}')
+        if self.name is not None and (graph := shipped_graph(self.name, precision)) and self._runs_graphs(on_cpu):
+            source = self.artifact = Artifact.load(str(graph))
+        elif isinstance(network, str | os.PathLike) and (Path(network).is_dir() or Path(network).suffix == '.onnx'):
+            source = self.artifact = self._exported(network, weights)
+        else:
+            expect(precision == 'fp32', 'precision', "'fp32' for a network without an INT8 graph and a backend for it",
+                   precision)
+            from .network import Network
+            source = self._network = Network(network, weights, self.device)
+        self.num_classes = source.num_classes
+        self.classes = tuple(source.classes)
+        self.palette = as_palette(source.palette or None, self.num_classes)
+        self.align_corners, self.threshold = source.align_corners, source.threshold
+        self._prepare = source.prepare
 
     @classmethod
     def from_bytes(cls, content: bytes, origin: str, **settings: Any) -> Predictor:
@@ -117,54 +121,45 @@ class Predictor:
             origin: Where they come from, for error messages.
             settings: Keywords of the class.
         """
+        from mmengine.config import Config
+
+        from ..weights.store import parse_network
+
         config, tensors = parse_network(content, origin)
         return cls(Config(config), dict(state_dict=tensors), **settings)
 
-    def _from_config(self, cfg: Config, weights: Any) -> None:
-        self.cfg = copy.deepcopy(cfg)
-        register_all_modules(init_default_scope=False)
-        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
-        _without_downloads(self.cfg.model)
-        self.model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-        self.num_classes = int(self.model.num_classes)
-        if self.num_classes > MAX_CLASSES:
-            raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
-                              f'{self.num_classes}')
-        loaded = weights if isinstance(weights, dict) else {} if weights is None else load_checkpoint(weights)
-        if weights is not None:
-            load_weights(self.model, loaded, 'the checkpoint' if isinstance(weights, dict) else str(weights))
-        self.classes, colours = self._meta(loaded.get('meta'))
-        self.palette = as_palette(colours, self.num_classes)
-        self.model.to(self.device).eval()
-        self._prepare: Any = preprocess_of(self.cfg, self.model.data_preprocessor)
-        self.align_corners = bool(self.model.align_corners)
-        self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
+    def _runs_graphs(self, on_cpu: bool) -> bool:
+        """Return whether what is asked for can run a graph; PyTorch cannot."""
+        return on_cpu and (self.backend in GRAPH_BACKENDS or self.backend == 'auto' and bool(installed(GRAPH_BACKENDS)))
 
-    def _from_folder(self, folder: Any, weights: Any) -> None:
-        if weights is not None or self.backend != 'auto':
-            raise InputError(f'network is {folder}, which has its own weights and backend: expected '
-                             f"weights=None and backend='auto', got {weights!r} and {self.backend!r}")
-        self._source = folder
-        self.artifact = artifact = Artifact.load(str(folder))
-        self.backend, self.num_classes = artifact.backend, artifact.num_classes
-        self.classes = tuple(artifact.classes)
-        self.palette = as_palette(artifact.palette or None, self.num_classes)
-        self._prepare = artifact.prepare
-        self.align_corners, self.threshold = artifact.align_corners, artifact.threshold
-        self._compute = artifact.open(self.threads)
+    def _exported(self, source: Any, weights: Any) -> Artifact:
+        folder = Path(source).is_dir()
+        if weights is not None or self.backend not in (('auto',) if folder else ('auto', *GRAPH_BACKENDS)):
+            raise InputError(f'network is {source}, which has its own weights and backend: expected weights=None and '
+                             f"backend='auto', got {weights!r} and {self.backend!r}")
+        self._source, artifact = str(source), Artifact.load(str(source))
+        self.precision = artifact.precision
+        if folder:
+            self.backend = artifact.backend
+        return artifact
 
-    def _meta(self, meta: dict[str, Any] | None) -> tuple[tuple[str, ...], Any]:
-        """Find the names and colours of the classes: in the checkpoint, else in the test dataset, else numbers."""
-        found = (meta or {}).get('dataset_meta') or {}
-        if not found.get('classes'):
-            dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
-            kind = dataset.get('type')
-            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-            found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
-        names = tuple(found.get('classes') or ())
-        if len(names) != self.num_classes:
-            return tuple(f'class {number}' for number in range(self.num_classes)), None
-        return names, found.get('palette') or None
+    @property
+    def network(self) -> Network | None:
+        """The network in PyTorch, loaded where it is not yet; None for what an export wrote."""
+        if self._network is None and self.name is not None:
+            from .network import Network
+            self._network = Network(self.name, device=self.device)
+        return self._network
+
+    @property
+    def model(self) -> Any:
+        """The segmentor, None for what an export wrote."""
+        return self.network and self.network.model
+
+    @property
+    def cfg(self) -> Any:
+        """The config, None for what an export wrote."""
+        return self.network and self.network.cfg
 
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> Any:
         """Segment one image or several; several of equal input size go through the network together."""
@@ -236,49 +231,46 @@ class Predictor:
             return self._compute
 
     def _made(self) -> Backend:
-        name = best_backend(self.device.type) if self.backend == 'auto' else self.backend
-        if name != 'torch':
+        """Open the backend that was asked for, or for ``'auto'`` the first that works."""
+        names = [self.backend]
+        if self.backend == 'auto' and self.artifact is not None:
+            names = installed(GRAPH_BACKENDS) or ['onnxruntime']
+        elif self.backend == 'auto':
+            names = [*installed(GRAPH_BACKENDS), 'torch'] if self.device.startswith('cpu') else ['torch']
+        for name in names:
             try:
-                compute = self._converted(name)
+                if self.artifact is not None:
+                    compute = open_backend(name, self.artifact.path, self.threads)
+                else:
+                    compute = self._network.open(name, self.threads)  # type: ignore[union-attr]
             except (DeployError, MissingPackageError) as error:
-                if self.backend != 'auto':
+                if name == names[-1]:
                     raise
-                print_log(f'{error}; PyTorch computes it', logger='current')
+                logging.getLogger(__name__).warning('%s; %s computes it', error, names[names.index(name) + 1])
             else:
                 self.backend = name
-                return compute
-        self.backend = 'torch'
-        return TorchBackend(self.model)
-
-    def _converted(self, name: str) -> Backend:
-        from ..models.fuse import switch_to_deploy
-
-        network = Logits(switch_to_deploy(copy.deepcopy(self.model)).requires_grad_(False))
-        if not network.whole:
-            raise DeployError(f'{name}: {type(self.model).__name__} with {type(self.model.decode_head).__name__} '
-                              'decides in a way of its own, which only PyTorch can follow')
-        channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
-        example = np.random.default_rng(0).random((1, channels, *EXAMPLE), np.float32)
-        threads = self.threads or torch.get_num_threads()
-        if name == 'openvino':
-            from .backends.openvino import to_openvino
-            return to_openvino(network, example, threads)
-        from .backends.onnxruntime import to_onnxruntime
-        return to_onnxruntime(network, example, threads)
+                break
+        return compute
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle config, weights and settings; the backend is rebuilt where it is unpickled."""
-        settings = dict(backend='auto' if self.artifact else self.backend, device=str(self.device),
-                        threads=self.threads)
+        """Pickle what it was made of and the settings; the backend is rebuilt where it is unpickled."""
+        settings = dict(backend=self.backend, device=self.device, threads=self.threads, precision=self.precision)
+        if self.name is not None:
+            return _rebuild, (self.name, None, settings)
         if self.artifact is not None:
-            return _rebuild, (str(Path(self._source).absolute()), None, settings)
-        weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
-        meta = dict(dataset_meta=dict(classes=self.classes, palette=self.palette[:self.num_classes].tolist()))
-        return _rebuild, (self.cfg, dict(state_dict=weights, meta=meta), settings)
+            backend = 'auto' if os.path.isdir(self._source) else self.backend
+            return _rebuild, (os.path.abspath(self._source), None, dict(settings, precision='fp32', backend=backend))
+        assert self._network is not None
+        return _rebuild, (self._network.cfg, self._network.checkpoint(), settings)
 
 
 def _rebuild(network: Any, weights: Any, settings: dict[str, Any]) -> Predictor:
     return Predictor(network, weights, **settings)
+
+
+def _is_shipped(name: str) -> bool:
+    """Return whether a name is that of a network that comes with the package, and of no file here."""
+    return name in pretrained_names() and not Path(name).is_file()
 
 
 def load_pretrained(name: str, **settings: Any) -> Predictor:
@@ -286,7 +278,7 @@ def load_pretrained(name: str, **settings: Any) -> Predictor:
 
     Args:
         name: One of :func:`~bisenet_plugins.pretrained_names`, such as ``bisenetv2-camvid``.
-        settings: ``backend``, ``device`` and ``threads`` of :class:`Predictor`.
+        settings: ``backend``, ``device``, ``threads`` and ``precision`` of :class:`Predictor`.
 
     Raises:
         InputError: If there is no network of that name.
@@ -303,30 +295,3 @@ def load_pretrained(name: str, **settings: Any) -> Predictor:
     if name not in known:
         raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
     return Predictor(name, **settings)
-
-
-def _read_config(network: Any) -> Config:
-    """Read a config, or say what ``network`` could have been."""
-    if isinstance(network, Config):
-        return network
-    path = Path(network)
-    if not path.is_file():
-        known = ', '.join(pretrained_names())
-        raise InputError(f'network: expected a config file, a folder that a deployment wrote, or one of {known}; there '
-                         f'is no {network}')
-    return Config.fromfile(path)
-
-
-def _without_downloads(node: Any) -> None:
-    """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
-    if isinstance(node, dict):
-        initial = node.get('init_cfg')
-        if isinstance(initial, dict) and initial.get('type') == 'Pretrained':
-            node['init_cfg'] = None
-        if 'pretrained' in node:
-            node['pretrained'] = None
-        for value in node.values():
-            _without_downloads(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _without_downloads(value)

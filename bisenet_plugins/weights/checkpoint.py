@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DamagedCheckpointError
 
 __all__ = [
     'DamagedCheckpointError',
@@ -44,10 +44,6 @@ _STEP = re.compile(r'_(\d+)\.pth$')
 
 class RefusedCheckpointError(CheckpointError):
     """A checkpoint that can only be read by running code stored inside it."""
-
-
-class DamagedCheckpointError(CheckpointError):
-    """A file that is truncated, or no checkpoint at all."""
 
 
 def safe_classes() -> list[Any]:

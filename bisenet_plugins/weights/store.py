@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import load
-from torch import Tensor
+from ..errors import DamagedCheckpointError, InputError, expect
 
-from ..errors import InputError, expect
-from .checkpoint import DamagedCheckpointError
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     'HEADER_KEY',
@@ -26,6 +25,7 @@ __all__ = [
     'pretrained_names',
     'read_index',
     'read_shipped',
+    'shipped_graph',
 ]
 
 FOLDER = Path(__file__).resolve().parent / 'shipped'
@@ -101,6 +101,21 @@ def read_shipped(
     return parse_network(content, str(path))
 
 
+def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Find the exported graph of a network that comes with the package.
+
+    Args:
+        name: One of :func:`pretrained_names`.
+        precision: ``fp32`` or ``int8``.
+        folder: Where ``index.json`` lies; None is the package's own folder.
+
+    Returns:
+        The ONNX file, None where this copy of the package has none.
+    """
+    path = Path(folder or FOLDER) / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
+    return path if path.is_file() else None
+
+
 def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Take config and weights out of the bytes of a file that this package wrote.
 
@@ -111,6 +126,8 @@ def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str
     Raises:
         DamagedCheckpointError: If they hold no config.
     """
+    from safetensors.torch import load
+
     return _config_of(content, origin), load(content)
 
 

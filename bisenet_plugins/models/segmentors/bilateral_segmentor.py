@@ -19,9 +19,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from ...fast_mask import upsample_argmax
 from ..backbones.bilateral import BilateralNetwork
 from ..build import complete
-from ..fast_mask import upsample_argmax
 from ..recompute import recomputed_norms
 from .settings import complete_head
 

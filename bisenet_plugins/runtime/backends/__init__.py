@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from ...errors import InputError
 
-__all__ = ['BACKENDS', 'SUFFIXES', 'Backend', 'best_backend', 'open_backend', 'runtime_module']
+__all__ = ['BACKENDS', 'SUFFIXES', 'Backend', 'GRAPH_BACKENDS', 'installed', 'open_backend', 'runtime_module']
 
 BACKENDS = ('torch', 'openvino', 'onnxruntime')
 """Backends that a loaded network can be brought to."""
+GRAPH_BACKENDS = ('openvino', 'onnxruntime')
+"""Those of them that run an ONNX graph on a CPU, the fastest on every network of this package first."""
 SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml', 'tensorrt': '.engine', 'tensorrt-rtx': '.engine'}
 """Backends of deployed files."""
 
@@ -31,21 +34,17 @@ class Backend(Protocol):
         """Return the scores that classes are taken from, or None where the backend cannot show them."""
 
 
-def best_backend(device: str) -> str:
-    """Return the backend that ``'auto'`` stands for: the fastest of those installed.
+def installed(names: Sequence[str]) -> list[str]:
+    """Return those of some backends that are installed, in the order given.
 
     Args:
-        device: Where the network runs.
+        names: Backends of :data:`BACKENDS`.
 
-    Note:
-        On CPUs OpenVINO was the fastest and ONNX Runtime the second on every network of this package; both take
-        seconds to convert a network.
+    Example:
+        >>> installed(['torch', 'no_such_backend'])
+        ['torch']
     """
-    if device == 'cpu':
-        for name in ('openvino', 'onnxruntime'):
-            if importlib.util.find_spec(name) is not None:
-                return name
-    return 'torch'
+    return [name for name in names if importlib.util.find_spec(name) is not None]
 
 
 def runtime_module(backend: str) -> str:

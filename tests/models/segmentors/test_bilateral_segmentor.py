@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bisenet_plugins.models.fast_mask import CHUNK_ELEMENTS
+from bisenet_plugins.fast_mask import CHUNK_ELEMENTS
 from bisenet_plugins.models.segmentors import BilateralSegmentor, bilateral_segmentor
 
 CLASSES = 6

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from bisenet_plugins.models import fast_mask
-from bisenet_plugins.models.fast_mask import upsample_argmax
+from bisenet_plugins import fast_mask
+from bisenet_plugins.fast_mask import interpolate, upsample_argmax
 
 SIZES = [(33, 33), (63, 127), (64, 128), (100, 37), (129, 65), (8, 16), (5, 7), (1, 1), (40, 9)]
 
@@ -38,19 +38,15 @@ def assert_same_classes(mask: Tensor, full: Tensor, noise: float = 1e-5) -> None
     assert (mask != full.argmax(1)).float().mean() < 1e-3
 
 
-class LargestTensor(TorchDispatchMode):
-    """Records the number of elements of the largest floating point tensor that any operation returns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.numel = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, Tensor) and leaf.is_floating_point():
-                self.numel = max(self.numel, leaf.numel())
-        return out
+def peak_bytes(logits: np.ndarray, size: tuple[int, int]) -> int:
+    """Most memory that the mask takes beside what is there, the mask itself included."""
+    upsample_argmax(logits, size, dtype=np.uint8)  # tables of places are kept
+    tracemalloc.start()
+    try:
+        upsample_argmax(logits, size, dtype=np.uint8)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize('make', [smooth_logits, noisy_logits])
@@ -113,6 +109,25 @@ def test_memory_layout_does_not_matter() -> None:
     strided = torch.stack((logits, -logits), -1)[..., 0]
     for same in (logits.contiguous(memory_format=torch.channels_last), strided):
         torch.testing.assert_close(upsample_argmax(same, (72, 96)), expected)
+
+
+@pytest.mark.parametrize('dtype', [torch.uint8, torch.int16, torch.int64])
+@pytest.mark.parametrize('precision', [torch.float16, torch.float32, torch.float64])
+def test_an_array_gives_what_a_tensor_gives(dtype: torch.dtype, precision: torch.dtype) -> None:
+    logits = smooth_logits((2, 6, 9, 13)).to(precision)
+    settings: dict[str, Any] = dict(align_corners=True, window=(5, 64, 11, 90), window_size=(60, 125))
+    expected = upsample_argmax(logits, (71, 103), dtype=dtype, **settings)
+    assert expected.dtype == dtype
+    mask = upsample_argmax(logits.numpy(), (71, 103), dtype=expected.numpy().dtype, **settings)
+    np.testing.assert_array_equal(mask, expected.numpy(), strict=True)
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('size', SIZES)
+def test_interpolate_is_pytorchs(size: tuple[int, int], align_corners: bool) -> None:
+    logits = noisy_logits((2, 3, 8, 16))
+    full = F.interpolate(logits, size, mode='bilinear', align_corners=align_corners)
+    torch.testing.assert_close(torch.from_numpy(interpolate(logits.numpy(), size, align_corners)), full)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a CUDA device')
@@ -186,21 +201,14 @@ def test_empty_batch() -> None:
     assert upsample_argmax(torch.rand(0, 3, 4, 5), (20, 30)).shape == (0, 20, 30)
 
 
-@pytest.mark.parametrize('make', [smooth_logits, noisy_logits])
-@pytest.mark.parametrize('size', [(256, 512), (250, 500)])
+@pytest.mark.parametrize('make', [smooth_logits, noisy_logits, 'nan'])
+@pytest.mark.parametrize('size', [(512, 1024), (500, 1000)])
 def test_full_size_logits_are_never_made(make: Any, size: tuple[int, int]) -> None:
-    logits = make((1, 19, 8, 16))
-    with LargestTensor() as largest:
-        upsample_argmax(logits, size)
-    assert 0 < largest.numel <= 2 * fast_mask.CHUNK_ELEMENTS < 19 * size[0] * size[1] / 4
-
-
-def test_full_size_logits_are_not_made_for_nan_either() -> None:
-    logits = smooth_logits((1, 19, 16, 32))
-    logits[0, 0, 0, 0] = float('nan')
-    with LargestTensor() as largest:
-        upsample_argmax(logits, (256, 512))
-    assert 0 < largest.numel <= 2 * fast_mask.CHUNK_ELEMENTS < 19 * 256 * 512 / 3
+    logits = (smooth_logits if make == 'nan' else make)((1, 19, 16, 32)).numpy()
+    if make == 'nan':
+        logits[0, 0, 0, 0] = float('nan')
+    full = 19 * size[0] * size[1] * 4
+    assert size[0] * size[1] < peak_bytes(logits, size) < full / 3
 
 
 def test_gradients_are_not_recorded() -> None:

@@ -1,0 +1,152 @@
+"""A config's network with its weights, as PyTorch holds it, and the ways from it to a backend."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from mmseg.utils import register_all_modules
+
+from .. import parts  # noqa: F401  a command that began without them registers the parts here
+from ..errors import ConfigError, DeployError, InputError
+from ..models.fuse import switch_to_deploy
+from ..weights.checkpoint import load_checkpoint, load_weights
+from ..weights.store import pretrained_names, read_shipped
+from .backends import Backend
+from .backends.torch import Logits, TorchBackend
+from .preprocess import Prepared, preprocess_of
+
+__all__ = ['Network']
+
+MAX_CLASSES = 256
+EXAMPLE = (129, 193)
+"""Sides of the input that a network is converted with: one above powers of two, where rounding down and up differ at
+every stage, so that no resizing is left out because it happened to change nothing."""
+
+
+class Network:
+    """A segmentor, loaded, with what prediction needs to know of it.
+
+    Args:
+        network: Config, as a file or as mmengine's object; or name of a network that comes with the package.
+        weights: Checkpoint of a config, as a file or as the dictionary that one holds; None leaves random weights.
+        device: Where PyTorch computes.
+
+    Attributes:
+        cfg: The config.
+        model: The segmentor, in evaluation mode.
+        classes: Names of the classes.
+        palette: Their colours, None where nothing says them.
+        align_corners: How logits are resized.
+        threshold: Probability above which a network with one output channel sees its class.
+
+    Raises:
+        InputError: If there is no such config.
+        ConfigError: If its network has more classes than a byte holds.
+        CheckpointError: If the weights are not those of the network.
+    """
+
+    def __init__(self, network: Any, weights: Any = None, device: str = 'cpu') -> None:
+        if isinstance(network, str) and network in pretrained_names() and not os.path.isfile(network):
+            config, tensors = read_shipped(network)
+            network, weights = Config(config), dict(state_dict=tensors)
+        self.cfg = copy.deepcopy(_read_config(network))
+        register_all_modules(init_default_scope=False)
+        init_default_scope(self.cfg.get('default_scope', 'mmseg'))
+        _without_downloads(self.cfg.model)
+        self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+        self.num_classes = int(self.model.num_classes)
+        if self.num_classes > MAX_CLASSES:
+            raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
+                              f'{self.num_classes}')
+        loaded = weights if isinstance(weights, dict) else {} if weights is None else load_checkpoint(weights)
+        if weights is not None:
+            load_weights(self.model, loaded, 'the checkpoint' if isinstance(weights, dict) else str(weights))
+        self.classes, self.palette = self._meta(loaded.get('meta'))
+        self.model.to(device).eval()
+        self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor)
+        self.align_corners = bool(self.model.align_corners)
+        self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
+
+    def _meta(self, meta: dict[str, Any] | None) -> tuple[tuple[str, ...], Any]:
+        """Find the names and colours of the classes: in the checkpoint, else in the test dataset, else numbers."""
+        found = (meta or {}).get('dataset_meta') or {}
+        if not found.get('classes'):
+            dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
+            kind = dataset.get('type')
+            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+            found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
+        names = tuple(found.get('classes') or ())
+        if len(names) != self.num_classes:
+            return tuple(f'class {number}' for number in range(self.num_classes)), None
+        return names, found.get('palette') or None
+
+    def prepare(self, image: np.ndarray) -> Prepared:
+        """Return the network's input of an image, ``(H, W, C)`` uint8."""
+        return self._prepare(image)
+
+    def open(self, backend: str, threads: int = 0) -> Backend:
+        """Bring the network to a backend.
+
+        Args:
+            backend: One of :data:`~bisenet_plugins.runtime.backends.BACKENDS`.
+            threads: Threads of the other backends; 0 takes as many as PyTorch has.
+
+        Raises:
+            MissingPackageError: If the backend is not installed.
+            DeployError: If the network cannot be converted.
+        """
+        if backend == 'torch':
+            return TorchBackend(self.model)
+        network = Logits(switch_to_deploy(copy.deepcopy(self.model)).requires_grad_(False))
+        if not network.whole:
+            raise DeployError(f'{backend}: {type(self.model).__name__} with {type(self.model.decode_head).__name__} '
+                              'decides in a way of its own, which only PyTorch can follow')
+        channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
+        example = np.random.default_rng(0).random((1, channels, *EXAMPLE), np.float32)
+        threads = threads or torch.get_num_threads()
+        if backend == 'openvino':
+            from .backends.openvino import to_openvino
+            return to_openvino(network, example, threads)
+        from .backends.onnxruntime import to_onnxruntime
+        return to_onnxruntime(network, example, threads)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return weights, names and colours as a checkpoint holds them."""
+        weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
+        return dict(state_dict=weights, meta=dict(dataset_meta=dict(classes=self.classes, palette=self.palette)))
+
+
+def _read_config(network: Any) -> Config:
+    """Read a config, or say what ``network`` could have been."""
+    if isinstance(network, Config):
+        return network
+    path = Path(network)
+    if not path.is_file():
+        known = ', '.join(pretrained_names())
+        raise InputError(f'network: expected a config file, what "export" wrote, or one of {known}; there is no '
+                         f'{network}')
+    return Config.fromfile(path)
+
+
+def _without_downloads(node: Any) -> None:
+    """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
+    if isinstance(node, dict):
+        initial = node.get('init_cfg')
+        if isinstance(initial, dict) and initial.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        if 'pretrained' in node:
+            node['pretrained'] = None
+        for value in node.values():
+            _without_downloads(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _without_downloads(value)
