@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmseg.utils import register_all_modules
 
 import bisenet_plugins  # noqa: F401
+from bisenet_plugins.runtime.artifact import META_KEY, Artifact
 
 ROOT = Path(__file__).resolve().parents[1]
 # Tests that run side by side share the cores.
@@ -98,3 +100,40 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
                'train_dataloader.persistent_workers': False}
     run_training(prepare_training(load_config(config, folder / 'run', options)))
     return config, folder / 'run'
+
+
+@pytest.fixture
+def small_config() -> Config:
+    """MobileNetV2 of a quarter of the width with three classes, tested at twice the image's size."""
+    return Config(dict(
+        default_scope='mmseg',
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='SegDataPreProcessor', mean=[120.0] * 3, std=[60.0] * 3, bgr_to_rgb=True),
+            backbone=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(0, 1), norm_cfg=dict(type='SyncBN'),
+                          init_cfg=dict(type='Pretrained', checkpoint='https://nowhere.invalid/weights.pth')),
+            decode_head=dict(type='FCNHead', in_channels=8, in_index=1, channels=8, num_convs=1, num_classes=3,
+                             norm_cfg=dict(type='SyncBN'), align_corners=False),
+            train_cfg=dict(), test_cfg=dict(mode='whole')),
+        test_dataloader=dict(dataset=dict(
+            type='CamVidDataset',
+            metainfo=dict(classes=('road', 'car', 'sky'), palette=[[9, 8, 7], [0, 255, 0], [0, 0, 255]]),
+            pipeline=[dict(type='LoadImageFromFile'), dict(type='Resize', scale_factor=2.0, keep_ratio=True),
+                      dict(type='LoadAnnotations'), dict(type='PackSegInputs')]))))
+
+
+@pytest.fixture(scope='session')
+def write_graph():
+    """Return what writes the network of a predictor as an ONNX file that says what it is."""
+    onnx = pytest.importorskip('onnx')
+
+    def write(predictor, path: Path, precision: str = 'fp32') -> None:
+        model = onnx.load_from_string(predictor.network.open('onnxruntime').model)
+        artifact = Artifact('onnxruntime', precision, path.name, path.name, predictor.num_classes, output='logits_s8',
+                            align_corners=predictor.align_corners, preprocess=predictor.network._prepare,
+                            classes=list(predictor.classes),
+                            palette=predictor.palette[:predictor.num_classes].tolist())
+        onnx.helper.set_model_props(model, {META_KEY: artifact.to_json()})
+        onnx.save(model, str(path))
+
+    return write

@@ -1,13 +1,23 @@
-"""A wheel is enough: from an empty folder, with nothing of the checkout in sight, configs are found and built."""
+"""A wheel is enough: from an empty folder, with nothing of the checkout in sight, configs are found and built.
+
+Prediction needs less: three packages beside the wheel, and neither PyTorch nor MMSegmentation.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from email.parser import Parser
+from importlib import metadata
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+from bisenet_plugins import Predictor, pretrained_names
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = 'bisenet_plugins::bisenetv2/bisenetv2_bga_1xb16-10k_camvid-360x480.py'
@@ -79,3 +89,77 @@ def test_configs_are_found_from_an_empty_folder(site, tmp_path):
                           capture_output=True, text=True)
     ours = ' '.join(['BilateralSegmentor'] * 3)
     assert done.stdout.strip().splitlines()[-1] == f'{ours} BiSeNetV2 4', done.stderr[-3000:]
+
+
+PREDICT = '''
+import sys
+import bisenet_plugins
+assert bisenet_plugins.__file__.startswith(sys.argv[1]), bisenet_plugins.__file__
+import cv2
+predictor = bisenet_plugins.Predictor(sys.argv[2])
+cv2.imwrite('mask.png', predictor(cv2.imread('photo.png')))
+print(predictor.backend, *(name for name in ('torch', 'mmseg', 'mmengine', 'mmcv', 'safetensors', 'PIL', 'rich')
+                           if name in sys.modules))
+try:
+    bisenet_plugins.Predictor('config.py')
+except ImportError as error:
+    print(error)
+'''
+
+
+@pytest.mark.slow
+def test_the_runtime_extra_is_three_packages(site):
+    text = next(site.glob('bisenet_plugins-*.dist-info/METADATA')).read_text()
+    needs = Parser().parsestr(text).get_all('Requires-Dist')
+    always = {re.match(r'[\w-]+', need)[0] for need in needs if 'extra ==' not in need}
+    runtime = {re.match(r'[\w-]+', need)[0] for need in needs if re.search(r"""extra == ["']runtime["']""", need)}
+    assert (always, runtime) == ({'numpy'}, {'numpy', 'onnxruntime', 'opencv-python-headless'})
+
+
+@pytest.fixture
+def bare(site, tmp_path):
+    """Run Python with the wheel, numpy, OpenCV and ONNX Runtime, and no other package."""
+    pytest.importorskip('onnxruntime')
+    folder = tmp_path / 'site'
+    shutil.copytree(site, folder)
+    for name in ('numpy', 'opencv-python', 'opencv-python-headless', 'onnxruntime'):
+        try:
+            files = metadata.files(name) or ()
+        except metadata.PackageNotFoundError:
+            continue
+        for top in {file.parts[0] for file in files if not file.parts[0].startswith(('..', '__'))}:
+            place = folder / top
+            if not place.exists() and (found := Path(metadata.distribution(name).locate_file(top))).exists():
+                place.symlink_to(found)
+    cv2.imwrite(str(tmp_path / 'photo.png'), np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith('PYTHON')}
+
+    def run(*arguments):
+        return subprocess.run([sys.executable, '-S', '-c', f'import sys; sys.path[:0] = [{str(folder)!r}]\n'
+                               + arguments[0], *arguments[1:]], cwd=tmp_path, env=environment, capture_output=True,
+                              text=True, check=False)
+
+    run.site, run.folder = folder, tmp_path
+    return run
+
+
+@pytest.mark.slow
+def test_a_graph_is_predicted_without_pytorch_and_mmsegmentation(bare, small_config, write_graph):
+    predictor = Predictor(small_config, backend='onnxruntime')
+    image = cv2.imread(str(bare.folder / 'photo.png'))
+    write_graph(predictor, bare.folder / 'net.onnx')
+    done = bare(PREDICT, str(bare.site), 'net.onnx')
+    assert done.stdout.splitlines() == [
+        'onnxruntime', "torch is not installed; it comes with the extra 'onedl': pip install 'bisenet-plugins[onedl]'"
+    ], done.stderr
+    np.testing.assert_array_equal(cv2.imread(str(bare.folder / 'mask.png'), 0), predictor(image))
+
+    command = ('from bisenet_cli import main; sys.exit(main())', 'predict', 'photo.png', '--save', 'overlay', 'palette',
+               'ids')
+    for network in (('--model', 'net.onnx'), ()):  # by its file, and as the default network of the wheel
+        done = bare(*command, *network, '--out-dir', 'out')
+        assert done.returncode == 0 and '1 done' in done.stdout, done.stderr
+        np.testing.assert_array_equal(cv2.imread(str(bare.folder / 'out' / 'ids' / 'photo.png'), 0), predictor(image))
+        write_graph(predictor, bare.site / 'bisenet_plugins' / 'weights' / 'shipped' / f'{pretrained_names()[0]}.onnx')
+    done = bare(command[0], 'train', 'config.py')
+    assert done.returncode == 1 and '"bisenet doctor" says what to install' in done.stderr

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DeployError, InputError, MissingPackageError, expect
+from ..errors import DeployError, InputError, MissingPackageError, expect, require
 from ..visualize import as_palette
 from ..weights.store import pretrained_names, shipped_graph
 from .artifact import Artifact
@@ -104,6 +104,7 @@ class Predictor:
         else:
             expect(precision == 'fp32', 'precision', "'fp32' for a network without an INT8 graph and a backend for it",
                    precision)
+            require('torch', 'mmseg')
             from .network import Network
             source = self._network = Network(network, weights, self.device)
         self.num_classes = source.num_classes

@@ -4,7 +4,11 @@ import importlib.util
 import multiprocessing
 import os
 import pickle
+import shutil
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +19,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bisenet_plugins import load_pretrained, pretrained_names
 from bisenet_plugins.errors import CheckpointError, DeployError, InputError, MissingPackageError
-from bisenet_plugins.runtime.backends import BACKENDS, best_backend
+from bisenet_plugins.runtime import predictor as predictor_module
+from bisenet_plugins.runtime.backends import BACKENDS, GRAPH_BACKENDS, installed
 from bisenet_plugins.runtime.predictor import Predictor
-from bisenet_plugins.weights import RefusedCheckpointError
+from bisenet_plugins.weights import RefusedCheckpointError, store
 
+ROOT = Path(__file__).resolve().parents[2]
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
 every_backend = pytest.mark.parametrize('backend', [
     pytest.param(name, marks=() if name in INSTALLED else pytest.mark.skip(f'{name} is not installed'))
@@ -165,6 +171,78 @@ def test_it_pickles(predictor, backend):
     np.testing.assert_array_equal(again.palette, used.palette)
 
 
+@pytest.fixture
+def shipped(monkeypatch, tmp_path, predictor, write_graph):
+    """The first network of the package with a graph in FP32 (of another network, to tell them apart) and in INT8."""
+    name = pretrained_names()[0]
+    shutil.copytree(store.FOLDER, tmp_path / 'shipped')
+    monkeypatch.setattr(store, 'FOLDER', tmp_path / 'shipped')
+    write_graph(predictor, tmp_path / 'shipped' / f'{name}.onnx')
+    write_graph(predictor, tmp_path / 'shipped' / f'{name}.int8.onnx', 'int8')
+    return name
+
+
+def test_a_shipped_network_runs_from_its_graph_and_has_its_model_all_the_same(shipped, predictor):
+    found = load_pretrained(shipped)
+    np.testing.assert_array_equal(found(image(40, 56)), predictor(image(40, 56)))
+    assert found.backend == installed(GRAPH_BACKENDS)[0] and found.classes == ('road', 'car', 'sky')
+    assert found._network is None and found.model.num_classes == 11 and 'model' in found.cfg
+    again = pickle.loads(pickle.dumps(found))
+    assert (again.name, again.backend) == (shipped, found.backend)
+    for settings in (dict(backend='torch'), dict(device='meta')):
+        assert load_pretrained(shipped, **settings).artifact is None
+    assert load_pretrained(shipped, precision='int8').artifact.file.endswith('int8.onnx')
+
+
+def test_an_onnx_file_runs_on_every_graph_backend_and_pickles(predictor, write_graph, tmp_path):
+    write_graph(predictor, tmp_path / 'net.onnx')
+    wanted = predictor(image(33, 61))
+    for backend in ('auto', *installed(GRAPH_BACKENDS)):
+        found = Predictor(tmp_path / 'net.onnx', backend=backend)
+        np.testing.assert_array_equal(found(image(33, 61)), wanted)
+        again = pickle.loads(pickle.dumps(found))
+        np.testing.assert_array_equal(again(image(33, 61)), wanted)
+        assert found.backend == again.backend and found.model is None and found.cfg is None
+    with pytest.raises(InputError, match="expected weights=None and backend='auto', got None and 'torch'"):
+        Predictor(tmp_path / 'net.onnx', backend='torch')
+
+
+def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, write_graph, tmp_path, monkeypatch, caplog):
+    if len(installed(GRAPH_BACKENDS)) < 2:
+        pytest.skip('needs two backends')
+    write_graph(predictor, tmp_path / 'net.onnx')
+    made = predictor_module.open_backend
+
+    def refuses(name, *arguments):
+        if name == 'openvino':
+            raise DeployError('no')
+        return made(name, *arguments)
+
+    monkeypatch.setattr(predictor_module, 'open_backend', refuses)
+    found = Predictor(tmp_path / 'net.onnx')
+    assert found(image(32, 48)).shape == (32, 48) and found.backend == 'onnxruntime'
+    assert 'no; onnxruntime computes it' in caplog.text
+
+
+@pytest.mark.parametrize('backend', [name for name in INSTALLED if name != 'torch'])
+def test_a_fork_before_the_first_image_works(predictor, backend, write_graph, tmp_path):
+    write_graph(predictor, tmp_path / 'net.onnx')
+    wanted = predictor(image(32, 48)).tolist()
+    code = f"""
+import os, sys, numpy
+from bisenet_plugins import Predictor
+predictor = Predictor({str(tmp_path / 'net.onnx')!r}, backend={backend!r})
+image = numpy.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=numpy.uint8)
+child = os.fork()
+print(predictor(image).tolist(), flush=True)
+if child:
+    sys.exit(os.waitpid(child, 0)[1])
+"""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120,
+                          check=False, env={**os.environ, 'PYTHONPATH': str(ROOT)})
+    assert done.returncode == 0 and done.stdout.splitlines()[-2:] == [str(wanted)] * 2, done.stderr
+
+
 def _segmented(predictor, queue):
     try:
         queue.put(predictor(image(32, 48)))
@@ -185,12 +263,12 @@ def test_a_fork_after_the_first_image_is_told_what_to_do(predictor):
 
 
 def test_auto_is_the_fastest_that_is_installed(predictor, monkeypatch):
-    assert best_backend('cuda') == 'torch'
     chosen = beside(predictor, 'auto')
     np.testing.assert_array_equal(chosen(image(32, 48)), predictor(image(32, 48)))
-    assert chosen.backend == best_backend('cpu')
+    assert chosen.backend == installed([*GRAPH_BACKENDS, 'torch'])[0]
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-    assert best_backend('cpu') == 'torch'
+    bare = beside(predictor, 'auto')
+    assert bare(image(32, 48)).shape == (32, 48) and bare.backend == 'torch'
 
 
 def test_auto_falls_back_to_pytorch(predictor, monkeypatch):
@@ -275,7 +353,11 @@ def test_wrong_arguments_are_named(predictor, small_config, tmp_path):
         Predictor(small_config, threads=-1)
     with pytest.raises(InputError, match='image: expected a uint8 array .* got float32'):
         predictor(np.zeros((4, 4, 3), np.float32))
-    with pytest.raises(DeployError, match='expected a folder that a deployment wrote'):
+    with pytest.raises(InputError, match="precision: expected 'fp32' for a network without an INT8 graph"):
+        Predictor(small_config, precision='int8')
+    with pytest.raises(InputError, match="precision: expected one of"):
+        Predictor(small_config, precision='fp8')
+    with pytest.raises(DeployError, match='holds no artifact.json'):
         Predictor(tmp_path)
     with pytest.raises(InputError, match='weights: expected None with the name of a network'):
         Predictor(pretrained_names()[0], tmp_path / 'weights.pth')
