@@ -9,7 +9,7 @@ RUNTIME := docs/site/node_modules/.package-lock.json
 # what the tests of deployment need besides; on the classic stack they skip, with the reason
 CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 
-.PHONY: setup check test demo docs wheel clean
+.PHONY: setup check test demo docs wheel bench gpu clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,14 @@ docs: $(STAMP) $(RUNTIME)
 
 wheel: $(STAMP)
 	$(BIN)/pip wheel --no-deps -w dist .
+
+# on a machine that does nothing else; "python -m benchmarks.suite --list" prints its commands
+bench: $(STAMP) $(CONVERTERS)
+	$(BIN)/python -m benchmarks.suite $(RESULTS)
+
+gpu: $(STAMP) $(CONVERTERS)
+	$(BIN)/python -m pytest tests/test_gpu.py tests/test_fast_mask.py tests/runtime/backends/test_tensorrt.py
+	$(BIN)/python -m benchmarks.gpu --seconds 20 --out benchmarks/results/gpu.json
 
 clean:
 	rm -rf .venv .venv-openmmlab build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""What can be timed from an image to its mask: our ``Predictor`` on any backend, deployed folders, mmseg's own API.
+"""What can be timed from an image to its mask: our ``Predictor`` on any backend, what was exported, mmseg's own API.
 
 Letters: H and W the sides of an image in pixels.
 """
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +25,24 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from benchmarks.harness import Report, apart, load_image, peak_memory_mb, synchronised
+from benchmarks.pairs import write_pair
+from bisenet_plugins.metrics import confusion_matrix, score
 from bisenet_plugins.models.cost import build_uncounted, measure
 from bisenet_plugins.models.fuse import fused_copy
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.timing import interleave, spread
 from bisenet_plugins.visualize import as_palette, overlay
 from bisenet_plugins.weights.checkpoint import load_checkpoint
+from bisenet_plugins.weights.store import pretrained_names, read_shipped
 
 __all__ = ['Candidate', 'config_at', 'open_candidate', 'parse_candidate', 'stage_seconds', 'time_candidates']
 
 BACKENDS = ('torch', 'openvino', 'onnxruntime', 'auto')
-HELP = '[NAME=][mmseg:|openvino:|onnxruntime:]CONFIG[,CHECKPOINT], or [NAME=]FOLDER that tools/deploy.py wrote'
+PAIR = {'bisenetv2': 1024, 'bisenetv2-128': 128}
+"""mmseg's BiSeNet V2 and the same network of our parts, with random weights, by the width of the main head."""
+HELP = ('[NAME=][KIND:]NETWORK[,CHECKPOINT]: KIND is mmseg or a backend (torch, openvino, onnxruntime, auto), with '
+        '-int8 behind it for an INT8 graph; NETWORK is a config, the name of a network in the package, what "bisenet '
+        f'export" wrote, or one of {", ".join(PAIR)} (mmseg\'s, random weights)')
 _LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations')
 
 
@@ -47,6 +55,7 @@ class Candidate:
         whole: From an image ``(H, W, 3)`` uint8 BGR to its mask ``(H, W)``.
         stages: The same in steps, each of which takes what the one before returned; one of them is ``network``.
         gmacs: GMACs of the network for one image; None where they are not known.
+        num_classes: K.
         model: Returns the PyTorch network that runs; None for other backends.
     """
 
@@ -54,6 +63,7 @@ class Candidate:
     whole: Callable[[np.ndarray], np.ndarray]
     stages: dict[str, Callable[[Any], Any]]
     gmacs: float | None = None
+    num_classes: int = 0
     model: Callable[[], nn.Module] | None = None
 
     @torch.inference_mode()
@@ -72,7 +82,7 @@ class Candidate:
 
 
 def parse_candidate(text: str) -> dict[str, Any]:
-    """Read a command line's ``[NAME=][mmseg:|BACKEND:]PATH[,CHECKPOINT]``.
+    """Read a command line's ``[NAME=][KIND:]NETWORK[,CHECKPOINT]``.
 
     Args:
         text: The argument.
@@ -81,37 +91,42 @@ def parse_candidate(text: str) -> dict[str, Any]:
         Arguments of :func:`open_candidate`.
 
     Raises:
-        ValueError: If the path is neither a config nor a deployed folder.
+        ValueError: If the network is none.
 
     Example:
         >>> parse_candidate('none.txt')
         Traceback (most recent call last):
-        ValueError: expected a config (.py) or the folder of a deployed model, got none.txt
+        ValueError: expected a config (.py), a network in the package or what "bisenet export" wrote, got none.txt
     """
     name, equals, rest = text.partition('=')
     if not equals:
         name, rest = '', text
     prefix, colon, after = rest.partition(':')
-    kind, rest = (prefix, after) if colon and prefix in ('mmseg', *BACKENDS) else ('torch', rest)
+    known = colon and prefix.removesuffix('-int8') in ('mmseg', *BACKENDS)
+    kind, rest = (prefix, after) if known else ('auto', rest)
     path, _, checkpoint = rest.partition(',')
-    if os.path.isfile(os.path.join(path, 'artifact.json')):
-        kind = 'folder'
-    elif not path.endswith('.py') or not os.path.isfile(path):
-        raise ValueError(f'expected a config (.py) or the folder of a deployed model, got {path}')
-    stem = Path(path).stem if kind == 'torch' else f'{kind}: {Path(path).stem}'
-    return dict(name=name or stem, kind=kind, path=path, checkpoint=checkpoint or None)
+    exported = os.path.isfile(os.path.join(path, 'artifact.json')) or path.endswith('.onnx') and os.path.isfile(path)
+    named = path in PAIR or path in pretrained_names()
+    if not exported and not named and not (path.endswith('.py') and os.path.isfile(path)):
+        raise ValueError('expected a config (.py), a network in the package or what "bisenet export" wrote, got '
+                         f'{path}')
+    if path.endswith('.py') and not known:
+        kind = 'torch'
+    stem = Path(path).name if named or exported else Path(path).stem
+    return dict(name=name or (f'{kind}: {stem}' if known else stem), kind=kind, path=path,
+                checkpoint=checkpoint or None)
 
 
 def open_candidate(
-    name: str, kind: str, path: str | Config, checkpoint: str | None = None, size: tuple[int, int] | None = None,
+    name: str, kind: str, path: Any, checkpoint: Any = None, size: tuple[int, int] | None = None,
     device: str = 'cpu', native: bool = False
 ) -> Candidate:
     """Load what is to be timed.
 
     Args:
         name: Its name in tables.
-        kind: ``mmseg``, ``folder``, or a backend of :class:`~bisenet_plugins.runtime.Predictor`.
-        path: Config or folder.
+        kind: ``mmseg``, or a backend of :class:`~bisenet_plugins.runtime.Predictor`, with ``-int8`` for an INT8 graph.
+        path: Network, as :func:`parse_candidate` reads it.
         checkpoint: Weights of a config; without them the network has random ones.
         size: Height and width of the network's input, in place of the test pipeline's.
         device: Where a config's network runs.
@@ -120,20 +135,52 @@ def open_candidate(
     Raises:
         ValueError: If ``kind`` is unknown.
     """
-    if kind == 'folder':
-        return _ours(name, Predictor(str(path), threads=torch.get_num_threads()))
-    if kind not in ('mmseg', *BACKENDS):
-        raise ValueError(f"expected kind out of 'mmseg', 'folder', {', '.join(map(repr, BACKENDS))}; got {kind!r}")
+    backend, _, precision = kind.partition('-')
+    if backend not in ('mmseg', *BACKENDS) or precision not in ('', 'int8'):
+        raise ValueError(f"expected kind out of 'mmseg', {', '.join(map(repr, BACKENDS))}; got {kind!r}")
+    path = path if isinstance(path, Config) else str(path)
+    if path in PAIR:
+        size = size or (512, 1024)
+        pair = write_pair(f'work_dirs/pair-{size[0]}x{size[1]}', load_image(None, (256, 512)), size, PAIR[path])
+        path = str(pair['mmseg' if backend == 'mmseg' else 'ours'])
+        checkpoint = checkpoint or str(Path(path).with_suffix('.pth'))
+    settings: dict[str, Any] = dict(backend=backend, device=device, threads=torch.get_num_threads())
+    if isinstance(path, str) and not path.endswith('.py'):
+        if path not in pretrained_names() or backend != 'mmseg' and backend != 'torch' and device == 'cpu':
+            predictor = Predictor(path, precision=precision or 'fp32', **(
+                dict(settings, backend='auto') if os.path.isdir(path) else settings))
+            if predictor.artifact is not None:
+                if size is not None or native:
+                    pre = predictor.artifact.preprocess
+                    pre.scale, pre.keep_ratio = (size[1], size[0]) if size and not native else None, False
+                return _ours(name, predictor, _gmacs(predictor.name, pre_size(predictor)))
+        config, tensors = read_shipped(path)
+        path, checkpoint = Config(config), dict(state_dict=tensors)
     cfg = config_at(path, size, native)
-    if kind == 'mmseg':
-        candidate = _mmseg(name, cfg, checkpoint, device)
-    else:
-        candidate = _ours(name, Predictor(cfg, checkpoint, backend=kind, device=device))
-    scales = [step['scale'] for step in cfg.test_pipeline if str(step['type']).endswith('Resize') and 'scale' in step]
-    if scales:
-        width, height = scales[-1]
-        candidate.gmacs = round(measure(build_uncounted(cfg), (int(height), int(width))).macs / 1e9, 3)
-    return candidate
+    gmacs = None
+    for step in reversed(cfg.test_pipeline):
+        if str(step['type']).endswith('Resize') and 'scale' in step:
+            width, height = step['scale']
+            gmacs = round(measure(build_uncounted(cfg), (int(height), int(width))).macs / 1e9, 3)
+            break
+    if backend == 'mmseg':
+        return _mmseg(name, cfg, checkpoint, device, gmacs)
+    return _ours(name, Predictor(cfg, checkpoint, **settings), gmacs)
+
+
+def pre_size(predictor: Predictor) -> tuple[int, int] | None:
+    """Return the size at which a graph's network sees an image, None where the image's own."""
+    assert predictor.artifact is not None
+    scale = predictor.artifact.preprocess.scale
+    return (scale[1], scale[0]) if scale else None
+
+
+def _gmacs(name: str | None, size: tuple[int, int] | None) -> float | None:
+    """Count the operations of a network in the package."""
+    if name is None or size is None:
+        return None
+    cfg = config_at(Config(read_shipped(name)[0]), None)
+    return round(measure(build_uncounted(cfg), size).macs / 1e9, 3)
 
 
 def config_at(config: str | Config, size: tuple[int, int] | None, native: bool = False) -> Config:
@@ -157,23 +204,24 @@ def config_at(config: str | Config, size: tuple[int, int] | None, native: bool =
     return cfg
 
 
-def _ours(name: str, predictor: Predictor) -> Candidate:
+def _ours(name: str, predictor: Predictor, gmacs: float | None) -> Candidate:
     """Take the public stages of a predictor."""
+    predictor(np.zeros((64, 96, 3), np.uint8))  # opens the backend
     return Candidate(name, predictor, {
         'preprocess': predictor.preprocess,
         'network': lambda prepared: (predictor.logits(prepared), prepared),
-        'mask': lambda given: predictor.mask(*given)},
+        'mask': lambda given: predictor.mask(*given)}, gmacs, predictor.num_classes,
         model=partial(fused_copy, predictor.model) if predictor.backend == 'torch' else None)
 
 
-def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Candidate:
+def _mmseg(name: str, cfg: Config, checkpoint: Any, device: str, gmacs: float | None) -> Candidate:
     """Predict as mmseg's documentation says: ``init_model``, then ``inference_model``."""
     from mmseg.apis import inference_model, init_model
 
     init_default_scope('mmseg')
     model: Any = revert_sync_batchnorm(init_model(cfg, None, device))
     if checkpoint is not None:
-        loaded = load_checkpoint(checkpoint)
+        loaded = checkpoint if isinstance(checkpoint, dict) else load_checkpoint(checkpoint)
         model.load_state_dict(loaded.get('state_dict', loaded))
     pipeline = Compose(cfg.test_pipeline)
 
@@ -191,27 +239,27 @@ def _mmseg(name: str, cfg: Config, checkpoint: str | None, device: str) -> Candi
         return model.postprocess_result(full, samples)[0].pred_sem_seg.data[0].cpu().numpy()
 
     return Candidate(name, lambda image: inference_model(model, image).pred_sem_seg.data[0].cpu().numpy(),
-                     dict(preprocess=preprocess, network=network, mask=to_mask), model=lambda: model)
+                     dict(preprocess=preprocess, network=network, mask=to_mask), gmacs, int(model.num_classes),
+                     model=lambda: model)
 
 
 def time_candidates(
-    benchmark: str, specs: Sequence[Mapping[str, Any]], image: np.ndarray, rounds: int, device: str = 'cpu',
-    memory: bool = True, read_from: str | None = None, suffix: str = '.png'
-) -> tuple[Report, dict[str, Candidate]]:
-    """Time several candidates in turn, as a whole, then stage by stage.
+    specs: Sequence[Mapping[str, Any]], images: Sequence[np.ndarray], rounds: int, least: float = 0.0,
+    device: str = 'cpu', memory: bool = True, labels: Sequence[np.ndarray] | None = None
+) -> Report:
+    """Time several candidates in turn, as a whole, then stage by stage, and score the very same ones.
 
     Args:
-        benchmark: Name of the report.
         specs: Arguments of :func:`open_candidate`; the others are compared with the first.
-        image: ``(H, W, 3)`` uint8 BGR.
-        rounds: Rounds that count.
+        images: ``(H, W, 3)`` uint8 BGR, which take turns.
+        rounds: Rounds that count at least.
+        least: Seconds that they take at least.
         device: Where configs run.
         memory: Whether each candidate's peak memory is taken in a process of its own.
-        read_from: File that each round of the stages reads and decodes; None decodes from memory.
-        suffix: Format in which the image is held in memory.
+        labels: ``(H, W)`` true classes of the images; with them every row has its mIoU.
 
     Returns:
-        The report, and the candidates for further checks.
+        The report; ``agreement`` of a row is the share of pixels at which its masks are the first candidate's.
 
     Raises:
         ValueError: If two candidates have one name.
@@ -224,37 +272,47 @@ def time_candidates(
     if len(set(names)) < len(names):
         raise ValueError(f'expected candidates with different names (NAME=PATH), got {names}')
     candidates = {spec['name']: open_candidate(**{'device': device, **spec}) for spec in specs}
-    seconds = interleave({name: synchronised(partial(one.whole, image), device) for name, one in candidates.items()},
-                         rounds, warmup=3)
-    encoded = cv2.imencode(suffix, image)[1]
+    seconds = interleave({name: synchronised(_in_turn(one.whole, images), device) for name, one in candidates.items()},
+                         rounds, warmup=max(3, min(len(images), 8)), least=least)
+    encoded = [cv2.imencode('.png', image)[1] for image in images]
     staged: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in range(min(rounds, 50)):
+    for number in range(min(rounds, 50)):
         for name, candidate in candidates.items():
-            staged[name].append(stage_seconds(candidate, encoded, read_from, device))
-    report = Report(benchmark, settings=dict(
-        image=list(image.shape[:2]), rounds=rounds, batch=1, decoded_from=suffix, file_read_in_ms=False,
-        file_read_in_decode_stage=read_from is not None))
+            staged[name].append(stage_seconds(candidate, encoded[number % len(encoded)], device))
+    report = Report('speed', settings=dict(
+        scenario='single stream', image=list(images[0].shape[:2]), images=len(images), rounds=rounds,
+        least_seconds=least, batch=1, decoded_from='.png'))
+    reference = [candidates[names[0]].whole(image) for image in images]
     for spec in specs:
         name = spec['name']
+        masks = reference if name == names[0] else [candidates[name].whole(image) for image in images]
         row: dict[str, Any] = dict(
             name=name, ms=spread(seconds[name]), gmacs=candidates[name].gmacs,
+            agreement=round(float(np.mean([(mask == other).mean() for mask, other in zip(masks, reference)])), 5),
             stages_ms={stage: spread([one[stage] for one in staged[name]]) for stage in staged[name][0]})
+        if labels is not None:
+            classes = candidates[name].num_classes
+            row['miou'] = round(score(sum(  # type: ignore[arg-type]
+                confusion_matrix(mask, label, classes) for mask, label in zip(masks, labels, strict=True))).miou, 2)
         if memory:
-            row.update(apart(_memory, {'device': device, **spec}, image.shape[:2]))
+            row.update(apart(_memory, {'device': device, **spec}, images[0].shape[:2]))
         report.rows.append(row)
     report.compare(seconds, names[0])
-    return report, candidates
+    return report
 
 
-def stage_seconds(
-    candidate: Candidate, encoded: np.ndarray, path: str | None = None, device: str = 'cpu'
-) -> dict[str, float]:
+def _in_turn(call: Callable[[Any], Any], values: Sequence[Any]) -> Callable[[], Any]:
+    """Return a call that takes the next value every time."""
+    turns = cycle(values)
+    return lambda: call(next(turns))
+
+
+def stage_seconds(candidate: Candidate, encoded: np.ndarray, device: str = 'cpu') -> dict[str, float]:
     """Take an image through all stages, decoding and drawing included, and time each.
 
     Args:
         candidate: What is timed.
         encoded: The encoded image.
-        path: File that is read in its place.
         device: Where the network runs.
     """
     seconds: dict[str, float] = {}
@@ -266,10 +324,7 @@ def stage_seconds(
         seconds[name] = time.perf_counter() - start
         return result
 
-    def decode(content: np.ndarray) -> np.ndarray:
-        return np.asarray(cv2.imdecode(content if path is None else np.fromfile(path, np.uint8), cv2.IMREAD_COLOR))
-
-    image = value = timed('decode', decode, encoded)
+    image = value = timed('decode', lambda content: np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR)), encoded)
     with torch.inference_mode():
         for name, stage in candidate.stages.items():
             value = timed(name, stage, value)

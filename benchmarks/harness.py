@@ -24,12 +24,18 @@ import torch
 
 from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.files import read_image, write_atomically
-from bisenet_plugins.timing import machine
+from bisenet_plugins.runtime.sources import find_sources
+from bisenet_plugins.timing import cpu_state, machine
 
-__all__ = ['Report', 'apart', 'load_image', 'options', 'parse', 'peak_memory_mb', 'ratio', 'save', 'synchronised']
+__all__ = ['Report', 'apart', 'image_files', 'load_image', 'load_images', 'options', 'parse', 'peak_memory_mb', 'ratio',
+           'save', 'spread_out', 'synchronised']
 
-SCHEMA = 2
+SCHEMA = 3
+DRAWN = 8
+"""Scenes that are drawn where no images are given, all different."""
 Result = TypeVar('Result')
+_BEFORE: dict[str, Any] = {}
+"""State of the processor when the command line was read."""
 
 
 def options(description: str, rounds: int, image: bool = False) -> argparse.ArgumentParser:
@@ -38,15 +44,17 @@ def options(description: str, rounds: int, image: bool = False) -> argparse.Argu
     Args:
         description: What it times.
         rounds: Default number of rounds that count.
-        image: Whether it works on an image whose size can be chosen.
+        image: Whether it works on images whose size can be chosen.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--out', help='JSON file of the report, such as benchmarks/results/NAME.json')
-    parser.add_argument('--rounds', type=int, default=rounds, help='rounds that count (default: %(default)s)')
+    parser.add_argument('--rounds', type=int, default=rounds, help='rounds that count at least (default: %(default)s)')
+    parser.add_argument('--seconds', type=float, default=0, help='seconds that they take at least (default: 0)')
     parser.add_argument('--threads', type=int, help="threads on the CPU (default: PyTorch's own)")
     parser.add_argument('--device', default='cpu', help='where networks run (default: %(default)s)')
     if image:
-        parser.add_argument('--image', help='image to work on (default: a drawn street scene)')
+        parser.add_argument('--images', nargs='+', metavar='PATH', help='images, or folders of them, which take turns '
+                            f'(default: {DRAWN} drawn street scenes)')
         parser.add_argument('--image-size', nargs=2, type=int, default=(1024, 2048), metavar=('H', 'W'),
                             help='size that it is scaled to (default: 1024 2048)')
     return parser
@@ -60,6 +68,7 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
         argv: The arguments; None takes the process's own.
     """
     args = parser.parse_args(argv)
+    _BEFORE.update(cpu_state())
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         parser.error(f'expected a device that this machine has, got {args.device} without a GPU')
     if args.threads:
@@ -84,6 +93,52 @@ def load_image(path: str | None, size: tuple[int, int]) -> np.ndarray:
     if image.shape[:2] != tuple(size):
         image = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     return image
+
+
+def load_images(paths: Sequence[str] | None, size: tuple[int, int], most: int = 32) -> list[np.ndarray]:
+    """Read images, or draw street scenes, at a size.
+
+    Args:
+        paths: Files and folders; None draws eight scenes.
+        size: Height and width.
+        most: Images taken, spread over all that there are.
+
+    Shape:
+        - Output: ``(H, W, 3)`` uint8 BGR each.
+
+    Raises:
+        ValueError: If a folder holds no image.
+    """
+    if not paths:
+        return [cv2.resize(np.ascontiguousarray(paint_scene((256, 512), 0, number)[0][..., ::-1]), size[::-1],
+                           interpolation=cv2.INTER_CUBIC) for number in range(DRAWN)]
+    return [load_image(path, size) for path in spread_out(image_files(paths), most)]
+
+
+def image_files(paths: Sequence[str]) -> list[str]:
+    """List files, those of folders included.
+
+    Args:
+        paths: Files and folders.
+    """
+    sources = find_sources(paths)
+    if any(source.kind != 'image' for source in sources):
+        raise ValueError(f'expected images or folders of them, got {" ".join(paths)}')
+    return [str(source.path) for source in sources]
+
+
+def spread_out(items: Sequence[Any], most: int) -> list[Any]:
+    """Take at most so many items, at equal distances.
+
+    Args:
+        items: The items.
+        most: How many.
+
+    Example:
+        >>> spread_out(range(10), 3)
+        [0, 3, 6]
+    """
+    return list(items) if len(items) <= most else [items[number * len(items) // most] for number in range(most)]
 
 
 def synchronised(call: Callable[[], Any], device: str) -> Callable[[], Any]:
@@ -146,15 +201,25 @@ def peak_memory_mb(device: str = 'cpu') -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
-def apart(function: Callable[..., Result], *args: Any) -> Result:
+def apart(function: Callable[..., Result], *args: Any, preload: str | None = None) -> Result:
     """Call a function in a fresh process, whose peak memory is its own.
 
     Args:
         function: A function of a module.
         args: Its arguments; they and the result are pickled.
+        preload: Shared library that the process is started with, such as an allocator.
     """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
-        return pool.submit(_with_threads, torch.get_num_threads(), function, *args).result()
+    before = os.environ.get('LD_PRELOAD')
+    if preload:
+        os.environ['LD_PRELOAD'] = preload
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context('spawn')) as pool:
+            return pool.submit(_with_threads, torch.get_num_threads(), function, *args).result()
+    finally:
+        if preload:
+            os.environ.pop('LD_PRELOAD')
+            if before is not None:
+                os.environ['LD_PRELOAD'] = before
 
 
 def _with_threads(threads: int, function: Callable[..., Result], *args: Any) -> Result:
@@ -173,7 +238,7 @@ class Report:
         ratios: Comparisons within this run: ``of``, ``over`` and the figures of :func:`ratio`.
         checks: What was verified beside the times.
         command: The command line that reproduces it.
-        machine: As from :func:`bisenet_plugins.timing.machine`.
+        machine: As from :func:`bisenet_plugins.timing.machine`, with the processor's state ``before`` and ``after``.
     """
 
     benchmark: str
@@ -250,7 +315,7 @@ def save(report: Report, out: str | None, argv: Sequence[str] | None = None) -> 
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     report.command = f'python -m benchmarks.{report.benchmark} {shlex.join(arguments)}'.strip()
-    report.machine = machine()
+    report.machine = dict(machine(), before=dict(_BEFORE), after=cpu_state())
     if out is not None:
         report.write(out)
     print(report.table())

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.harness import Report, load_image, options, parse, save, synchronised
+from benchmarks.harness import Report, load_images, options, parse, save, synchronised
 from bisenet_plugins.fast_mask import upsample_argmax
 from bisenet_plugins.timing import interleave, spread
 
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--classes', type=int, default=19, help='number of classes (default: %(default)s)')
     args = parse(parser, argv)
     height, width = args.image_size
-    logits = image_logits(load_image(args.image, (height, width)), args.classes, (height // 16, width // 16))
+    logits = image_logits(load_images(args.images, (height, width))[0], args.classes, (height // 16, width // 16))
     report = time_masks(logits.to(args.device), (height // 2, width // 2), (height, width), args.rounds)
     save(report, args.out, argv)
 

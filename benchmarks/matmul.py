@@ -158,7 +158,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = options('Time matrix products, and what share of their rate networks reach.', rounds=20)
     parser.add_argument('candidates', nargs='*', metavar='CANDIDATE', help=HELP)
     parser.add_argument('--side', type=int, default=2048, help='side of the matrices (default: %(default)s)')
-    parser.add_argument('--image', help='image that networks see (default: a drawn street scene)')
     parser.add_argument('--size', nargs=2, type=int, default=(512, 1024), metavar=('H', 'W'),
                         help="size of the networks' input (default: 512 1024)")
     args = parse(parser, argv)
@@ -166,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         specs = [dict(parse_candidate(text), size=tuple(args.size)) for text in args.candidates]
     except ValueError as error:
         sys.exit(f'error: {error}')
-    image = load_image(args.image, tuple(args.size)) if specs else None
+    image = load_image(None, tuple(args.size)) if specs else None
     report = time_products(args.rounds, args.side, specs, image, args.device)
     for spec in specs:
         table = layer_table(open_candidate(**{'device': args.device, **spec}), image)  # type: ignore[arg-type]

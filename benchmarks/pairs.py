@@ -1,4 +1,4 @@
-"""mmseg's BiSeNet V2 and ours with the same weights: the pair that ``pipeline`` and ``train_step`` compare."""
+"""mmseg's BiSeNet V2 and ours with the same weights: the pair that ``speed`` and ``train_step`` compare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bisenet_plugins.weights.convert import read_weights, to_ours
 
-__all__ = ['pair_configs', 'pair_weights', 'write_pair']
+__all__ = ['pair_configs', 'pair_weights', 'with_classes', 'write_pair']
 
 _CLASSIFIER = 'decode_head.conv_seg'
 BOOSTERS = {'stage2': (16, 16), 'stage3': (32, 64), 'stage4': (64, 256), 'stage5': (128, 1024)}
@@ -128,7 +128,7 @@ def write_pair(
         configs = {name: _deployed(cfg) for name, cfg in pair_configs(size, width, classes or 19).items()}
         states = pair_weights(configs, image)
     else:
-        given = _with_classes(read_weights(weights)[0], classes or 0)
+        given = with_classes(read_weights(weights)[0], classes or 0)
         given = {name: value for name, value in given.items() if not name.startswith('auxiliary_head')}
         given = _narrowed(given, width, image, size)
         states = dict(mmseg=given, ours=to_ours(given).weights)
@@ -141,8 +141,13 @@ def write_pair(
     return paths
 
 
-def _with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
-    """Add classes to the classifier that never win."""
+def with_classes(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
+    """Change the classifier's number of classes.
+
+    Args:
+        weights: Weights of a segmentor.
+        classes: So many at least; further ones are copies of the first with scores lower by two, which never win.
+    """
     weight, bias = (weights[f'{_CLASSIFIER}.{name}'] for name in ('weight', 'bias'))
     copied = torch.arange(max(classes - len(bias), 0)) % len(bias)
     return {**weights, f'{_CLASSIFIER}.weight': torch.cat([weight, weight[copied]]),

@@ -1,4 +1,4 @@
-"""Plots of reports: speed, accuracy against speed, time against pixels; points and lines are named where they stand."""
+"""Plots of reports: speed, accuracy against speed, growth; points are named where they stand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.ticker import StrMethodFormatter
 
 from bisenet_plugins.files import write_atomically
 
-__all__ = ['figure_bytes', 'plot_scaling', 'plot_speed']
+__all__ = ['figure_bytes', 'plot_growth', 'plot_speed']
 
 
 def _median(ms: Mapping[str, float]) -> float:
@@ -77,11 +77,11 @@ def _name_points(figure: Figure, axis: Any, rows: Sequence[Mapping[str, Any]]) -
             text.remove()
 
 
-def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Draw the time of every stage against the image's pixels, with the fitted exponents.
+def plot_growth(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Draw time against what grows, a panel for each axis, with the fitted exponents.
 
     Args:
-        file: JSON report of ``scaling``.
+        file: JSON report of ``growth``.
         out: The PNG.
 
     Raises:
@@ -89,26 +89,21 @@ def plot_scaling(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> N
     """
     with open(file) as opened:
         content = json.load(opened)
-    if content.get('benchmark') != 'scaling':
-        raise ValueError(f'expected a report of scaling, got {file} of {content.get("benchmark")}')
-    figure = Figure(figsize=(8, 4.5), dpi=100, layout='constrained')
-    axis = figure.subplots()
-    pixels = [row['megapixels'] for row in content['rows']]
-    ends = []
-    for stage, exponent in content['checks']['exponents'].items():
-        values = [_median(row['ms'] if stage == 'whole' else row['stages_ms'][stage]) for row in content['rows']]
-        line = axis.loglog(pixels, values, 'o-', markersize=3)[0]
-        ends.append((values[-1], f'{stage}: pixels to the power {exponent:.2f}', line.get_color()))
-    height = 0.0
-    for value, text, colour in sorted(ends):  # at the line's end, moved up where it would cover the one below
-        height = max(value, 1.35 * height)
-        axis.annotate(text, (pixels[-1], height), xytext=(8, -3), textcoords='offset points', fontsize=8, color=colour)
-    axis.set_xlim(right=pixels[-1] * 25)  # room for the names
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(StrMethodFormatter('{x:g}'))
-    axis.set_xlabel('image in megapixels')
-    axis.set_ylabel('time in ms (median)')
-    axis.grid(alpha=0.3, which='both')
+    if content.get('benchmark') != 'growth':
+        raise ValueError(f'expected a report of growth, got {file} of {content.get("benchmark")}')
+    axes = list(dict.fromkeys(row['axis'] for row in content['rows']))
+    powers = {one['axis']: one for one in content['checks']['exponents']}
+    figure = Figure(figsize=(3.2 * len(axes), 3.2), dpi=100, layout='constrained')
+    for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes):
+        rows = [row for row in content['rows'] if row['axis'] == axis]
+        panel.loglog([row['value'] for row in rows], [row['ms']['median'] for row in rows], 'o-', markersize=4)
+        if axis in powers:
+            panel.set_title(f'time grows as {axis} to the power {powers[axis]["time"]:.2f}', fontsize=8)
+        panel.set_xlabel(axis)
+        panel.set_ylabel('prediction in ms (median)')
+        for one in (panel.xaxis, panel.yaxis):
+            one.set_major_formatter(StrMethodFormatter('{x:g}'))
+        panel.grid(alpha=0.3, which='both')
     write_atomically(out, figure_bytes(figure))
 
 

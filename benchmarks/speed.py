@@ -1,4 +1,4 @@
-"""Time candidates from an image to its mask: ``python -m benchmarks.speed CONFIG FOLDER --out speed.json``."""
+"""Time candidates from an image to its mask, one image after the other: ``python -m benchmarks.speed CANDIDATE...``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+
 from benchmarks.candidates import HELP, parse_candidate, time_candidates
-from benchmarks.harness import load_image, options, parse, save
+from benchmarks.harness import image_files, load_images, options, parse, save, spread_out
 from benchmarks.plots import plot_speed
 
 __all__ = ['main']
@@ -15,44 +17,30 @@ __all__ = ['main']
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = options('Time candidates from a decoded image to its mask, as a whole and by stages.', 30, image=True)
-    parser.add_argument('candidates', nargs='*', metavar='CANDIDATE',
-                        help=HELP + '; the others are compared with the first')
+    parser.add_argument('candidates', nargs='*', metavar='CANDIDATE', help=HELP + '; the first is the base')
     parser.add_argument('--size', nargs=2, type=int, metavar=('H', 'W'), help="size of the network's input")
+    parser.add_argument('--labels', nargs='+', metavar='PATH', help='labels of --images, in their order, for the mIoU')
     parser.add_argument('--no-memory', action='store_true', help='leave out peak memory, which takes a process each')
-    parser.add_argument('--paper-protocol', action='store_true', help='5,000 rounds on a GPU, as in the paper')
-    parser.add_argument('--read-file', action='store_true', help='read --image from the disk in the decoding stage')
-    parser.add_argument('--format', default='.png', choices=['.png', '.jpg'], help='what the decoding stage decodes')
-    parser.add_argument('--miou', nargs='+', default=[], metavar='NAME=PERCENT', help='scores, for the plot')
     parser.add_argument('--draw', nargs='+', metavar='JSON', help='only draw earlier reports to --out NAME.png')
     given = sys.argv[1:] if argv is None else list(argv)
-    if '--paper-protocol' in given:
-        parser.set_defaults(rounds=5000, device='cuda')
     args = parse(parser, given)
     if bool(args.draw) == bool(args.candidates) or args.draw and not args.out:
         parser.error('expected candidates, or --draw JSON... with --out NAME.png')
-    if args.read_file and not args.image:
-        parser.error('expected --image with --read-file')
-    try:
-        scores = {name: float(value) for name, _, value in (text.rpartition('=') for text in args.miou)}
-    except ValueError:
-        parser.error(f'expected --miou NAME=PERCENT, got {" ".join(args.miou)}')
+    if args.labels and not args.images:
+        parser.error('expected --images with --labels')
     try:
         if args.draw:
-            plot_speed(args.draw, args.out, scores)
+            plot_speed(args.draw, args.out)
             return
-        size = tuple(args.size) if args.size else None
-        specs = [parse_candidate(text) for text in args.candidates]
-        for spec in specs:
-            spec.update(size=size)
-        report, _ = time_candidates(
-            'speed', specs, load_image(args.image, tuple(args.image_size)), args.rounds, args.device,
-            not args.no_memory, args.image if args.read_file else None, args.format)
+        specs = [dict(parse_candidate(text), size=tuple(args.size) if args.size else None) for text in args.candidates]
+        sides = tuple(args.image_size)
+        labels = [cv2.resize(cv2.imread(path, cv2.IMREAD_UNCHANGED), sides[::-1], interpolation=cv2.INTER_NEAREST)
+                  for path in spread_out(image_files(args.labels), 32)] if args.labels else None
+        report = time_candidates(specs, load_images(args.images, sides), args.rounds, args.seconds, args.device,
+                                 not args.no_memory, labels)
     except ValueError as error:
         sys.exit(f'error: {error}')
-    report.settings.update(network_size=size, paper_protocol=args.paper_protocol)
-    for row in report.rows:
-        if row['name'] in scores:
-            row['miou'] = scores[row['name']]
+    report.settings.update(network_size=args.size)
     save(report, args.out, given)
     if args.out:
         plot_speed([args.out], Path(args.out).with_suffix('.png'))

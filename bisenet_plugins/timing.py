@@ -13,7 +13,7 @@ from typing import Any
 
 from .errors import InputError
 
-__all__ = ['cpu_name', 'interleave', 'least_seconds', 'machine', 'spread']
+__all__ = ['cpu_name', 'cpu_state', 'interleave', 'least_seconds', 'machine', 'spread']
 
 PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine',
             'mmsegmentation', 'onedl-mmsegmentation', 'onnxruntime', 'openvino', 'tensorrt')
@@ -25,6 +25,25 @@ def cpu_name() -> str:
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def cpu_state() -> dict[str, Any]:
+    """Return what shows whether a processor was slowed down; take it before and after timing.
+
+    Returns:
+        ``mhz``, the mean clock that the system reports, and ``throttled``, how often its cores were throttled so far;
+        None for what the system does not tell, as in most virtual machines.
+
+    Example:
+        >>> sorted(cpu_state())
+        ['mhz', 'throttled']
+    """
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    clocks = [float(line.partition(':')[2]) for line in lines if line.startswith('cpu MHz')]
+    counts = [int(path.read_text()) for path in
+              Path('/sys/devices/system/cpu').glob('cpu[0-9]*/thermal_throttle/core_throttle_count')]
+    return dict(mhz=round(statistics.mean(clocks)) if clocks else None, throttled=sum(counts) if counts else None)
 
 
 def machine() -> dict[str, Any]:
@@ -53,13 +72,16 @@ def machine() -> dict[str, Any]:
                 python=platform.python_version(), torch=torch.__version__, versions=versions)
 
 
-def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup: int = 2) -> dict[str, list[float]]:
+def interleave(
+    calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup: int = 2, least: float = 0.0
+) -> dict[str, list[float]]:
     """Time several calls in turn, so that whatever slows the machine down slows all of them.
 
     Args:
         calls: What to time, by name. On a GPU a call must wait for its own result.
         rounds: Rounds that count.
         warmup: Rounds before them that do not.
+        least: Seconds that the rounds that count take together at least; further rounds fill them up.
 
     Returns:
         Seconds of every round by name; the entries of one round belong together.
@@ -74,12 +96,16 @@ def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup:
     if rounds < 1:
         raise InputError(f'expected rounds of at least 1, got {rounds}')
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(warmup + rounds):
+    number, begin = 0, 0.0
+    while number < warmup + rounds or time.perf_counter() - begin < least:
+        if number == warmup:
+            begin = time.perf_counter()
         for name, call in calls.items():
             start = time.perf_counter()
             call()
             if number >= warmup:
                 seconds[name].append(time.perf_counter() - start)
+        number += 1
     return seconds
 
 

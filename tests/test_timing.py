@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bisenet_plugins.timing import interleave, least_seconds, machine, spread
+from bisenet_plugins.timing import cpu_state, interleave, least_seconds, machine, spread
 
 
 def test_calls_take_turns_and_the_warmup_does_not_count():
@@ -16,6 +16,15 @@ def test_calls_take_turns_and_the_warmup_does_not_count():
     assert list(map(len, seconds.values())) == [3, 3] and min(seconds['b']) >= 0.002 > min(seconds['a'])
     with pytest.raises(ValueError, match='expected rounds of at least 1, got 0'):
         interleave(calls, rounds=0)
+
+
+def test_rounds_last_as_long_as_is_asked_for():
+    seconds = interleave(dict(a=lambda: time.sleep(0.01)), rounds=1, warmup=1, least=0.1)['a']
+    assert 3 <= len(seconds) <= 10 and 0.05 < sum(seconds) < 1
+
+
+def test_the_state_of_the_processor_is_numbers_or_nothing():
+    assert all(value is None or value >= 0 for value in cpu_state().values())
 
 
 def test_spread_is_in_milliseconds():

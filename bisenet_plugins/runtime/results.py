@@ -88,8 +88,8 @@ def predict_sources(
 
     Note:
         A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
-        in good order, and goes through otherwise. A video is read, segmented and written at the same time, in threads
-        that end with it.
+        in good order, and goes through otherwise. Images come first, then videos and cameras; each is read, segmented
+        and written at the same time, in threads that end with the run.
     """
     if not save or set(save) - set(KINDS):
         raise ValueError(f'save: expected some of {list(KINDS)}, got {list(save)}')
@@ -97,33 +97,110 @@ def predict_sources(
         raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f'opacity: expected a number from 0 to 1, got {opacity}')
-    summary = Summary()
-    listener = listener or Listener()
-    inputs = {source.path.resolve() for source in sources if source.kind in ('image', 'video')}
+    run = _Run(predictor, Path(out_dir), sources, tuple(dict.fromkeys(save)), palette, opacity, batch_size,
+               skip_existing, max_frames, listener or Listener())
+    still = [source for source in sources if source.kind not in ('video', 'camera')]
+    if still:
+        run.images(still)
     for source in sources:
-        listener.started(source)
-        failure = None
-        writer = _Writer(Path(out_dir), source, tuple(dict.fromkeys(save)), palette, opacity)
-        clash = next((target for target in writer.targets if target.resolve() in inputs), None)
+        if source.kind in ('video', 'camera'):
+            run.moving(source)
+    return run.summary
+
+
+class _Skipped(Exception):
+    """The results of a source are there already."""
+
+
+@dataclass
+class _Run:
+    """One run over all sources; see :func:`predict_sources`."""
+
+    predictor: Callable[[list[np.ndarray]], list[np.ndarray]]
+    out_dir: Path
+    sources: Sequence[Source]
+    save: tuple[str, ...]
+    palette: np.ndarray
+    opacity: float
+    batch_size: int
+    skip_existing: bool
+    max_frames: int | None
+    listener: Listener
+    summary: Summary = field(default_factory=Summary)
+
+    def __post_init__(self) -> None:
+        self.inputs = {source.path.resolve() for source in self.sources if source.kind in ('image', 'video')}
+
+    def images(self, sources: Sequence[Source]) -> None:
+        """Segment images; the next one is read and the last one written beside the network's work."""
+        with WriteBehind() as behind, closing(read_ahead(map(self._read, sources))) as ahead:
+            for source, frame, error in ahead:
+                mask = None
+                if frame is not None:
+                    try:
+                        (mask,) = self.predictor([frame.image])
+                    except InputError as refused:
+                        error = refused
+                behind(self._finish_image, source, frame, mask, error)
+
+    def _read(self, source: Source) -> tuple[Source, Frame | None, Exception | None]:
+        """Read an image, or say why not."""
         try:
-            if clash is not None:
-                raise InputError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
-            if skip_existing and all(target.exists() for target in writer.targets):
-                summary.skipped += 1
-            else:
-                with open_source(source) as frames, writer:
-                    writer.fps = frames.fps
-                    length = frames.length if max_frames is None else min(frames.length or max_frames, max_frames)
-                    _segment(predictor, frames, batch_size, max_frames, _Step(writer, summary, listener, length))
-                summary.done += 1
-        except InputError as error:
-            failure = str(error) if str(source) in str(error) else f'{source}: {error}'
-        except OSError as error:
-            failure = f'{source}: {error}'
-        if failure is not None:
-            summary.failed.append(failure)
-        listener.ended(source, failure)
-    return summary
+            self._writer(source)
+            with open_source(source) as frames:
+                return source, next(iter(frames)), None
+        except (InputError, OSError, _Skipped) as error:
+            return source, None, error
+
+    def _finish_image(self, source: Source, frame: Frame, mask: np.ndarray, error: Exception | None) -> None:
+        """Write the results of an image, and count."""
+        self.listener.started(source)
+        if error is None:
+            try:
+                with self._writer(source) as writer:
+                    _Step(writer, self.summary, self.listener, 1)(frame, mask)
+            except (InputError, OSError, _Skipped) as failed:
+                error = failed
+        self._end(source, error)
+
+    def moving(self, source: Source) -> None:
+        """Segment a video or a camera's stream; frames are read and written beside the network's work."""
+        self.listener.started(source)
+        error: Exception | None = None
+        try:
+            writer = self._writer(source)
+            with open_source(source) as frames, writer:
+                writer.fps = frames.fps
+                most = self.max_frames
+                length = frames.length if most is None else min(frames.length or most, most)
+                _segment(self.predictor, frames, self.batch_size, most,
+                         _Step(writer, self.summary, self.listener, length))
+        except (InputError, OSError, _Skipped) as failed:
+            error = failed
+        self._end(source, error)
+
+    def _writer(self, source: Source) -> _Writer:
+        """Return what writes a source's results, unless they would replace an input or are there already."""
+        writer = _Writer(self.out_dir, source, self.save, self.palette, self.opacity)
+        clash = next((target for target in writer.targets if target.resolve() in self.inputs), None)
+        if clash is not None:
+            raise InputError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
+        if self.skip_existing and all(target.exists() for target in writer.targets):
+            raise _Skipped
+        return writer
+
+    def _end(self, source: Source, error: Exception | None) -> None:
+        """Count a source, and keep what failed."""
+        failure = None
+        if error is None:
+            self.summary.done += 1
+        elif isinstance(error, _Skipped):
+            self.summary.skipped += 1
+        else:
+            known = isinstance(error, InputError) and str(source) in str(error)
+            failure = str(error) if known else f'{source}: {error}'
+            self.summary.failed.append(failure)
+        self.listener.ended(source, failure)
 
 
 def _segment(
@@ -133,11 +210,7 @@ def _segment(
     most: int | None,
     finish: _Step,
 ) -> None:
-    """Segment the frames of one source; those of a moving one are read and written beside the network's work."""
-    if frames.source.kind == 'image':
-        for frame in frames:
-            finish(frame, predictor([frame.image])[0])
-        return
+    """Segment the frames of a video or a camera."""
     with WriteBehind(2 * size) as behind, closing(read_ahead(_first(frames, most), 2 * size)) as ahead:
         try:
             for batch in _batches(ahead, size):

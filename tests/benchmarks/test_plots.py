@@ -5,7 +5,7 @@ import json
 import pytest
 
 from benchmarks.harness import Report
-from benchmarks.plots import plot_scaling, plot_speed
+from benchmarks.plots import plot_growth, plot_speed
 
 
 @pytest.mark.parametrize('median', ['median', 'p50'])
@@ -19,7 +19,7 @@ def test_speed_is_drawn(tmp_path, median, miou):
 
 def test_other_reports_are_refused(tmp_path):
     Report('mask').write(tmp_path / 'mask.json')
-    with pytest.raises(ValueError, match='expected a report of scaling, got .*mask.json of mask'):
-        plot_scaling(tmp_path / 'mask.json', tmp_path / 'x.png')
+    with pytest.raises(ValueError, match='expected a report of growth, got .*mask.json of mask'):
+        plot_growth(tmp_path / 'mask.json', tmp_path / 'x.png')
     with pytest.raises(ValueError, match='expected rows with a speed, got none in'):
         plot_speed([tmp_path / 'mask.json'], tmp_path / 'x.png')

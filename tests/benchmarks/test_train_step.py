@@ -1,11 +1,20 @@
 """One training step of mmseg's network and of ours."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks.train_step import main, time_train_step, train_steps
+from benchmarks.harness import apart
+from benchmarks.train_step import (
+    SERIES,
+    find_allocator,
+    main,
+    time_processes,
+    time_train_step,
+    train_steps,
+)
 
 
 @pytest.mark.slow
@@ -25,8 +34,32 @@ def test_no_step_is_refused():
 
 
 def test_runs_from_the_command_line(tmp_path, monkeypatch):
-    found = dict(seconds=[0.5], peak_memory_mb=100.0, first_loss=2.0)
-    monkeypatch.setattr('benchmarks.train_step.apart', lambda *_: found)
-    main(['--batch', '1', '--crop', '32', '64', '--steps', '1', '--out', str(tmp_path / 'a.json')])
+    found, preloaded = dict(seconds=[0.5], peak_memory_mb=100.0, first_loss=2.0), []
+    monkeypatch.setattr('benchmarks.train_step.apart', lambda *_, preload: preloaded.append(preload) or found)
+    monkeypatch.setattr('benchmarks.train_step.find_allocator', lambda: 'lib.so')
+    main(['--batch', '1', '--crop', '32', '64', '--steps', '1', '--tcmalloc', '--out', str(tmp_path / 'a.json')])
     report = json.loads((tmp_path / 'a.json').read_text())
-    assert [row['name'] for row in report['rows']] == ['mmseg', 'ours'] and report['ratios'][0]['of_medians'] == 1.0
+    names = ['mmseg', 'ours', 'mmseg + tcmalloc', 'ours + tcmalloc']
+    assert [row['name'] for row in report['rows']] == names and preloaded == [None, None, 'lib.so', 'lib.so']
+    assert [row['of_medians'] for row in report['ratios']] == [1.0] * 3 and report['rows'][1]['share_of_memory'] == 1.0
+
+
+@pytest.mark.slow
+def test_two_processes_learn_the_same():
+    report = time_processes(2, 1, (64, 64), 1)
+    assert report.checks['weights_equal'] and report.checks['throughput_over_one_process'] > 0
+    assert [row['name'] for row in report.rows] == ['1 process', '2 processes']
+
+
+def test_every_series_is_a_step():
+    for name in SERIES:
+        assert train_steps(name, 1, (32, 64), 1, 'cpu', False, False, 5)['first_loss'] > 0
+
+
+@pytest.mark.skipif(find_allocator() is None, reason='tcmalloc is not installed')
+def test_the_allocator_is_that_of_the_process():
+    assert apart(_maps, preload=find_allocator()) and not apart(_maps)
+
+
+def _maps():
+    return 'tcmalloc' in Path('/proc/self/maps').read_text()

@@ -48,9 +48,9 @@ def test_a_graph_loads_neither_pytorch_nor_mmsegmentation(image, tmp_path, small
     code = ("import sys\nfrom bisenet_cli import main\nstatus = main('predict', sys.argv[1:])\n"
             "print(status, [name for name in ('torch', 'mmseg', 'mmengine', 'mmcv') if name in sys.modules])")
     for backend in installed(GRAPH_BACKENDS):
-        done = subprocess.run([sys.executable, '-c', code, 'a.png', '--model', 'net.onnx', '--backend', backend, '--save',
-                               'ids', '--out-dir', backend], cwd=tmp_path, env={**os.environ, 'PYTHONPATH': str(ROOT)},
-                              capture_output=True, text=True, check=False)
+        words = ['a.png', '--model', 'net.onnx', '--backend', backend, '--save', 'ids', '--out-dir', backend]
+        done = subprocess.run([sys.executable, '-c', code, *words], cwd=tmp_path, capture_output=True, text=True,
+                              env={**os.environ, 'PYTHONPATH': str(ROOT)}, check=False)
         assert done.stdout.splitlines()[-1:] == ['0 []'], done.stderr
         ids = cv2.imread(str(tmp_path / backend / 'ids' / 'a.png'), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(ids, predictor(image))

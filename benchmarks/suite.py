@@ -1,0 +1,68 @@
+"""Run the benchmarks whose figures the docs quote, one after the other: ``python -m benchmarks.suite``.
+
+Each is a command of its own, printed by ``--list``, and writes ``benchmarks/results/NAME.json``. Run them on a machine
+that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from bisenet_plugins.weights.store import pretrained_names
+
+__all__ = ['commands', 'main']
+
+SIZES = {'256x512': '256 512', '360x480': '360 480', '512x1024': '512 1024'}
+
+
+def commands() -> dict[str, str]:
+    """Return the command lines by the name of their result, the most telling first."""
+    name = pretrained_names()[0]
+    camvid = '--images data/camvid/val --labels data/camvid/valannot'
+    found = {
+        'cold_start': 'cold_start --rounds 5',
+        'speed_360x480': f'speed mmseg:{name} torch:{name} onnxruntime:{name} openvino:{name} --image-size 360 480 '
+                         f'{camvid} --rounds 30 --seconds 60',
+        'speed_360x480_int8': f'speed mmseg:{name} auto:{name} auto-int8:{name} --image-size 360 480 {camvid} '
+                              '--rounds 30 --seconds 60',
+        'speed_2048x1024': 'speed mmseg:bisenetv2 torch:bisenetv2 torch:bisenetv2-128 auto:bisenetv2-128 '
+                           '--size 512 1024 --image-size 1024 2048 --images data/camvid/val --rounds 10 --seconds 60',
+        'throughput': f'throughput {name} --images data/camvid/val --count 64 --rounds 3',
+        'matmul': f'matmul torch:{name} onnxruntime:{name} openvino:{name} --size 360 480 --rounds 20',
+        'growth': f'growth --pretrained {name} --rounds 5',
+        'mask': 'mask --rounds 20',
+        'data': 'data_loading --rounds 24',
+    }
+    for size, crop in SIZES.items():
+        for batch in (4, 8):
+            found[f'train_step_{size}_{batch}'] = (
+                f'train_step --batch {batch} --crop {crop} --rounds 2 --steps 2 --tcmalloc --series mmseg ours '
+                '"ours, norms recomputed" "ours, bfloat16" "ours, bfloat16, norms recomputed"')
+    found['train_processes'] = 'train_step --processes 2 --batch 4 --crop 256 512 --rounds 2 --steps 3'
+    return {result: f'python -m benchmarks.{line} --out benchmarks/results/{result}.json'
+            for result, line in found.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description='Run the benchmarks whose figures the docs quote.')
+    parser.add_argument('names', nargs='*', metavar='NAME', help='results to make (default: all)')
+    parser.add_argument('--list', action='store_true', help='only print the command lines')
+    args = parser.parse_args(argv)
+    known = commands()
+    if unknown := set(args.names) - set(known):
+        parser.error(f'expected names out of {", ".join(known)}, got {", ".join(sorted(unknown))}')
+    failed = []
+    for name in args.names or known:
+        print(known[name], flush=True)
+        if not args.list and subprocess.run([sys.executable, *shlex.split(known[name])[1:]], check=False).returncode:
+            failed.append(name)
+    if failed:
+        sys.exit(f'error: failed: {", ".join(failed)}')
+
+
+if __name__ == '__main__':
+    main()
