@@ -46,7 +46,7 @@ def test_runs_from_the_command_line(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_two_processes_learn_the_same():
-    report = time_processes(2, 1, (64, 64), 1)
+    report = time_processes(2, 2, (64, 64), 1)
     assert report.checks['weights_equal'] and report.checks['throughput_over_one_process'] > 0
     assert [row['name'] for row in report.rows] == ['1 process', '2 processes']
 
