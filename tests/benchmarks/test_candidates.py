@@ -79,7 +79,8 @@ def test_candidates_are_timed_whole_and_by_stages(config, monkeypatch):
     monkeypatch.setattr(Candidate, '__init__', watched)
     labels = [np.zeros((48, 96), np.uint8)] * len(images)
     report = time_candidates(specs, images, 2, labels=labels)
-    assert len(set(seen)) == len(images)  # no query is answered twice in a row
+    assert {image.tobytes() for image in images} <= set(seen)
+    assert sum(one == other for one, other in zip(seen, seen[2:])) < len(seen) / 4  # the two take turns, as images do
     assert [row['name'] for row in report.rows] == ['theirs', 'ours']
     for row in report.rows:
         assert list(row['stages_ms']) == ['decode', 'preprocess', 'network', 'mask', 'overlay']
