@@ -20,7 +20,6 @@ from benchmarks.harness import Report, load_images, options, parse, save
 from bisenet_plugins.runtime.results import predict_sources
 from bisenet_plugins.runtime.sources import find_sources
 from bisenet_plugins.timing import interleave, spread
-from bisenet_plugins.visualize import as_palette
 from bisenet_plugins.weights.store import pretrained_names
 
 __all__ = ['main', 'time_throughput']
@@ -66,8 +65,8 @@ def time_throughput(
         def whole(source: str, save_kind: str) -> Callable[[], None]:
             def run() -> None:
                 shutil.rmtree(folder / 'out', ignore_errors=True)
-                done = predict_sources(predictor, find_sources([str(folder / source)]), folder / 'out',
-                                       as_palette(None, 256), (save_kind,), batch_size=batch)
+                done = predict_sources(predictor.segment, find_sources([str(folder / source)]), folder / 'out',
+                                       (save_kind,), batch_size=batch)
                 if done.failed or done.frames != count:
                     raise RuntimeError(f'{source}: expected {count} images, got {done}')
             return run

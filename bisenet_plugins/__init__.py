@@ -5,17 +5,22 @@ Every registered class is an attribute of this package, so that ``type='bisenet_
 graph is here then, and nothing else.
 """
 
+import sys
 from importlib.util import find_spec
 
-from .runtime import *  # noqa: F403
-from .runtime import __all__ as _runtime
 from .version import __version__
-from .weights.store import pretrained_names
 
-__all__ = ['__version__', 'pretrained_names', *_runtime]
+__all__ = ['__version__']
 
-if find_spec('mmseg') is not None:
-    from .parts import *  # noqa: F403
-    from .parts import __all__ as _parts
+if sys.argv[:1] != ['-m'] or __name__ not in sys.orig_argv:  # "python -m bisenet_plugins" reads its options first
+    from .runtime import *  # noqa: F403
+    from .runtime import __all__ as _runtime
+    from .weights.store import pretrained_names
 
-    __all__ += _parts
+    __all__ += ['pretrained_names', *_runtime]
+
+    if find_spec('mmseg') is not None:
+        from .parts import *  # noqa: F403
+        from .parts import __all__ as _parts
+
+        __all__ += _parts

@@ -2,7 +2,8 @@
 
 import sys
 
-from .cli.main import run_command
+from bisenet_cli import main
 
 if __name__ == '__main__':
-    sys.exit(run_command())
+    sys.modules.pop('bisenet_plugins')  # it has not run yet; the command runs it once the options are read
+    sys.exit(main())

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .errors import InputError
 from .files import write_atomically
 
 __all__ = [
+    'apart',
     'as_palette',
     'colourize',
     'displayable',
@@ -28,6 +30,7 @@ __all__ = [
     'error_map',
     'heat_map',
     'image_grid',
+    'legend',
     'overlay',
     'write_image',
 ]
@@ -61,6 +64,87 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
         raise InputError(f'expected colours for {num_classes} classes, got {len(colours)}')
     palette[: len(colours)] = np.asarray(colours, np.uint8)[:256]
     return palette
+
+
+def apart(palette: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return colours that stay apart over a photograph, each as near to the palette's own as that allows.
+
+    Args:
+        palette: As from :func:`as_palette`.
+        num_classes: Number of classes.
+
+    Shape:
+        - Output: ``(256, 3)`` uint8 RGB, to be blended; maps of ids keep the dataset's palette.
+
+    Note:
+        Distances are those of CIELAB with lightness at a half, since a blend takes its lightness from the photograph.
+        Most datasets have colours that a blend makes equal, such as CamVid's Road and Car.
+
+    Example:
+        >>> camvid = as_palette([[128, 64, 128], [64, 0, 128]], 2)
+        >>> apart(camvid, 2)[:2].tolist()
+        [[102, 0, 102], [102, 51, 255]]
+    """
+    return _apart(palette.tobytes(), num_classes)
+
+
+@lru_cache(maxsize=16)
+def _apart(content: bytes, num_classes: int) -> np.ndarray:
+    palette = np.frombuffer(content, np.uint8).reshape(256, 3)
+    steps = np.arange(0, 256, 51, dtype=np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 3)
+    grid = grid[np.ptp(grid.astype(int), axis=1) >= 102]  # greys vanish over a photograph
+    own, places = _lab(palette[:num_classes]), _lab(grid)
+    chosen, nearest = palette.copy(), np.full(len(grid), np.inf)
+    for number in range(num_classes):
+        distance = np.linalg.norm(places - own[number], axis=1)
+        best = int(np.argmin(np.where(nearest >= min(64.0, 0.9 * nearest.max()), distance, np.inf)))
+        chosen[number] = grid[best]
+        nearest = np.minimum(nearest, np.linalg.norm(places - places[best], axis=1))
+    return chosen
+
+
+def _lab(colours: np.ndarray) -> np.ndarray:
+    """Turn RGB bytes into CIELAB with lightness at a half."""
+    lab = cv2.cvtColor(colours[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0]
+    return lab * np.array([0.5, 1, 1], np.float32)
+
+
+def legend(image: np.ndarray, entries: Sequence[tuple[str, Sequence[int]]]) -> np.ndarray:
+    """Add a strip of names and colours below an image.
+
+    Args:
+        image: The BGR image.
+        entries: Text and RGB colour of each entry; none leaves the image as it is.
+
+    Shape:
+        - Output: ``(H', W', 3)`` uint8 BGR; the image is at the top left, and the strip as wide as the image, or as its
+          longest entry where the image is smaller.
+
+    Example:
+        >>> legend(np.zeros((90, 160, 3), np.uint8), [('Road', (128, 64, 128)), ('Sky', (0, 0, 255))]).shape
+        (120, 160, 3)
+    """
+    if not entries:
+        return image
+    height, width = image.shape[:2]
+    size = min(max(round(0.035 * min(height, width)), 11), 64)  # of a line of text; drawn twice as large for smoothness
+    font, scale, bold = cv2.FONT_HERSHEY_DUPLEX, 2 * size / 30, 1 + size // 48
+    cell = max(cv2.getTextSize(text, font, scale, bold)[0][0] for text, _ in entries) // 2 + 3 * size
+    wide, line = max(width, cell + size), round(1.7 * size)
+    columns = (wide - size) // cell
+    tall = -(-len(entries) // columns) * line + size
+    tall += (height + tall) % 2  # an even sum, as codecs of videos have it
+    strip = np.full((2 * tall, 2 * wide, 3), 255, np.uint8)
+    for number, (text, colour) in enumerate(entries):
+        left, top = size + 2 * (number % columns * cell), size + 2 * (number // columns * line)
+        cv2.rectangle(strip, (left, top), (left + 2 * size, top + 2 * size),
+                      [int(value) for value in colour[::-1]], cv2.FILLED)
+        cv2.putText(strip, text, (left + 3 * size, top + 5 * size // 3), font, scale, (30, 30, 30), bold, cv2.LINE_AA)
+    canvas = np.full((height + tall, wide, 3), 255, np.uint8)
+    canvas[:height, :width] = image
+    canvas[height:] = cv2.resize(strip, (wide, tall), interpolation=cv2.INTER_AREA)
+    return canvas
 
 
 def colourize(mask: np.ndarray, palette: np.ndarray) -> np.ndarray:

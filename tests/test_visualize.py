@@ -6,9 +6,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmseg.datasets import ADE20KDataset, CityscapesDataset
 from PIL import Image
 
+from bisenet_plugins.datasets import CamVidDataset
 from bisenet_plugins.visualize import (
+    apart,
     as_palette,
     colourize,
     displayable,
@@ -18,6 +21,7 @@ from bisenet_plugins.visualize import (
     error_map,
     heat_map,
     image_grid,
+    legend,
     overlay,
     write_image,
 )
@@ -89,3 +93,31 @@ def test_masks_keep_their_ids(tmp_path):
     assert (cv2.imread(str(tmp_path / 'a' / 'b.png')) == 7).all()
     noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
     assert len(encode_image(noise, '.jpg', quality=20)) < len(encode_image(noise, '.jpg'))
+
+
+@pytest.mark.parametrize('dataset, gap', [(CamVidDataset, 42), (CityscapesDataset, 30), (ADE20KDataset, 6.5)])
+def test_colours_of_an_overlay_stay_apart(dataset, gap):
+    """Twice the distance, or more, that the nearest two of the dataset's own colours have."""
+    number = len(dataset.METAINFO['classes'])
+    own = as_palette(dataset.METAINFO['palette'], number)
+
+    def nearest(colours):
+        lab = cv2.cvtColor(colours[None, :number].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0] * (0.5, 1, 1)
+        return (np.linalg.norm(lab[:, None] - lab, axis=2) + 1e9 * np.eye(number)).min()
+
+    chosen = apart(own, number)
+    assert nearest(chosen) >= max(gap, 1.8 * nearest(own))
+    np.testing.assert_array_equal(chosen[number:], own[number:])
+
+
+@pytest.mark.parametrize('size', [(33, 48), (360, 480), (1081, 1921)])
+def test_a_legend_fits_its_image(size):
+    image = np.full((*size, 3), 80, np.uint8)
+    names = ['Road', 'A class with a long name', 'Sky']
+    painted = legend(image, [(name, (0, 0, 250)) for name in names])
+    np.testing.assert_array_equal(painted[:size[0], :size[1]], image)
+    strip = painted[size[0]:]
+    assert painted.shape[0] % 2 == 0 and (strip[:, [0, -1]] == 255).all() and (strip[-1] == 255).all()
+    assert cv2.connectedComponents((strip == (250, 0, 0)).all(-1).astype(np.uint8))[0] == 1 + len(names)
+    assert painted.shape[1] == size[1] or size[1] < 200
+    assert legend(image, []) is image

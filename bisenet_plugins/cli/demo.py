@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import shutil
 import sys
 import time
+import warnings
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .options import add_config_options, config_options, find_config
 
 CONFIG = 'bisenetv2/bisenetv2_bga_1xb8-demo-1k_street-scenes-144x192.py'
-EXPECTED_MIOU = 60.0
-"""What a trained network reaches; one trained on the labels of other images stays below."""
+SHORT = {'train_cfg.max_iters': 700, 'train_cfg.val_interval': 350, 'param_scheduler.1.end': 700}
+"""The config's thousand iterations in fewer, so that two cores are done in five minutes."""
+EXPECTED_MIOU = 50.0
+"""What a trained network reaches; one trained on the labels of other images stays below half of it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', nargs='?', help='config to train (default: the demo config)')
+    parser.add_argument('config', nargs='?', help='config to train (default: the demo config, shortened)')
     parser.add_argument('--photo', help='a street image of your own, for the network in the package')
     parser.add_argument('--out-dir', help='folder for the results (default: work_dirs/demo)')
     parser.add_argument('--shuffle-labels', action='store_true',
@@ -29,40 +36,54 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Segment, train, print the table of classes; 1 if the score is not what it should be."""
     folder = Path(args.out_dir or Path('work_dirs') / ('demo-shuffled' if args.shuffle_labels else 'demo'))
-    for failure in show_pretrained(folder / 'pretrained', args.photo):
-        print(f'failed: {failure}', file=sys.stderr)
+    failed = show_pretrained(folder / 'pretrained', args.photo)
     miou = train_demo(args, folder)
-    return judge(miou, args.shuffle_labels)
+    print('try next:\n'
+          '  bisenet predict STREET_IMAGE  the network in the package on an image of yours\n'
+          '  bisenet list                  all networks and configs\n'
+          '  bisenet config NAME           one of them as a file, to change and to train\n'
+          '  docs/own_data.md              train on images and masks of your own')
+    return max(judge(miou, args.shuffle_labels), failed)
 
 
-def show_pretrained(folder: Path, photo: str | None = None) -> list[str]:
-    """Segment a drawn scene, and a photograph where there is one, with the first network in the package.
+def show_pretrained(folder: Path, photo: str | None = None) -> int:
+    """Segment a drawn scene, and a photograph where there is one, and say what is in them.
 
     Args:
-        folder: Folder for ``scene.png`` and the overlays, in ``overlay/``.
+        folder: Folder for ``scene.png`` and the overlays.
         photo: A street image of the user's own.
 
     Returns:
-        A sentence for each image that could not be segmented; nothing is done where no network comes with the package.
+        1 if an image could not be segmented, else 0; nothing is done where no network comes with the package.
     """
     from ..datasets.scenes.painter import paint_scene
-    from ..files import write_atomically
+    from ..errors import InputError
     from ..runtime import load_pretrained
-    from ..runtime.results import predict_sources
-    from ..runtime.sources import find_sources
-    from ..visualize import encode_image
+    from ..visualize import write_image
     from ..weights import pretrained_names
 
     names = pretrained_names()
     if not names:
-        return []
-    scene = folder / 'scene.png'
-    write_atomically(scene, encode_image(paint_scene((360, 480), seed=5, index=0)[0], '.png'))
+        return 0
+    write_image(folder / 'scene.png', paint_scene((360, 480), seed=5, index=0)[0])
     predictor = load_pretrained(names[0], backend='torch')
-    sources = find_sources([str(path) for path in (scene, photo) if path is not None])
-    done = predict_sources(predictor, sources, folder, predictor.palette)
-    print(f'{names[0]}, the network in the package, segmented {done.done} of {len(sources)}: {folder / "overlay"}')
-    return done.failed
+    failed = 0
+    for path in (folder / 'scene.png', *([Path(photo)] if photo else [])):
+        try:
+            predictor.segment(path)  # warms up
+            begin = time.perf_counter()
+            found = predictor.segment(path)
+        except InputError as error:
+            print(f'failed: {error}', file=sys.stderr)
+            failed = 1
+            continue
+        seconds, target = time.perf_counter() - begin, folder / f'{path.stem}_segmented.jpg'
+        found.save(target)
+        print(f'{path.name} segmented by {names[0]} in {1000 * seconds:.0f} ms, '
+              f'{100 * found.network_seconds / seconds:.0f} % of them in the network:')
+        print('  ' + ', '.join(f'{name} {100 * share:.1f} %' for name, share in found.shares.items()))
+        print(f'  look at {target.resolve()}', flush=True)
+    return failed
 
 
 class _TableKeeper(logging.Handler):
@@ -76,28 +97,67 @@ class _TableKeeper(logging.Handler):
             self.table = message
 
 
+class _Nowhere(io.TextIOBase):
+    """Take what is printed; unlike a file it stays open for the loggers that keep it."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what the libraries print nowhere; the loggers that are made in here write to their files only."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(_Nowhere()):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def _progress_hook(console: Any, bar: Any, total: int) -> Any:
+    """Make a hook that keeps one line up to date; where there is no terminal, it prints a line for each validation."""
+    from mmengine.hooks import Hook
+
+    class Line(Hook):
+        miou, task = '', bar.add_task('training', total=total)
+
+        def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+            loss = runner.message_hub.get_scalar('train/loss').current()
+            bar.update(self.task, completed=runner.iter + 1, description=f'training: loss {loss:.2f}{self.miou}')
+
+        def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+            self.miou = f', mIoU {(metrics or {}).get("mIoU", float("nan")):.1f}'
+            if not console.is_terminal:
+                console.print(f'iteration {runner.iter} of {total}{self.miou}')
+
+    return Line()
+
+
 def train_demo(args: Namespace, folder: Path) -> float:
     """Train, print the table of classes, copy images and curves to one folder and return the last mIoU.
 
     Raises:
         ConfigError: If the config cannot be trained, or its dataset does not shuffle labels.
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
     from ..engine.launch import build_runner, load_config, prepare_training
     from ..errors import ConfigError
     from ..weights.checkpoint import weights_only_checkpoints
 
-    config = args.config or find_config(CONFIG)
-    cfg = prepare_training(load_config(config, folder, config_options(args)))
+    options = {**({} if args.config else SHORT), **config_options(args)}
+    cfg = prepare_training(load_config(args.config or find_config(CONFIG), folder, options))
     if args.shuffle_labels:
         dataset = cfg.train_dataloader.dataset
         if str(dataset.type).rpartition('.')[2] != 'StreetSceneDataset':
             raise ConfigError(f'--shuffle-labels: expected a config on StreetSceneDataset, got {dataset.type}')
         dataset.shuffle_labels = True
-    begin = time.monotonic()
-    keeper = _TableKeeper()
-    with weights_only_checkpoints():
+    begin, keeper = time.monotonic(), _TableKeeper()
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(f'\ntraining a small network on drawn scenes, log in {folder}')
+    with Progress(console=console, redirect_stdout=False) as bar, _quiet(), weights_only_checkpoints():
         runner = build_runner(cfg)
         runner.logger.addHandler(keeper)
+        runner.register_hook(_progress_hook(console, bar, runner.max_iters), priority='LOWEST')
         runner.train()
     miou = float(runner.message_hub.get_scalar('val/mIoU').current())
     for name in ('curves.png', 'pictures.png'):
@@ -105,9 +165,9 @@ def train_demo(args: Namespace, folder: Path) -> float:
             shutil.copyfile(Path(runner.log_dir) / name, folder / name)
     print(f'\n{keeper.table}\n')
     print(f'mIoU {miou:.1f} after {runner.iter} iterations in {(time.monotonic() - begin) / 60:.1f} minutes')
-    print(f'image | truth | prediction:  {folder / "pictures.png"}')
-    print(f'loss, learning rate, mIoU:   {folder / "curves.png"}')
-    print(f'log:                         {runner.log_dir}')
+    print(f'image | truth | prediction:  {(folder / "pictures.png").resolve()}')
+    print(f'loss, learning rate, mIoU:   {(folder / "curves.png").resolve()}')
+    print(f'log:                         {Path(runner.log_dir).resolve()}')
     return miou
 
 
@@ -118,7 +178,7 @@ def judge(miou: float, shuffled: bool) -> int:
         >>> judge(75.0, False)
         0
         >>> judge(41.0, False)
-        mIoU 41.0 is below the 60 that the demo should reach
+        mIoU 41.0 is below the 50 that the demo should reach
         1
     """
     reached = miou >= EXPECTED_MIOU

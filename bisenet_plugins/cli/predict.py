@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .options import BACKENDS, add_network, number, open_network, whole
 
+KINDS = ('overlay', 'palette', 'ids', 'json', 'probabilities')
 RESUME = 'run the same command with --skip-existing to resume'
 NEEDS_PACKAGE = False
 """A graph needs neither PyTorch nor MMSegmentation; a config's network registers the parts itself."""
@@ -19,8 +20,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--backend', choices=BACKENDS, default='auto',
                         help='what computes the network; auto is the fastest that is installed (default: auto)')
     parser.add_argument('--out-dir', default='outputs', help='folder for results (default: %(default)s)')
-    parser.add_argument('--save', nargs='+', choices=['overlay', 'palette', 'ids'], default=['overlay'],
-                        help='what to write (default: overlay)')
+    parser.add_argument('--save', nargs='+', choices=KINDS, default=['overlay'], metavar='KIND',
+                        help=f'what to write, some of: {", ".join(KINDS)} (default: overlay)')
     parser.add_argument('--opacity', type=number(0, 1), default=0.5, help='weight of the colours in an overlay, 0 to 1')
     parser.add_argument('--batch-size', type=whole(1), default=1, help='frames of a video segmented together')
     parser.add_argument('--max-frames', type=whole(1), help='frames taken from each video or camera')
@@ -41,8 +42,8 @@ def run(args: Namespace) -> int:
     sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir)])
     predictor = open_network(args, args.backend)
     with progress_bar(len(sources)) as listener:
-        summary = predict_sources(predictor, sources, args.out_dir, predictor.palette, args.save, args.opacity,
-                                  args.batch_size, args.skip_existing, args.max_frames, listener)
+        summary = predict_sources(predictor.segment, sources, args.out_dir, args.save, args.opacity, args.batch_size,
+                                  args.skip_existing, args.max_frames, listener)
     print(f'{summary.done} done ({summary.frames} images), {summary.skipped} skipped, {len(summary.failed)} failed; '
-          f'results in {args.out_dir}')
+          f'results in {args.out_dir}{"; " * bool(summary.speed)}{summary.speed}')
     return 1 if summary.failed else 0

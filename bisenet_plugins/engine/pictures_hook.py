@@ -64,7 +64,10 @@ class PicturesHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the grid."""
         if self._rows:
-            grid = visualize.image_grid(self._rows, _TITLES, self.cell_width)
+            classes = runner.val_dataloader.dataset.metainfo.get('classes') or ()
+            colours = palette_of(runner.val_dataloader.dataset)
+            grid = visualize.legend(visualize.image_grid(self._rows, _TITLES, self.cell_width),
+                                    list(zip(classes, colours)))
             visualize.write_image(Path(runner.log_dir) / self.filename, grid)
             self._rows = []
 

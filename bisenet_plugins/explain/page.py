@@ -22,7 +22,7 @@ from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import Prepared
-from ..visualize import encode_image, error_map, heat_map, overlay
+from ..visualize import apart, encode_image, error_map, heat_map, overlay
 from .gradcam import default_stages, grad_cam, one_pathway
 
 __all__ = ['write_page']
@@ -93,7 +93,7 @@ def write_page(
     templates = Environment(loader=PackageLoader('bisenet_plugins', 'explain'), autoescape=True)
     page = templates.get_template('page.html').render(
         title=title, total=len(seen), shown=len(shown), scores=scores, classes=predictor.classes,
-        legend=[(name, tuple(colour.tolist())) for name, colour in zip(predictor.classes, predictor.palette)],
+        legend=[(name, tuple(colour.tolist())) for name, colour in zip(predictor.classes, _colours(predictor))],
         images=[_image_row(predictor, sample) for sample in shown],
         pathways=_pathway_rows(predictor, shown),
         heats=[row for sample in shown for row in _heat_rows(predictor, sample, stages, classes)],
@@ -123,17 +123,21 @@ def _figure(image: np.ndarray, caption: str) -> dict[str, str]:
     return dict(caption=caption, jpeg=base64.b64encode(encode_image(image, '.jpg', quality=82)).decode())
 
 
+def _colours(predictor: Predictor) -> np.ndarray:
+    return apart(predictor.palette, len(predictor.classes))
+
+
 def _image_row(predictor: Predictor, sample: _Shown) -> list[dict[str, str]]:
     """Image, truth, prediction and errors."""
     row = [_figure(sample.image, sample.name)]
-    prediction = _figure(overlay(sample.image, sample.mask, predictor.palette), 'prediction')
+    prediction = _figure(overlay(sample.image, sample.mask, _colours(predictor)), 'prediction')
     if sample.label is None:
         return [*row, prediction]
     count = len(predictor.classes)
     truth = np.where(sample.label < count, sample.label, 255).astype(np.uint8)
     correct = 100.0 * (sample.mask == truth).sum() / max((truth != 255).sum(), 1)
     errors = error_map(sample.image, sample.mask, sample.label, count)
-    return [*row, _figure(overlay(sample.image, truth, predictor.palette), 'truth'), prediction,
+    return [*row, _figure(overlay(sample.image, truth, _colours(predictor)), 'truth'), prediction,
             _figure(errors, f'errors ({correct:.1f} % correct)')]
 
 
@@ -147,9 +151,9 @@ def _pathway_rows(predictor: Predictor, shown: Sequence[_Shown]) -> list[list[di
                 with one_pathway(predictor.model, kept):
                     alone = _segment(predictor, sample.prepared)
                 share = 100.0 * (alone == sample.mask).mean()
-                row.append(_figure(overlay(sample.image, alone, predictor.palette),
+                row.append(_figure(overlay(sample.image, alone, _colours(predictor)),
                                    f'{kept} pathway alone ({share:.1f} % as with both)'))
-            rows.append([*row, _figure(overlay(sample.image, sample.mask, predictor.palette), 'both, aggregated')])
+            rows.append([*row, _figure(overlay(sample.image, sample.mask, _colours(predictor)), 'both, aggregated')])
     except InputError as error:
         return str(error)
     return rows

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InputError
 from ..fast_mask import interpolate, upsample_argmax
 from .preprocess import Prepared, resize_nearest
 
-__all__ = ['to_mask']
+__all__ = ['to_mask', 'to_scores']
 
 
 def to_mask(output: Any, prepared: Prepared, align_corners: bool = False, threshold: float = 0.5) -> np.ndarray:
@@ -47,3 +48,34 @@ def to_mask(output: Any, prepared: Prepared, align_corners: bool = False, thresh
         scores = interpolate(output, prepared.network_size, **settings)[0, 0]
         return (1 / (1 + np.exp(-scores)) > threshold).astype(np.uint8)
     return upsample_argmax(output, prepared.network_size, **settings, dtype=np.uint8)[0]
+
+
+def to_scores(output: Any, prepared: Prepared, align_corners: bool = False) -> np.ndarray:
+    """Return the probability of each class at each pixel of one image.
+
+    Args:
+        output: Logits that a backend computed for the image, an array or a tensor.
+        prepared: What they were computed from.
+        align_corners: How logits are resized.
+
+    Shape:
+        - output: ``(1, K, h', w')``.
+        - Output: ``(K, H, W)`` float32; its largest class is that of :func:`to_mask`.
+
+    Raises:
+        InputError: If the backend computes classes, not logits.
+
+    Example:
+        >>> prepared = Prepared(np.zeros((1, 3, 32, 64), np.float32), (16, 32), (0, 32, 0, 64))
+        >>> to_scores(np.zeros((1, 4, 4, 8), np.float32), prepared)[:, 0, 0].tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
+    array = output if isinstance(output, np.ndarray) else output.detach().float().cpu().numpy()
+    if array.dtype.kind != 'f':
+        raise InputError('scores: expected a network that gives logits, got an exported one that gives classes')
+    scores = interpolate(array.astype(np.float32), prepared.network_size, align_corners, prepared.window, prepared.size)
+    scores = scores[0].astype(np.float32)
+    if len(scores) == 1:
+        return 1 / (1 + np.exp(-scores))
+    scores = np.exp(scores - scores.max(0))
+    return scores / scores.sum(0)

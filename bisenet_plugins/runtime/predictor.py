@@ -25,6 +25,7 @@ from .artifact import Artifact
 from .backends import BACKENDS, GRAPH_BACKENDS, Backend, installed, open_backend
 from .postprocess import to_mask
 from .preprocess import Prepared
+from .segmentation import segment
 
 if TYPE_CHECKING:
     from .network import Network
@@ -49,7 +50,7 @@ class Predictor:
         precision: ``'fp32'``, or ``'int8'`` for the INT8 graph of a network that comes with the package.
 
     Shape:
-        - Input: ``(H, W, C)`` uint8, BGR where C is 3; or a list of such images, of any sizes.
+        - Input: ``(H, W, C)`` uint8, BGR where C is 3; grey ``(H, W)``; a file; a PIL image; or a list of such.
         - Output: ``(H, W)`` uint8 mask of the image's own size; or a list of them.
 
     Raises:
@@ -162,20 +163,26 @@ class Predictor:
         """The config, None for what an export wrote."""
         return self.network and self.network.cfg
 
-    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> Any:
-        """Segment one image or several; several of equal input size go through the network together."""
-        if isinstance(images, np.ndarray):
-            prepared = self.preprocess(images)
-            return self.mask(self.logits(prepared), prepared)
-        prepared_images = [self.preprocess(image) for image in images]
-        masks: list[Any] = [None] * len(prepared_images)
-        for numbers in self._groups(prepared_images):
-            logits = self.logits([prepared_images[number] for number in numbers])
-            for number, one in zip(numbers, logits):
-                masks[number] = self.mask(one[None], prepared_images[number])
-        return masks
+    def __call__(self, images: Any, color: str = 'bgr') -> Any:
+        """Return the mask of one image, or the masks of a list of them; see :meth:`segment`."""
+        found = self.segment(images, color=color)
+        return [one.mask for one in found] if isinstance(found, list) else found.mask
 
-    def _groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
+    def segment(self, images: Any, scores: bool = False, color: str = 'bgr') -> Any:
+        """Segment one image or several; several of equal input size go through the network together.
+
+        Args:
+            images: A file, a PIL image or an array, as :func:`~bisenet_plugins.runtime.segmentation.as_image` takes
+                them; or a list of such.
+            scores: Whether to return the probability of each class too.
+            color: ``'bgr'`` or ``'rgb'``, the order of arrays with three channels.
+
+        Returns:
+            A :class:`~bisenet_plugins.runtime.segmentation.Segmentation`, or a list of them.
+        """
+        return segment(self, images, scores, color)
+
+    def groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         """Yield the numbers of the images that have inputs of one shape."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for number, one in enumerate(prepared):

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
-import numpy as np
 
-from .. import visualize
 from ..errors import InputError
 from ..files import write_atomically
 from .overlap import WriteBehind, read_ahead
+from .segmentation import SUFFIXES, Segmentation
 from .sources import Frame, Source, open_source
 
-__all__ = ['KINDS', 'Listener', 'Summary', 'predict_sources']
-
-KINDS = ('overlay', 'palette', 'ids')
-"""What can be written: the colours laid over the image, an indexed PNG of them, a grey PNG of the ids."""
+__all__ = ['Listener', 'Summary', 'predict_sources']
 
 
 @dataclass
@@ -33,12 +32,26 @@ class Summary:
         skipped: Sources whose results were there already.
         failed: What could not be read or written, each as a sentence.
         frames: Images segmented, frames of videos included.
+        seconds: Time from the end of the first image to that of the last: what comes before is loading.
+        network_seconds: Time in the network, of the same images.
+        begin: When the first image was done.
     """
 
     done: int = 0
     skipped: int = 0
     frames: int = 0
     failed: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    network_seconds: float = 0.0
+    begin: float = field(default=0.0, repr=False)
+
+    @property
+    def speed(self) -> str:
+        """How fast it was, for more than one image."""
+        if self.frames < 2 or not self.seconds:
+            return ''
+        share = min(1.0, self.network_seconds / self.seconds)
+        return f'{(self.frames - 1) / self.seconds:.1f} images/s, {100 * share:.0f} % of the time in the network'
 
 
 class Listener:
@@ -55,10 +68,9 @@ class Listener:
 
 
 def predict_sources(
-    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    segment: Callable[..., list[Segmentation]],
     sources: Sequence[Source],
     out_dir: str | os.PathLike[str],
-    palette: np.ndarray,
     save: Sequence[str] = ('overlay',),
     opacity: float = 0.5,
     batch_size: int = 1,
@@ -69,11 +81,10 @@ def predict_sources(
     """Segment all sources and write the results to ``out_dir/KIND/NAME``.
 
     Args:
-        predictor: Turns a list of BGR images into a list of uint8 masks.
+        segment: ``Predictor.segment``.
         sources: As from :func:`bisenet_plugins.runtime.sources.find_sources`.
-        out_dir: Folder for results; an image's overlay is a JPEG, a video's an MP4, everything else PNGs.
-        palette: ``(256, 3)`` RGB colours of the classes.
-        save: Any of ``overlay``, ``palette`` and ``ids``.
+        out_dir: Folder for results; an image's overlay is a JPEG, a video's an MP4.
+        save: Any of :data:`~bisenet_plugins.runtime.segmentation.SUFFIXES`.
         opacity: Weight of the class colours in an overlay.
         batch_size: Frames of a video or camera segmented together.
         skip_existing: Leave out sources whose results are all there, so that an interrupted run resumes.
@@ -91,14 +102,14 @@ def predict_sources(
         in good order, and goes through otherwise. Images come first, then videos and cameras; each is read, segmented
         and written at the same time, in threads that end with the run.
     """
-    if not save or set(save) - set(KINDS):
-        raise ValueError(f'save: expected some of {list(KINDS)}, got {list(save)}')
+    if not save or set(save) - set(SUFFIXES):
+        raise ValueError(f'save: expected some of {list(SUFFIXES)}, got {list(save)}')
     if batch_size < 1:
         raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
     if not 0.0 <= opacity <= 1.0:
         raise ValueError(f'opacity: expected a number from 0 to 1, got {opacity}')
-    run = _Run(predictor, Path(out_dir), sources, tuple(dict.fromkeys(save)), palette, opacity, batch_size,
-               skip_existing, max_frames, listener or Listener())
+    run = _Run(partial(segment, scores='probabilities' in save), Path(out_dir), sources, tuple(dict.fromkeys(save)),
+               opacity, batch_size, skip_existing, max_frames, listener or Listener())
     still = [source for source in sources if source.kind not in ('video', 'camera')]
     if still:
         run.images(still)
@@ -116,11 +127,10 @@ class _Skipped(Exception):
 class _Run:
     """One run over all sources; see :func:`predict_sources`."""
 
-    predictor: Callable[[list[np.ndarray]], list[np.ndarray]]
+    segment: Callable[[list[Any]], list[Segmentation]]
     out_dir: Path
     sources: Sequence[Source]
     save: tuple[str, ...]
-    palette: np.ndarray
     opacity: float
     batch_size: int
     skip_existing: bool
@@ -135,13 +145,13 @@ class _Run:
         """Segment images; the next one is read and the last one written beside the network's work."""
         with WriteBehind() as behind, closing(read_ahead(map(self._read, sources))) as ahead:
             for source, frame, error in ahead:
-                mask = None
+                found = None
                 if frame is not None:
                     try:
-                        (mask,) = self.predictor([frame.image])
+                        (found,) = self.segment([frame.image])
                     except InputError as refused:
                         error = refused
-                behind(self._finish_image, source, frame, mask, error)
+                behind(self._finish_image, source, frame, found, error)
 
     def _read(self, source: Source) -> tuple[Source, Frame | None, Exception | None]:
         """Read an image, or say why not."""
@@ -152,13 +162,13 @@ class _Run:
         except (InputError, OSError, _Skipped) as error:
             return source, None, error
 
-    def _finish_image(self, source: Source, frame: Frame, mask: np.ndarray, error: Exception | None) -> None:
+    def _finish_image(self, source: Source, frame: Frame, found: Segmentation, error: Exception | None) -> None:
         """Write the results of an image, and count."""
         self.listener.started(source)
         if error is None:
             try:
                 with self._writer(source) as writer:
-                    _Step(writer, self.summary, self.listener, 1)(frame, mask)
+                    _Step(writer, self.summary, self.listener, 1)(frame, found)
             except (InputError, OSError, _Skipped) as failed:
                 error = failed
         self._end(source, error)
@@ -173,7 +183,7 @@ class _Run:
                 writer.fps = frames.fps
                 most = self.max_frames
                 length = frames.length if most is None else min(frames.length or most, most)
-                _segment(self.predictor, frames, self.batch_size, most,
+                _segment(self.segment, frames, self.batch_size, most,
                          _Step(writer, self.summary, self.listener, length))
         except (InputError, OSError, _Skipped) as failed:
             error = failed
@@ -181,7 +191,7 @@ class _Run:
 
     def _writer(self, source: Source) -> _Writer:
         """Return what writes a source's results, unless they would replace an input or are there already."""
-        writer = _Writer(self.out_dir, source, self.save, self.palette, self.opacity)
+        writer = _Writer(self.out_dir, source, self.save, self.opacity)
         clash = next((target for target in writer.targets if target.resolve() in self.inputs), None)
         if clash is not None:
             raise InputError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
@@ -204,7 +214,7 @@ class _Run:
 
 
 def _segment(
-    predictor: Callable[[list[np.ndarray]], list[np.ndarray]],
+    segment: Callable[[list[Any]], list[Segmentation]],
     frames: open_source,
     size: int,
     most: int | None,
@@ -214,9 +224,8 @@ def _segment(
     with WriteBehind(2 * size) as behind, closing(read_ahead(_first(frames, most), 2 * size)) as ahead:
         try:
             for batch in _batches(ahead, size):
-                masks = predictor([frame.image for frame in batch])
-                for frame, mask in zip(batch, masks, strict=True):
-                    behind(finish, frame, mask)
+                for frame, found in zip(batch, segment([frame.image for frame in batch]), strict=True):
+                    behind(finish, frame, found)
         except KeyboardInterrupt:  # at a camera it is the end of the stream
             if frames.source.kind != 'camera':
                 raise
@@ -244,34 +253,37 @@ def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 @dataclass
 class _Step:
-    """What is done with an image and its mask."""
+    """What is done with an image and its segmentation."""
 
     writer: _Writer
     summary: Summary
     listener: Listener
     length: int | None
 
-    def __call__(self, frame: Frame, mask: np.ndarray) -> None:
+    def __call__(self, frame: Frame, found: Segmentation) -> None:
         """Write the results, and count."""
-        self.writer.write(frame, mask)
-        self.summary.frames += 1
+        self.writer.write(frame, found)
+        now, summary = time.perf_counter(), self.summary
+        if summary.frames:
+            summary.seconds = now - summary.begin
+            summary.network_seconds += found.network_seconds
+        else:
+            summary.begin = now
+        summary.frames += 1
         self.listener.advanced(self.writer.source, frame.number, self.length)
 
 
 class _Writer:
     """Write the results of one source; a video's file gets its name when it is whole."""
 
-    def __init__(
-        self, out_dir: Path, source: Source, save: tuple[str, ...], palette: np.ndarray, opacity: float
-    ) -> None:
+    def __init__(self, out_dir: Path, source: Source, save: tuple[str, ...], opacity: float) -> None:
         self.source = source
-        self.palette = palette
         self.opacity = opacity
         self.fps = 25.0
         self.moving = source.kind in ('video', 'camera')
-        suffixes = {'overlay': '.mp4' if self.moving else '.jpg', 'palette': '.png', 'ids': '.png'}
+        suffixes = dict(SUFFIXES)
         if self.moving:  # maps of frames go to a folder; compressed video would change the ids
-            suffixes.update(palette='', ids='')
+            suffixes = dict.fromkeys(SUFFIXES, '') | dict(overlay='.mp4')
         self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
         self.video: cv2.VideoWriter | None = None
         self.partial: Path | None = None
@@ -289,24 +301,24 @@ class _Writer:
 
     def _clear(self) -> None:
         """Remove unfinished folders of frames."""
-        for kind in ('palette', 'ids'):
-            if self.moving and kind in self.places:
-                shutil.rmtree(_unfinished(self.places[kind]), ignore_errors=True)
+        for place in self._folders():
+            shutil.rmtree(_unfinished(place), ignore_errors=True)
 
-    def write(self, frame: Frame, mask: np.ndarray) -> None:
+    def _folders(self) -> list[Path]:
+        """Return the folders that hold one file for each frame."""
+        return [place for kind, place in self.places.items() if self.moving and kind != 'overlay']
+
+    def write(self, frame: Frame, found: Segmentation) -> None:
         """Write the results of one image."""
         for kind, place in self.places.items():
-            if kind == 'overlay':
-                painted = visualize.overlay(frame.image, mask, self.palette, self.opacity)
-                if self.moving:
-                    self._append(place, painted)
-                else:
-                    write_atomically(place, visualize.encode_image(painted, place.suffix))
+            if kind == 'overlay' and self.moving:
+                self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
                 continue
-            content = visualize.encode_palette(mask, self.palette) if kind == 'palette' else visualize.encode_ids(mask)
-            write_atomically(_unfinished(place) / f'{frame.number:06d}.png' if self.moving else place, content)
+            if self.moving:
+                place = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}'
+            write_atomically(place, found.encode(kind, opacity=self.opacity))
 
-    def _append(self, place: Path, painted: np.ndarray) -> None:
+    def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""
         if self.video is None:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -329,10 +341,9 @@ class _Writer:
                     os.replace(self.partial, self.places['overlay'])
             finally:
                 self.partial.unlink(missing_ok=True)
-        for name in ('palette', 'ids'):
-            if self.moving and kind is None and name in self.places:
-                shutil.rmtree(self.places[name], ignore_errors=True)
-                os.replace(_unfinished(self.places[name]), self.places[name])
+        for place in self._folders() if kind is None else ():
+            shutil.rmtree(place, ignore_errors=True)
+            os.replace(_unfinished(place), place)
         self._clear()
 
     def _verify(self, path: Path) -> None:

@@ -25,13 +25,25 @@ def dataset(tmp_path):
 
 def test_a_sound_dataset(bisenet, dataset):
     status, told, _ = bisenet('check-data', 'data.py')
-    assert status == 0 and 'Bicyclist' in told
+    assert status == 0 and 'Bicyclist' in told and 'if rare classes are missed: class_weight=[1.0' in told
+    status, told, _ = bisenet('check-data', 'data.py', '--split', 'train', '--json')
+    assert status == 0 and json.loads(told)['split'] == 'train'
+
+
+def test_validation_images_are_checked_too(bisenet, dataset):
+    cfg = Config.fromfile('data.py')
+    cfg.val_dataloader = dict(dataset=dict(cfg.train_dataloader.dataset, data_prefix=dict(
+        img_path='val', seg_map_path='valannot')))
+    cfg.dump('data.py')
+    status, told, _ = bisenet('check-data', 'data.py', '--json')
+    reports = json.loads(told)
+    assert status == 1 and reports['train']['ok'] and not reports['val']['ok']
 
 
 def test_a_label_that_is_ignored_everywhere_is_found(bisenet, dataset):
     cv2.imwrite('trainannot/a.png', np.full((4, 6), 11, np.uint8))
     status, told, _ = bisenet('check-data', 'data.py', '--json')
-    report = json.loads(told)
+    report = json.loads(told)['train']
     assert status == 1 and report['ok'] is False and report['findings'][0]['kind'] == 'ignored'
 
 

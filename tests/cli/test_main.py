@@ -63,6 +63,15 @@ print('loaded', [name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[-1:] == ['loaded []'], done.stderr
 
 
+def test_the_package_as_a_command_reads_its_options_first(tmp_path):
+    words = [sys.executable, '-W', 'ignore', '-X', 'importtime', '-m', 'bisenet_plugins', 'list', '--help']
+    done = subprocess.run(words, env={**os.environ, 'PYTHONPATH': str(ROOT)}, cwd=tmp_path, capture_output=True,
+                          text=True, timeout=120, check=True)
+    loaded = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
+    assert done.stdout.startswith('usage: bisenet list') and 'bisenet_plugins.cli.main' in loaded
+    assert not loaded & {*HEAVY, 'bisenet_plugins.parts'}
+
+
 def test_the_package_is_loaded_before_a_command_runs(tmp_path):
     done = python('''
 import sys, bisenet_cli

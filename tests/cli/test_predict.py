@@ -1,6 +1,7 @@
 """The predict command: which backend computes, and what is refused before the first image."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from bisenet_plugins.cli import predict
 from bisenet_plugins.runtime import Predictor, load_pretrained
 from bisenet_plugins.runtime.backends import GRAPH_BACKENDS, installed
+from bisenet_plugins.runtime.segmentation import SUFFIXES
 from bisenet_plugins.weights import pretrained_names
+from tests.runtime.fakes import segmented
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,10 +30,7 @@ def image(tmp_path):
 class Network:
     """Stands for a network: the mask is the image's first channel."""
 
-    palette = np.zeros((256, 3), np.uint8)
-
-    def __call__(self, images):
-        return [image[..., 0] for image in images]
+    segment = staticmethod(segmented(lambda images: [image[..., 0] for image in images], num_classes=256))
 
 
 @pytest.mark.parametrize('backend', ['auto', 'torch', 'openvino'])
@@ -82,3 +82,18 @@ def test_an_unreadable_image_is_named_and_the_others_are_segmented(bisenet, imag
 def test_what_does_not_fit_is_one_sentence(bisenet, image, words, status, sentence):
     got, told, failure = bisenet('predict', 'a.png', *words)
     assert (got, told) == (status, '') and sentence in failure
+
+
+def test_every_kind_is_written_and_the_speed_is_said(bisenet, image, monkeypatch, tmp_path):
+    monkeypatch.setattr(predict, 'open_network', lambda args, backend: Network())
+    cv2.imwrite(str(tmp_path / 'b.png'), image)
+    status, told, _ = bisenet('predict', 'a.png', 'b.png', '--save', *predict.KINDS)
+    assert status == 0
+    assert re.search(r'results in outputs; [\d.]+ images/s, \d+ % of the time in the network\n$', told)
+    assert predict.KINDS == tuple(SUFFIXES)
+    assert {path.relative_to(tmp_path / 'outputs').as_posix() for path in (tmp_path / 'outputs').rglob('*.*')} == {
+        f'{kind}/{name}{suffix}' for kind, suffix in SUFFIXES.items() for name in 'ab'}
+
+
+def test_the_help_says_what_the_networks_know(bisenet):
+    assert 'streets as seen from a car, by day' in bisenet('predict', '--help')[1]

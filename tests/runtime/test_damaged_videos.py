@@ -6,9 +6,7 @@ import numpy as np
 from bisenet_plugins.runtime import results
 from bisenet_plugins.runtime.results import predict_sources
 from bisenet_plugins.runtime.sources import find_sources
-from bisenet_plugins.visualize import as_palette
-
-PALETTE = as_palette([[255, 0, 0], [0, 255, 0]], 2)
+from tests.runtime.fakes import segmented
 
 
 def zeros(images):
@@ -24,7 +22,7 @@ def film(path, code='mp4v', frames=40):
 
 
 def run(path, out_dir, **options):
-    return predict_sources(zeros, find_sources([str(path)]), out_dir, PALETTE, **options)
+    return predict_sources(segmented(zeros), find_sources([str(path)]), out_dir, **options)
 
 
 def test_a_full_disk_is_noticed(tmp_path, monkeypatch):
@@ -77,5 +75,5 @@ def test_an_odd_image_is_skipped_by_name(tmp_path):
     for name, sides in (('a', (30, 40)), ('odd', (20000, 10)), ('z', (30, 40))):
         cv2.imwrite(str(tmp_path / f'{name}.png'), np.zeros((*sides, 3), np.uint8))
     predictor = load_pretrained('bisenetv2-mobilenetv2-camvid', backend='torch')
-    summary = predict_sources(predictor, find_sources([str(tmp_path)]), tmp_path / 'out', PALETTE)
+    summary = predict_sources(predictor.segment, find_sources([str(tmp_path)]), tmp_path / 'out')
     assert summary.done == 2 and 'odd.png: image: expected sides that stay at least one pixel' in summary.failed[0]

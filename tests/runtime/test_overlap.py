@@ -10,7 +10,7 @@ import pytest
 from bisenet_plugins.runtime.overlap import WriteBehind, read_ahead
 from bisenet_plugins.runtime.results import predict_sources
 from bisenet_plugins.runtime.sources import Source
-from bisenet_plugins.visualize import as_palette
+from tests.runtime.fakes import segmented
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def brightness(images):
 
 def segment(tmp_path, predictor, **options):
     source = Source('camera', 'camera_0', index=0)
-    return predict_sources(predictor, [source], tmp_path, as_palette(None, 9), save=('ids',), **options)
+    return predict_sources(segmented(predictor), [source], tmp_path, save=('ids',), **options)
 
 
 @pytest.mark.parametrize('batch_size', [1, 3])

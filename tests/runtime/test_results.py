@@ -7,9 +7,9 @@ from PIL import Image
 
 from bisenet_plugins.runtime.results import Listener, predict_sources
 from bisenet_plugins.runtime.sources import find_sources
-from bisenet_plugins.visualize import as_palette
+from tests.runtime.fakes import segmented
 
-PALETTE = as_palette([[255, 0, 0], [0, 255, 0]], 2)
+COLOURS = [[255, 0, 0], [0, 255, 0]]
 
 
 def halves(images):
@@ -23,7 +23,8 @@ def halves(images):
 
 
 def run(inputs, out_dir, predictor=halves, **options):
-    return predict_sources(predictor, find_sources([str(path) for path in inputs]), out_dir, PALETTE, **options)
+    segment = segmented(predictor, COLOURS, 2)
+    return predict_sources(segment, find_sources([str(path) for path in inputs]), out_dir, **options)
 
 
 @pytest.fixture

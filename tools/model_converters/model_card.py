@@ -119,7 +119,8 @@ def model_card(name: str, facts: Mapping[str, str], told: Mapping[str, str], cam
     sections = dict(
         Use=f'```python\nimport bisenet_plugins\n\npredictor = bisenet_plugins.load_pretrained({name!r})\n'
         'mask = predictor(image)  # BGR (H, W, 3) uint8 -> (H, W) uint8 class ids\n```\n'
-        f'or `bisenet predict PHOTO --pretrained {name}`.',
+        f'or `bisenet predict PHOTO --pretrained {name}`.'
+        + ' It knows streets as seen from a car, by day.' * camvid,
         File=words['file'],
         Network=f'{words["network"]}\n\nClasses: {words["classes"]}.',
         Data=words['data'],
