@@ -1,5 +1,6 @@
 """Every part, registered in MMSegmentation's registries when this is imported."""
 
+from . import registry  # noqa: F401  first: it imports MMSegmentation quietly
 from .datasets import *  # noqa: F403
 from .datasets import __all__ as _datasets
 from .engine import *  # noqa: F403

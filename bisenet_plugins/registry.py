@@ -6,15 +6,32 @@ parts themselves are registered in mmseg's registries, so that plain names work 
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
+import warnings
 from importlib import metadata
 
 import mmseg.registry
 from mmengine.config import utils
 from mmengine.registry import Registry
 
-__all__ = ['register_configs', 'register_scope']
+__all__ = ['import_quietly', 'register_configs', 'register_scope']
 
 SCOPE = 'bisenet_plugins'
+
+
+def import_quietly() -> None:
+    """Import MMSegmentation without two complaints that concern nobody here; others come through.
+
+    They are of a service's client that is not installed, and of an operator that no part of this package needs.
+    """
+    printed = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
+        warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
+        for name in ('mmcv.cnn.bricks.transformer', 'mmseg.datasets'):
+            importlib.import_module(name)
+    print(printed.getvalue().replace('Could not import OneDL\n', ''), end='')
 
 
 def register_scope() -> dict[str, Registry]:
@@ -50,3 +67,6 @@ def register_configs() -> None:
             continue
         utils.MODULE2PACKAGE['mmseg'] = distribution
         return
+
+
+import_quietly()

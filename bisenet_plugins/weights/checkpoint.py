@@ -132,7 +132,8 @@ def _explain(path: Path, error: Exception) -> RuntimeError:
             'any code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or '
             'save only the state_dict where it was made'
         )
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    unpickler = re.search(r'WeightsUnpickler error: (.*)', str(error))  # torch's other lines advise to run any code
+    reason = unpickler[1] if unpickler else (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DamagedCheckpointError(f'{path}: expected a checkpoint, got a truncated or foreign file ({reason})')
 
 

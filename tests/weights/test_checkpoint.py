@@ -184,3 +184,11 @@ def test_weights_that_are_not_finite_are_refused():
     state = {**layer.state_dict(), 'bias': torch.tensor([1.0, float('inf')])}
     with pytest.raises(CheckpointError, match='here: expected finite weights, got NaN or infinity in bias'):
         load_weights(layer, dict(state_dict=state), 'here')
+
+
+@pytest.mark.parametrize('content', [b'no checkpoint', b'\x80\x02garbage', b'\x80\x02hello', b'(lp0\n.'])
+def test_no_message_advises_to_run_what_a_file_holds(content, tmp_path):
+    (tmp_path / 'a.pth').write_bytes(content)
+    with pytest.raises(CheckpointError) as refused:
+        load_checkpoint(tmp_path / 'a.pth')
+    assert 'weights_only' not in str(refused.value) and 'two options' not in str(refused.value)

@@ -24,7 +24,7 @@ from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
 from .projects import SOURCES
-from .sources import NUM_BATCHES, Source, Weights, check_weights, different_options
+from .sources import NUM_BATCHES, Source, Weights, check_names, check_weights, different_options
 
 OURS = 'bisenet_plugins'
 TARGETS = ('ours', 'mmseg')
@@ -42,7 +42,7 @@ class Conversion:
         weights: The weights, under their new names.
         dropped: How many weights were left out, by reason.
         notes: Values that were changed or added.
-        config: Config, below ``configs/``, that comes nearest to the network.
+        config: Config, below ``configs/``, that comes nearest to the network; the class of a backbone alone.
         options: Options of our model under which both sides compute the same.
         differences: Options in which the config that was named departs from ``options``.
         absent: Auxiliary heads' weights that this config's network has beyond the file's.
@@ -65,7 +65,10 @@ class Conversion:
         lines = [f'source: {self.source}', f'target: {self.target}, {len(self.weights)} weights']
         lines += [f'dropped on purpose: {count} weights, {reason}' for reason, count in self.dropped.items()]
         lines += [f'note: {note}' for note in self.notes]
-        if self.options:
+        if self.config and not self.config.endswith('.py'):
+            lines += [f'a backbone alone: {self.config}(**{self.options}, init_cfg=dict(type="Pretrained", '
+                      'checkpoint=...)) loads it']
+        elif self.options:
             lines += [f'both compute the same with these options, over configs/{self.config}:']
             lines += [f'    model.{name} = {value!r}' for name, value in self.options.items()]
         if self.absent:
@@ -283,7 +286,9 @@ def convert_file(src: str | os.PathLike[str],
         done.weights = lean
         network = {name: value for name, value in network.items() if not name.startswith(_AUXILIARY)}
         done.options = {name: value for name, value in done.options.items() if not name.startswith(_AUXILIARY)}
-    if config is not None:
+    if config is None and done.config:
+        check_names(network, done.config, done.options)
+    elif config is not None:
         done.absent = check_weights(network, config, may_lack=_AUXILIARY)
         done.differences = different_options(config, done.options)
         if done.differences and to == 'mmseg':

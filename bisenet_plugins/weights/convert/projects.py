@@ -209,6 +209,20 @@ def _stdc_seg(name: str, *marks: str) -> Source:
         refine=_refine_stdc_seg)
 
 
+def _stdc_imagenet(name: str, *marks: str) -> Source:
+    """The backbone alone, under the names of :class:`STDCBackbone`, for its ``init_cfg``."""
+    project, arch = 'MichaelFan01/STDC-Seg', name.lower()
+    return Source(
+        name=f'{project} {name}, ImageNet',
+        marks=('features.2.conv_list.', *marks),
+        prefixes=tuple((theirs.removeprefix('cp.backbone.'), ours.removeprefix(f'{BACKBONE}.'))
+                       for theirs, ours in read_names(project, f'{project} {name}')
+                       if theirs.startswith('cp.backbone.')),
+        config='STDCBackbone',
+        options=lambda weights: dict(arch=arch),
+        dropped=((r'^(conv_last|fc|bn|linear|x(2|4|8|16|32))\.', 'the classifier and second names of layers'), ))
+
+
 def _torchseg(form: str, config: str, marks: tuple[str, ...], *names: str) -> Source:
     """TorchSeg is the release of BiSeNet V1's authors."""
     return Source(
@@ -229,6 +243,8 @@ SOURCES: tuple[Source, ...] = (
     *COINCHEUNG_V2,
     _stdc_seg('STDC2', 'cp.backbone.features.13.'),
     _stdc_seg('STDC1'),
+    _stdc_imagenet('STDC2', 'features.13.'),
+    _stdc_imagenet('STDC1'),
     _torchseg('ResNet (deep stem)', 'r101', ('context_path.layer4.', 'context_path.conv1.0.'), 'ResNet', 'deep stem'),
     _torchseg('ResNet', 'r18', ('context_path.layer4.', ), 'ResNet', "ResNet's stem"),
     _torchseg('Xception39', 'x39', ('context_path.layer1.0.proj.', ), 'Xception39'),

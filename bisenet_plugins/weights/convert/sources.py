@@ -23,6 +23,7 @@ from ...models.build import accepted_arguments, named_class
 
 Weights = dict[str, Tensor]
 
+CONFIGS = Path(__file__).resolve().parents[2] / '.mim' / 'configs'
 PATH = 'backbone.semantic_branch'
 BACKBONE = f'{PATH}.backbone'
 BOOSTERS = ('stage2', 'stage3', 'stage4', 'stage5')
@@ -260,6 +261,34 @@ def check_weights(weights: Mapping[str, Tensor],
     if wrong:
         raise CheckpointError(f'weights: expected those of {config}, got others:\n  ' + '\n  '.join(wrong))
     return absent
+
+
+def check_names(weights: Mapping[str, Tensor], config: str, options: Mapping[str, Any]) -> None:
+    """Hold the names of weights against the network that they were recognised as, whose widths may be others.
+
+    Args:
+        weights: Weights under our names.
+        config: Config below ``configs/``, or the name of a backbone's class.
+        options: Options of the model, or of the backbone.
+
+    Raises:
+        CheckpointError: If a weight is missing; heads that only training needs may be missing altogether.
+    """
+    if config.endswith('.py'):
+        cfg = _read(CONFIGS / config)
+        told = {**options, 'norm_cfg': dict(type='BN')}
+        cfg.merge_from_dict({f'model.{name}': value for name, value in told.items()})
+        model = cfg.model
+    else:
+        model = dict(type=config, **options)
+    with torch.device('meta'):
+        own = MODELS.build(model).state_dict()
+    heads = {name.split('.')[1] for name in weights if name.startswith('auxiliary_head.')}
+    missing = [name for name in own if name not in weights and not name.endswith(NUM_BATCHES)
+               and (not name.startswith('auxiliary_head.') or name.split('.')[1] in heads)]
+    if missing:
+        raise CheckpointError(f'weights: expected those of a whole network, got {len(missing)} missing:\n  '
+                              + '\n  '.join(missing))
 
 
 def different_options(config: str | os.PathLike[str], options: Mapping[str, Any]) -> list[str]:

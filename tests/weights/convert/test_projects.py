@@ -11,7 +11,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 
 from bisenet_plugins.errors import CheckpointError
-from bisenet_plugins.weights.convert import SOURCES, recognise, to_ours
+from bisenet_plugins.weights.convert import SOURCES, convert_file, recognise, to_ours
 
 _spec = importlib.util.spec_from_file_location('theirs', Path(__file__).with_name('theirs.py'))
 theirs = importlib.util.module_from_spec(_spec)
@@ -19,6 +19,7 @@ _spec.loader.exec_module(theirs)
 
 CONFIGS = Path(__file__).resolve().parents[3] / 'configs'
 CLASSES = 7
+DEPTHS = dict(STDC1=(2, 2, 2), STDC2=(4, 5, 3))
 
 
 def build(options, config):
@@ -57,7 +58,42 @@ NETWORKS = {
 
 
 def test_every_other_source_is_here():
-    assert set(NETWORKS) == {source.name for source in SOURCES if not source.name.startswith('mmseg')}
+    tested = {source.name for source in SOURCES if not source.name.startswith('mmseg')}
+    assert set(NETWORKS) | {f'MichaelFan01/STDC-Seg {name}, ImageNet' for name in DEPTHS} == tested
+
+
+@pytest.mark.parametrize('name', DEPTHS)
+def test_imagenet_files_load_into_the_backbone(name, tmp_path):
+    """As the release saves them: the backbone's own names under ``state_dict``, with the classifier."""
+    net, image = theirs.Network(), torch.randn(1, 3, 64, 96)
+    expected = theirs.stdc(net, 'features', image, DEPTHS[name])
+    net['fc.weight'] = net['linear.weight'] = torch.zeros(10, 1024)
+    torch.save(dict(state_dict=dict(net)), tmp_path / 'imagenet.tar')
+    done = convert_file(tmp_path / 'imagenet.tar', tmp_path / 'ours.pth')
+    assert done.source.endswith('ImageNet') and f"STDCBackbone(**{{'arch': '{name.lower()}'}}" in done.report()[3]
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'ours.pth'))
+    ours = MODELS.build(dict(type='STDCBackbone', arch=name.lower(), init_cfg=init))
+    ours.init_weights()
+    with torch.no_grad():
+        for got, wanted in zip(ours.eval()(image), expected):
+            torch.testing.assert_close(got, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('network', [name for name in NETWORKS if 'V2' not in name or 'plain' in name])
+def test_a_single_missing_tensor_is_named(network, tmp_path):
+    """Without a config too, in the network and in a head that is there in part."""
+    net = theirs.Network()
+    with torch.device('meta'):
+        NETWORKS[network](net, torch.randn(1, 3, 64, 64))
+    whole = {name: torch.zeros(value.shape) for name, value in net.items()}
+    torch.save(whole, tmp_path / 'whole.pth')
+    assert convert_file(tmp_path / 'whole.pth', tmp_path / 'ours.pth', dry_run=True).weights
+    lost = next(name for name in reversed(whole) if name.endswith('running_mean') and '.bn' in name
+                and not any(source.reason_to_drop(name) for source in SOURCES if source.name == network))
+    torch.save({name: value for name, value in whole.items() if name != lost}, tmp_path / 'lost.pth')
+    with pytest.raises(CheckpointError, match=r'whole network, got 1 missing:\n  .*running_mean'):
+        convert_file(tmp_path / 'lost.pth', tmp_path / 'ours.pth')
+    assert not (tmp_path / 'ours.pth').exists()
 
 
 @pytest.mark.parametrize('name', NETWORKS)
