@@ -20,7 +20,7 @@ from benchmarks.candidates import open_candidate
 from benchmarks.harness import Report, apart, load_images, options, parse, peak_memory_mb, save, synchronised
 from benchmarks.train_step import train_steps
 from bisenet_plugins.errors import BisenetError
-from bisenet_plugins.models.fuse import fused_copy
+from bisenet_plugins.models.fuse import switch_to_deploy
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.timing import interleave, spread
 
@@ -57,8 +57,9 @@ def time_inference(size: tuple[int, int], rounds: int, device: str, least: float
         candidate = open_candidate(name, kind, path, size=size, device=device, native=False)
         masks[name] = candidate.whole(images[0])
         calls[f'{name}, image to mask'] = partial(_next, candidate.whole, images, [0])
-        model: Any = candidate.model()  # type: ignore[misc]
-        model = model if kind == 'mmseg' else fused_copy(model)
+        segmentor: Any = candidate.model() if kind == 'mmseg' else candidate.whole.model  # type: ignore
+        model = segmentor if kind == 'mmseg' else switch_to_deploy(copy.deepcopy(segmentor)).to(
+            memory_format=torch.channels_last)
         for precision, dtype in (('fp32', torch.float32), ('fp16', torch.float16), ('bf16', torch.bfloat16)):
             half = copy.deepcopy(model).to(device, dtype)
             inputs = torch.rand(1, 3, *size, device=device, dtype=dtype)

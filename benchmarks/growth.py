@@ -6,6 +6,7 @@ slope of its logarithm over that of what grows. Letters: H and W the sides of an
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from benchmarks.candidates import config_at
 from benchmarks.harness import Report, apart, load_images, options, parse, peak_memory_mb, save, synchronised
 from benchmarks.pairs import with_classes
 from benchmarks.plots import plot_growth
-from bisenet_plugins.models.fuse import fused_copy
+from bisenet_plugins.models.fuse import switch_to_deploy
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.timing import interleave, spread
 from bisenet_plugins.weights.store import pretrained_names, read_shipped
@@ -53,25 +54,24 @@ def _network(name: str, classes: int) -> tuple[Config, dict[str, Tensor]]:
 
 
 def largest_pair_mb(model: nn.Module, size: tuple[int, int], batch: int = 1) -> float:
-    """Return the most MiB that the input and the output of one layer take together.
+    """Return the most MiB that the input and the output of one convolution or pooling take together.
 
     Args:
-        model: Segmentor, which is copied, fused and run without numbers.
+        model: Segmentor, which is copied and run without numbers.
         size: Height and width of its input.
         batch: Images.
     """
-    fused = fused_copy(model).to('meta')
+    copied = switch_to_deploy(copy.deepcopy(model)).to('meta').eval()
     found = [0]
 
     def look(_: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor):
-            found.append(4 * (output.numel() + sum(one.numel() for one in inputs if isinstance(one, Tensor))))
+        found.append(4 * (output.numel() + inputs[0].numel()))
 
-    for module in fused.modules():
-        if not any(module.children()):
+    for module in copied.modules():
+        if hasattr(module, 'kernel_size') and not any(module.children()):
             module.register_forward_hook(look)
     with torch.inference_mode():
-        fused(torch.empty(batch, 3, *size, device='meta'), mode='tensor')
+        copied(torch.empty(batch, 3, *size, device='meta'), mode='tensor')
     return round(max(found) / 2**20, 1)
 
 

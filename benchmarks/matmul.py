@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from benchmarks.candidates import HELP, Candidate, open_candidate, parse_candidate
 from benchmarks.harness import Report, load_image, options, parse, save, synchronised
+from bisenet_plugins.runtime.backends import open_backend
 from bisenet_plugins.timing import interleave, spread
 
-__all__ = ['layer_table', 'main', 'time_products']
+__all__ = ['graph_table', 'layer_table', 'main', 'time_products']
 
 REST = 'all else'
 
@@ -137,6 +138,49 @@ def layer_table(candidate: Candidate, image: np.ndarray, rounds: int = 10) -> li
     return sorted(rows, key=lambda row: -row['ms'])
 
 
+def graph_table(path: str, inputs: np.ndarray, threads: int, rounds: int = 10) -> list[dict[str, Any]]:
+    """Say the same of an ONNX graph on OpenVINO, from the runtime's own profile.
+
+    Args:
+        path: ONNX file.
+        inputs: What its network takes.
+        threads: Threads.
+        rounds: Runs that are averaged.
+
+    Returns:
+        Rows as from :func:`layer_table`; an activation that the runtime fused counts with its convolution, and what is
+        no convolution goes by the name of its operation.
+    """
+    backend: Any = open_backend('openvino', path, threads)
+    model = backend.model.clone()
+    model.reshape(list(inputs.shape))
+    convolutions = {}
+    for op in model.get_ordered_ops():
+        if op.get_type_name() in ('Convolution', 'GroupConvolution'):
+            weight, strides = list(op.input(1).get_partial_shape().to_shape()), list(op.get_attributes()['strides'])
+            side, groups = ' x '.join(map(str, weight[-2:])), op.get_type_name() == 'GroupConvolution'
+            kind = f'{"depthwise " if groups else ""}{side}' + (f', stride {strides[0]}' if strides[0] > 1 else '')
+            products = np.prod(op.get_output_shape(0)) * np.prod(weight[2 if groups else 1:])
+            convolutions[op.get_friendly_name()] = kind, float(products) / 1e9
+    request = backend.compile(model, PERF_COUNT=True).create_infer_request()
+    spent: dict[str, float] = {}
+    kinds: dict[str, set[str]] = {}
+    for number in range(rounds + 1):
+        request.infer([inputs])
+        for info in request.get_profiling_info() if number else ():  # the first run warms up
+            kind = convolutions[info.node_name][0] if info.node_name in convolutions else info.node_type
+            spent[kind] = spent.get(kind, 0.0) + info.real_time.total_seconds() * 1000 / rounds
+            kinds.setdefault(kind, set()).add(info.node_name)
+    whole = sum(spent.values())
+    rows = []
+    for kind, ms in spent.items():
+        gmacs = sum(convolutions[name][1] for name in kinds[kind] if name in convolutions)
+        row = dict(kind=kind, ms=round(ms, 2), percent=round(100 * ms / whole, 1))
+        rows.append(dict(row, layers=len(kinds[kind]), gmacs=round(gmacs, 3), gflops=round(2000 * gmacs / ms, 1))
+                    if gmacs and ms else row)
+    return sorted(rows, key=lambda row: -row['ms'])
+
+
 def kind_of(layer: Any) -> str:
     """Name a kind of convolution.
 
@@ -168,7 +212,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     image = load_image(None, tuple(args.size)) if specs else None
     report = time_products(args.rounds, args.side, specs, image, args.device)
     for spec in specs:
-        table = layer_table(open_candidate(**{'device': args.device, **spec}), image)  # type: ignore[arg-type]
+        candidate = open_candidate(**{'device': args.device, **spec})
+        table = layer_table(candidate, image)  # type: ignore[arg-type]
+        predictor: Any = candidate.whole
+        if getattr(predictor, 'artifact', None) and predictor.backend == 'openvino':
+            table = graph_table(predictor.artifact.path, predictor.preprocess(image).inputs, torch.get_num_threads())
         if table:
             report.checks[f'where the time goes: {spec["name"]}'] = table
     save(report, args.out, argv)

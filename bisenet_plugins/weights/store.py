@@ -91,13 +91,7 @@ def read_shipped(
     path = base / entry['file']
     if not path.is_file():
         raise FileNotFoundError(f'{name}: expected its weights at {path}, got no such file')
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != entry['sha256']:
-        raise DamagedCheckpointError(
-            f'{path}: expected the shipped file of SHA-256 {entry["sha256"][:12]}..., got {found[:12]}...; install the '
-            'package again'
-        )
+    content = _verified(path, entry['sha256'])
     return parse_network(content, str(path))
 
 
@@ -111,9 +105,28 @@ def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[
 
     Returns:
         The ONNX file, None where this copy of the package has none.
+
+    Raises:
+        DamagedCheckpointError: If its SHA-256 is not the index's.
     """
-    path = Path(folder or FOLDER) / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
-    return path if path.is_file() else None
+    base = Path(folder or FOLDER)
+    path = base / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
+    if not path.is_file():
+        return None
+    known = read_index(base).get(name, {}).get('graphs', {}).get(precision)
+    if known:
+        _verified(path, known['sha256'])
+    return path
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    """Read a file whose checksum is known."""
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DamagedCheckpointError(f'{path}: expected the shipped file of SHA-256 {sha256[:12]}..., got '
+                                     f'{found[:12]}...; install the package again')
+    return content
 
 
 def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks.candidates import open_candidate
 from benchmarks.harness import load_image
-from benchmarks.matmul import layer_table, main, time_products
+from benchmarks.matmul import graph_table, layer_table, main, time_products
+from bisenet_plugins.runtime import Predictor
 
 
 def test_networks_are_related_to_matrix_products(config):
@@ -30,6 +31,19 @@ def test_layers_account_for_all_products_and_all_time(config, kind):
     assert sum(row['percent'] for row in table) == pytest.approx(100, abs=1)
     candidate.model = None
     assert layer_table(candidate, load_image(None, (48, 96))) == []
+
+
+def test_a_graph_accounts_for_all_products(config, write_graph, tmp_path):
+    pytest.importorskip('openvino')
+    predictor = Predictor(config, backend='torch')
+    write_graph(predictor, tmp_path / 'net.onnx')
+    inputs = predictor.preprocess(load_image(None, (48, 96))).inputs
+    table = graph_table(str(tmp_path / 'net.onnx'), inputs, 1, 2)
+    assert [row['ms'] for row in table] == sorted((row['ms'] for row in table), reverse=True)
+    assert {'3 x 3', '3 x 3, stride 2', '1 x 1'} <= {row['kind'] for row in table}
+    assert sum(row['percent'] for row in table) == pytest.approx(100, abs=1)
+    gmacs = open_candidate('x', 'torch', config).gmacs
+    assert sum(row.get('gmacs', 0) for row in table) == pytest.approx(gmacs, abs=0.005)
 
 
 def test_runs_from_the_command_line(config, tmp_path, capsys):

@@ -51,9 +51,10 @@ def test_two_processes_learn_the_same():
     assert [row['name'] for row in report.rows] == ['1 process', '2 processes']
 
 
+@pytest.mark.slow
 def test_every_series_is_a_step():
     for name in SERIES:
-        assert train_steps(name, 1, (32, 64), 1, 'cpu', False, False, 5)['first_loss'] > 0
+        assert train_steps(name, 2, (64, 64), 1, 'cpu', False, False, 5)['first_loss'] > 0
 
 
 @pytest.mark.skipif(find_allocator() is None, reason='tcmalloc is not installed')

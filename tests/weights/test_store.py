@@ -237,3 +237,17 @@ def test_the_export_tool_writes_into_a_folder(call, trained, capsys, tmp_path):
     assert (tmp_path / 'out' / 'weights' / 'tiny.md').read_text().startswith('# tiny\n\nSmall.\n')
     assert call('model_converters/export_pretrained.py', tmp_path, 'tiny.py', 'none.pth', 'tiny', *options) == 1
     assert 'error: no checkpoint at none.pth' in capsys.readouterr().err
+
+
+def test_a_graph_is_found_by_its_name_and_verified_where_the_index_knows_it(tmp_path):
+    name = pretrained_names()[0]
+    assert store.shipped_graph(name, folder=tmp_path) is None
+    for suffix in ('', '.int8'):
+        (tmp_path / f'{name}{suffix}.onnx').write_bytes(b'graph')
+    assert store.shipped_graph(name, folder=tmp_path) == tmp_path / f'{name}.onnx'
+    sums = dict(fp32=hashlib.sha256(b'graph').hexdigest(), int8='0' * 64)
+    index = dict(networks={name: dict(graphs={precision: dict(sha256=value) for precision, value in sums.items()})})
+    (tmp_path / 'index.json').write_text(json.dumps(index))
+    assert store.shipped_graph(name, folder=tmp_path).is_file()
+    with pytest.raises(DamagedCheckpointError, match=r'int8.onnx: expected the shipped file of SHA-256 000000000000'):
+        store.shipped_graph(name, 'int8', tmp_path)
