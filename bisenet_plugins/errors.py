@@ -34,6 +34,10 @@ REQUIREMENTS = {
     'mmseg': ('onedl', "pip install 'bisenet-plugins[onedl]'"),
     'torch': ('onedl', "pip install 'bisenet-plugins[onedl]'"),
     'openvino': ('openvino', "pip install 'bisenet-plugins[openvino]'"),
+    'ncnn': ('ncnn', "pip install 'bisenet-plugins[ncnn]'"),
+    'pnnx': ('ncnn', "pip install 'bisenet-plugins[ncnn]'"),
+    'executorch': ('executorch', "pip install 'bisenet-plugins[executorch]'"),
+    'onnxscript': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
     'tensorrt': ('tensorrt', "pip install 'bisenet-plugins[tensorrt]'"),
     'tensorrt_rtx': ('tensorrt-rtx', "pip install 'bisenet-plugins[tensorrt-rtx]'"),
 }

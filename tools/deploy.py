@@ -1,4 +1,4 @@
-"""Export a model: ``python tools/deploy.py CONFIG CHECKPOINT --backend openvino --out DIR``."""
+"""Export a model: ``python tools/deploy.py CONFIG CHECKPOINT --format openvino --out DIR``."""
 
 import sys
 from pathlib import Path

@@ -19,19 +19,17 @@ import torch
 from ..datasets.samples import Sample, load_samples, synthetic_samples
 from ..errors import BisenetError, InputError, require
 from ..runtime.artifact import META_FILE, Artifact
-from ..runtime.backends import runtime_module
+from ..runtime.backends import PROGRAMS, runtime_module
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import preprocess_of
-from .graph import describe_graph
-from .options import DeployOptions
+from .graph import describe_graph, finish_graph
+from .options import TRACE_SIZE, DeployOptions
+from .programs import export_program, program_to_onnx, write_program
 from .quantize import Calibration
 from .tensorrt_build import check_backend
 from .verify import compare, loaded_network, require_agreement
 
 __all__ = ['deploy']
-
-TRACE_SIZE = (64, 128)
-"""Height and width of the image that a dynamic graph is traced with."""
 
 
 def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions) -> Artifact:
@@ -63,14 +61,16 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         if options.calibration is None:
             raise InputError('calibration: expected a folder of images, a dataset config, train, val or synthetic, '
                              'because the precision is int8, got none')
+    if options.exporter == 'program':
+        require('onnxscript')
     _check_out(out, options.overwrite)
-    require('mmdeploy')
-    from mmdeploy.backend.base import get_backend_manager
-    from mmengine import Config
-
-    from .mmdeploy.managers import quiet_mmdeploy
+    if options.ranges:
+        try:
+            os.makedirs(options.ranges, exist_ok=True)
+        except OSError as error:
+            raise InputError(f'ranges: expected a folder that can be made, got {options.ranges}: {error.strerror}'
+                             ) from error
     predictor = loaded_network(config, checkpoint)
-    deploy_cfg = Config(options.deploy_config())
     artifact = _describe(predictor, options)
     samples, calibration = [], None
     if options.verify or options.precision == 'int8':
@@ -78,26 +78,19 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
     if options.calibration is not None and options.precision == 'int8':
         images = _samples('calibration', options.calibration, options.calibration_images, predictor.cfg, options)
         calibration = Calibration(artifact, images, () if options.images == 'synthetic' else samples,
-                                  options.max_drop, options.search, threads=options.threads)
-    with quiet_mmdeploy(), _work_folder(out) as folder:
+                                  options.max_drop, options.search, threads=options.threads,
+                                  method=options.calibration_method, ranges=options.ranges)
+    with _work_folder(out) as folder:
         artifact.folder = os.path.join(folder, 'artifact')
         os.mkdir(artifact.folder)
-        weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
-        torch.save({'state_dict': predictor.model.state_dict()}, weights)
-        graph = _export(artifact.folder, deploy_cfg, predictor.cfg, weights, options)
-        describe_graph(graph, artifact.metadata('end2end.onnx'))
-        manager = get_backend_manager(runtime_module(options.backend))
-        (file,) = manager.to_backend([graph], artifact.folder, deploy_cfg, calibration=calibration)
-        artifact.file = os.path.basename(file)
-        typed = f'end2end_{options.precision}.onnx'
-        if os.path.isfile(os.path.join(artifact.folder, typed)):
-            artifact.graph = typed
+        if options.backend in PROGRAMS:
+            artifact.file = artifact.graph = write_program(predictor.model, artifact.folder, options)
+        else:
+            _through_mmdeploy(artifact, predictor, checkpoint, options, folder, calibration)
         artifact.quantization = calibration.report if calibration else {}
-        if options.dump_info and options.channel_order is None:
-            _sdk_files(artifact, deploy_cfg, predictor.cfg, checkpoint)
         artifact.save()
         if options.verify:
-            artifact.checks = compare(artifact.folder, predictor.model, samples, options.threads)
+            artifact.checks = compare(artifact.folder, predictor, samples, options.threads)
             require_agreement(artifact.checks)
             artifact.save()
         for name in filter(lambda name: name.endswith('.onnx'), os.listdir(artifact.folder)):
@@ -156,16 +149,18 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
     """Fill in what is known of an artifact before there are files."""
     head = predictor.model.decode_head
     preprocess: Any = preprocess_of(predictor.cfg)
+    if options.network_size:  # the graph resizes by itself
+        preprocess = replace(preprocess, scale=None, scale_factor=1.0)
     if options.shape:
-        preprocess = replace(preprocess, size=options.shape, divisor=1)
-    names = ['torch', 'mmdeploy', 'onnx', runtime_module(options.backend)]
+        preprocess = replace(preprocess, size=options.shape, divisor=1, stretch=options.stretch)
+    names = ['torch', *([] if options.backend in PROGRAMS else ['mmdeploy', 'onnx']), runtime_module(options.backend)]
     return Artifact(
         options.backend, options.precision, 'end2end.onnx', 'end2end.onnx', num_classes=max(2, head.out_channels),
         output=options.output, shape=options.shape, batch=options.batch if options.shape else 1,
         channel_order=options.channel_order, network_size=options.network_size,
         align_corners=bool(head.align_corners), threshold=predictor.threshold, preprocess=preprocess,
         classes=list(predictor.classes), palette=np.asarray(predictor.palette)[:predictor.num_classes].tolist(),
-        config=os.path.basename(str(predictor.cfg.filename or '')), opset=options.opset,
+        config=os.path.basename(str(predictor.cfg.filename or '')), opset=options.opset or 0,
         versions={name: str(getattr(importlib.import_module(name), '__version__', '')) for name in names})
 
 
@@ -181,7 +176,7 @@ def _samples(name: str, source: str, count: int, model_cfg: Any, options: Deploy
     return samples
 
 
-def _export(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options: DeployOptions) -> str:
+def _trace(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options: DeployOptions) -> None:
     """Run mmdeploy's ``torch2onnx``."""
     from mmdeploy.apis import torch2onnx
 
@@ -193,7 +188,34 @@ def _export(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options:
             step.update(scale=size[::-1], keep_ratio=False)
     images = [synthetic_samples(1, size)[0].image] * (options.batch if options.shape else 1)
     torch2onnx(images, folder, 'end2end.onnx', deploy_cfg, traced, weights, 'cpu')
-    return os.path.join(folder, 'end2end.onnx')
+
+
+def _through_mmdeploy(artifact: Artifact, predictor: Predictor, checkpoint: str | None, options: DeployOptions,
+                      folder: str, calibration: Calibration | None) -> None:
+    """Run mmdeploy's steps: ONNX, the backend's file, the SDK's files."""
+    from mmdeploy.backend.base import get_backend_manager
+    from mmengine import Config
+
+    from .mmdeploy.managers import quiet_mmdeploy
+    deploy_cfg = Config(options.deploy_config())
+    weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
+    torch.save({'state_dict': predictor.model.state_dict()}, weights)
+    with quiet_mmdeploy():
+        graph = os.path.join(artifact.folder, 'end2end.onnx')
+        if options.exporter == 'program':
+            program_to_onnx(export_program(predictor.model, options), graph, options)
+            finish_graph(graph)
+        else:
+            _trace(artifact.folder, deploy_cfg, predictor.cfg, weights, options)
+        describe_graph(graph, artifact.metadata('end2end.onnx'))
+        manager = get_backend_manager(runtime_module(options.backend))
+        (file,) = manager.to_backend([graph], artifact.folder, deploy_cfg, calibration=calibration)
+        artifact.file = os.path.basename(file)
+        typed = f'end2end_{options.precision}.onnx'
+        if os.path.isfile(os.path.join(artifact.folder, typed)):
+            artifact.graph = typed
+        if options.dump_info and options.channel_order is None:
+            _sdk_files(artifact, deploy_cfg, predictor.cfg, checkpoint)
 
 
 def _sdk_files(artifact: Artifact, deploy_cfg: Any, model_cfg: Any, checkpoint: str | None) -> None:

@@ -242,11 +242,12 @@ def check_graph(model: onnx.ModelProto) -> None:
 
     Raises:
         UnsupportedOperatorError: If an operator is not a standard one.
-        DeployError: If the opset is not one of 13 to 17, or a batch norm or an auxiliary head is left.
+        DeployError: If the opset is not one of 13 to 23, or a batch norm or an auxiliary head is left.
     """
     opset = next(entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
-    if opset not in OPSETS:
-        raise DeployError(f'opset_version: expected {OPSETS.start} to {OPSETS.stop - 1}, got {opset}')
+    first, last = OPSETS['trace'].start, OPSETS['program'].stop - 1
+    if not first <= opset <= last:
+        raise DeployError(f'opset_version: expected {first} to {last}, got {opset}')
     for node in model.graph.node:
         if node.domain not in STANDARD_DOMAINS:
             raise UnsupportedOperatorError(f'node {node.name} ({node.domain}::{node.op_type}) of module '

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError
-from ..runtime.backends import SUFFIXES
+from ..errors import InputError, expect
+from ..runtime.backends import PROGRAMS, SUFFIXES
 
-__all__ = ['OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
+__all__ = ['METHODS', 'OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
+METHODS = ('minmax', 'entropy', 'percentile')
 OUTPUTS = ('mask', 'logits', 'logits_s8')
 SEARCH_MODES = ('auto', 'off')
-OPSETS = range(13, 18)
+OPSETS = dict(trace=range(13, 18), program=range(18, 24))
+"""Opsets of torch's exporter on TorchScript traces, and of the one on programs of torch.export."""
+TRACE_SIZE = (64, 128)
+"""Height and width of the image that a dynamic graph is traced with."""
 MIN_SIDE = 64
 OPT_SHAPE = (512, 1024)
 MODULE = 'bisenet_plugins.deploy.mmdeploy'
@@ -51,19 +55,24 @@ class DeployOptions:
     """What to make of a network.
 
     Args:
-        backend: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``tensorrt-rtx``.
+        backend: One of :data:`~bisenet_plugins.runtime.backends.SUFFIXES`.
         precision: ``fp32``, ``fp16`` or ``int8``.
         shape: Height and width of the input, None for dynamic.
+        stretch: Resize images to a static shape without keeping their ratio; otherwise they are resized to fit
+            and mirrored up to the shape.
         batch: Images at a time of a static artifact; a dynamic one takes any number, on TensorRT up to this.
         output: ``mask`` for class ids at the input's size, ``logits`` at the network's input size, ``logits_s8`` as
             the head gives them.
         channel_order: ``bgr`` or ``rgb`` for a self-contained graph, which takes bytes; None for one that takes
             normalised floats.
         network_size: Height and width at which the network runs in a self-contained graph; None for the image's own.
-        opset: ONNX opset, 13 to 17.
+        exporter: How ONNX is made: ``trace`` by mmdeploy on a TorchScript trace, ``program`` on torch.export's.
+        opset: ONNX opset, 13 to 17, or 18 to 23 of a program; None is 17, or 18.
         max_shape: Largest height and width of a dynamic TensorRT engine.
         compute_capabilities: GPUs that a TensorRT-RTX engine is built for.
         calibration: Where INT8's images come from: a folder, a dataset config, ``train``, ``val``, or ``synthetic``.
+        calibration_method: How INT8's ranges come from what was seen: ``minmax``, ``entropy`` or ``percentile``.
+        ranges: Folder that keeps the measured ranges for the next time; None keeps none.
         calibration_images: Most images to calibrate on.
         max_drop: Points of mIoU that INT8 may lose before sensitive layers stay in higher precision.
         search: Whether INT8 looks for sensitive layers: ``auto`` or ``off``.
@@ -85,14 +94,18 @@ class DeployOptions:
     backend: str = 'onnxruntime'
     precision: str = 'fp32'
     shape: tuple[int, int] | None = None
+    stretch: bool = False
     batch: int = 1
     output: str = 'mask'
     channel_order: str | None = None
     network_size: tuple[int, int] | None = None
-    opset: int = 17
+    exporter: str = 'trace'
+    opset: int | None = None
     max_shape: tuple[int, int] = (1024, 2048)
     compute_capabilities: Sequence[str] = ('8.6', '8.9')
     calibration: str | None = None
+    calibration_method: str = 'minmax'
+    ranges: str | None = None
     calibration_images: int = 32
     max_drop: float = 0.5
     search: str = 'auto'
@@ -104,11 +117,15 @@ class DeployOptions:
     threads: int = 0
 
     def __post_init__(self) -> None:
+        opsets = OPSETS.get(self.exporter, range(0))
+        self.opset = opsets[-1 if self.exporter == 'trace' else 0] if self.opset is None and opsets else self.opset
         for name, known in (('backend', tuple(SUFFIXES)), ('precision', PRECISIONS), ('output', OUTPUTS),
-                            ('channel_order', (None, 'bgr', 'rgb')), ('opset', tuple(OPSETS)),
-                            ('search', SEARCH_MODES)):
+                            ('channel_order', (None, 'bgr', 'rgb')), ('exporter', tuple(OPSETS)),
+                            ('search', SEARCH_MODES), ('calibration_method', METHODS)):
             if getattr(self, name) not in known:
                 raise InputError(f'{name}: expected one of {known}, got {getattr(self, name)!r}')
+        expect(self.opset in opsets, 'opset', f'{opsets.start} to {opsets.stop - 1} of exporter {self.exporter}',
+               self.opset)
         for name, least in (('batch', 1), ('calibration_images', 1), ('image_count', 1), ('max_drop', 0),
                             ('threads', 0)):
             if not getattr(self, name) >= least:
@@ -117,9 +134,26 @@ class DeployOptions:
             size = getattr(self, name)
             if size is not None and (len(size) != 2 or min(size) < 1):
                 raise InputError(f'{name}: expected height and width of at least 1 pixel, got {size}')
-        if self.network_size and not self.channel_order:
-            raise InputError(f'network_size: expected a self-contained graph (--self-contained), because only that '
-                             f'resizes by itself, got {self.network_size} without one')
+        plain = self.precision == 'fp32'
+        portable = self.shape is not None and (self.backend != 'ncnn' or self.output == 'logits_s8')
+        minmax = self.calibration_method == 'minmax' and self.ranges is None
+        for name, holds, expected in (
+                ('network_size', self.channel_order or not self.network_size,
+                 'a self-contained graph (--self-contained), because only that resizes by itself'),
+                ('stretch', self.shape or not self.stretch, 'a static shape, because a dynamic one keeps every ratio'),
+                ('precision', plain or self.backend not in PROGRAMS, f'fp32, because the format is {self.backend}'),
+                ('precision', self.precision != 'int8' or self.exporter == 'trace',
+                 'exporter trace, whose names of layers the search needs'),
+                ('exporter', self.exporter == 'trace' or self.backend not in PROGRAMS,
+                 f'none, because the format {self.backend} needs no ONNX'),
+                ('channel_order', not self.channel_order or self.backend != 'ncnn', 'none, as ncnn takes floats'),
+                ('shape and output', portable or self.backend not in ('ncnn', 'executorch'),
+                 'a static shape (--shape HEIGHTxWIDTH), for ncnn with --output logits_s8'),
+                ('calibration_method and ranges', minmax or self.backend != 'openvino',
+                 'minmax and no ranges, because nncf calibrates for OpenVINO')):
+            if not holds:
+                given = ', '.join(f'{part}={getattr(self, part)!r}' for part in name.split(' and '))
+                raise InputError(f'{name}: expected {expected}, got {given}')
 
     def layout(self, batch: int, size: tuple[int, int]) -> list[int]:
         """Return the shape of an input.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
+import hashlib
 import os
 import re
 import shutil
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.samples import Sample, labelled
-from ..errors import InputError, require
+from ..errors import InputError, expect, require
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import Artifact
 from ..runtime.backends import Backend
@@ -23,7 +23,7 @@ from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.backends.openvino import OpenVINOBackend, import_openvino
 from ..runtime.postprocess import to_mask
 from .graph import convolution_span, load_graph
-from .options import SEARCH_MODES
+from .options import METHODS, SEARCH_MODES
 
 __all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
 
@@ -43,6 +43,8 @@ class Calibration:
         search: ``auto`` keeps sensitive layers in higher precision until the limit holds; ``off`` quantises all.
         max_kept: Largest share of the layer groups that may stay in higher precision.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
+        method: How ranges come from what was seen: ``minmax``, ``entropy`` or ``percentile`` (99.999 %).
+        ranges: Folder that keeps measured ranges, named by graph, method and images; None keeps none.
         report: Filled in: mIoU before and after, the groups kept, and each group's sensitivity where measured.
 
     Raises:
@@ -56,13 +58,15 @@ class Calibration:
     search: str = 'auto'
     max_kept: float = 0.34
     threads: int = 0
+    method: str = 'minmax'
+    ranges: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.images:
             raise InputError('calibration: expected at least one image, got none')
-        if self.search not in SEARCH_MODES:
-            raise InputError(f'search: expected one of {SEARCH_MODES}, got {self.search!r}')
+        expect(self.search in SEARCH_MODES, 'search', f'one of {SEARCH_MODES}', self.search)
+        expect(self.method in METHODS, 'method', f'one of {METHODS}', self.method)
         self.checks = self.checks or self.images
         self.inputs = [self.artifact.batch_of(sample.image)[0] for sample in self.images]
         self._prepared = [self.artifact.batch_of(sample.image) for sample in self.checks]
@@ -211,41 +215,36 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         DeployError: If the file is damaged, or has no convolution.
     """
     require('onnx', 'onnxruntime')
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-    graph = load_graph(path).graph
-    first, last = convolution_span(graph, path)
-    # resizing and argmax behind the last convolution, and normalisation before the first, are not quantised
-    inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS]
-    by_group = layer_groups([node.name for node in inside])
-    ops = {node.name: node.op_type for node in inside}
-    groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
-    input_name = graph.input[0].name
-
-    class Reader(CalibrationDataReader):
-        """Feed the calibration batches one by one."""
-
-        def __init__(self) -> None:
-            self._left = iter(calibration.inputs)
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            """Return the next batch, None at the end."""
-            batch = next(self._left, None)
-            return None if batch is None else {input_name: batch}
-
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+    load_graph(path)  # refuses a damaged file in one sentence
     with tempfile.TemporaryDirectory() as folder:
-        cache = os.path.join(folder, 'ranges')
-        options: dict[str, Any] = {'QuantizeBias': not symmetric, 'ActivationSymmetric': symmetric}
-        arguments: dict[str, Any] = {}
-        if 'calibration_cache_path' in inspect.signature(quantize_static).parameters:
-            arguments['calibration_cache_path'] = cache
+        prepared = os.path.join(folder, 'prepared.onnx')
+        quant_pre_process(path, prepared, auto_merge=True)
+        graph = load_graph(prepared).graph
+        first, last = convolution_span(graph, path)
+        # resizing and argmax behind the last convolution, and normalisation before the first, are not quantised
+        inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS]
+        by_group = layer_groups([node.name for node in inside])
+        ops = {node.name: node.op_type for node in inside}
+        groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
+        seen = hashlib.sha256(calibration.method.encode() + graph.SerializeToString())
+        for batch in calibration.inputs:
+            seen.update(batch.tobytes())
+        os.makedirs(calibration.ranges or folder, exist_ok=True)
+        cache = os.path.join(calibration.ranges or folder, f'{seen.hexdigest()[:16]}.json')
+        kinds = CalibrationMethod.MinMax, CalibrationMethod.Entropy, CalibrationMethod.Percentile
+        options = {'QuantizeBias': not symmetric, 'ActivationSymmetric': symmetric, 'CalibStridedMinMax': 1}
 
         def quantise(kept: Sequence[str]) -> str:
             left_out = {name for group in kept for name in by_group[group]}
             target = os.path.join(folder, f'{len(os.listdir(folder))}.onnx')
             quantize_static(
-                path, target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, weight_type=QuantType.QInt8,
+                prepared, target, _Reader(graph.input[0].name, calibration.inputs), quant_format=QuantFormat.QDQ,
+                per_channel=True, weight_type=QuantType.QInt8,
                 activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, extra_options=options,
-                nodes_to_quantize=[name for name in ops if name not in left_out], **arguments)
+                calibrate_method=kinds[METHODS.index(calibration.method)], calibration_cache_path=cache,
+                nodes_to_quantize=[name for name in ops if name not in left_out])
             return target
 
         def open_model(candidate: str) -> Backend:
@@ -253,3 +252,23 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
 
         best = search_layers(quantise, open_model, open_model(path), groups, calibration)
         shutil.copyfile(best, save_path)
+
+
+class _Reader:
+    """Feed calibration batches to ONNX Runtime, which asks for one after the other so that few lie in memory."""
+
+    def __init__(self, name: str, batches: Sequence[np.ndarray]) -> None:
+        self.name, self.batches = name, batches
+        self.set_range(0, len(batches))
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Choose which batches come next."""
+        self._left = iter(self.batches[start_index:end_index])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """Return the next batch, None at the end."""
+        batch = next(self._left, None)
+        return None if batch is None else {self.name: batch}

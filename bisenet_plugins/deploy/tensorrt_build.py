@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import DeployError, InputError, NoGpuError, UnsupportedOperatorError, require
+from ..errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError, require
 from ..runtime.backends import runtime_module
 from ..runtime.backends.tensorrt import has_gpu
 from .graph import module_of
@@ -15,13 +16,17 @@ from .graph import module_of
 __all__ = ['build_engine', 'check_backend']
 
 WORKSPACE_BYTES = 1 << 30
+JETSON = '/etc/nv_tegra_release'
+"""A file that JetPack puts on a Jetson."""
+OLDEST = 10
+"""First version of TensorRT that takes its types from the graph; 11 knows no other way."""
 
 
 def check_backend(backend: str) -> None:
     """Refuse at once what this machine cannot build.
 
     Args:
-        backend: ``onnxruntime``, ``openvino``, ``tensorrt`` or ``tensorrt-rtx``.
+        backend: One of :data:`~bisenet_plugins.runtime.backends.SUFFIXES`.
 
     Raises:
         InputError: If the backend is unknown.
@@ -32,9 +37,13 @@ def check_backend(backend: str) -> None:
     if backend == 'tensorrt' and not has_gpu():
         raise NoGpuError(
             'backend tensorrt: expected an NVIDIA GPU, because the engine is tuned on the one that will run it, got '
-            'none; take --backend tensorrt-rtx, which builds ahead of time without a GPU, or --backend onnxruntime and '
+            'none; take --format tensorrt-rtx, which builds ahead of time without a GPU, or --format onnx and '
             'give the ONNX file to trtexec on the target')
-    require('onnx', module)
+    if backend == 'tensorrt' and os.path.exists(JETSON) and importlib.util.find_spec(module) is None:
+        raise MissingPackageError('tensorrt: expected the one that comes with JetPack (apt install '
+                                  'python3-libnvinfer), because this is a Jetson, got none', name=module)
+    needed = {'torch-export': (), 'ncnn': ('pnnx', module), 'executorch': (module,)}
+    require(*needed.get(backend, ('mmdeploy', 'onnx', module)))
 
 
 def _parse(trt: Any, parser: Any, path: str) -> None:
@@ -81,6 +90,9 @@ def build_engine(
     if backend == 'tensorrt':
         check_backend(backend)
     trt = importlib.import_module(module)
+    if backend == 'tensorrt' and int(trt.__version__.partition('.')[0]) < OLDEST:
+        raise DeployError(f'tensorrt: expected version {OLDEST} or later (JetPack 6.1 on a Jetson), got '
+                          f'{trt.__version__}; give end2end.onnx to its own trtexec --fp16 instead')
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     creation = trt.NetworkDefinitionCreationFlag

@@ -7,14 +7,13 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ..errors import DeployError
 from ..version import __version__
 from .backends import Backend, open_backend
 from .onnx_metadata import read_metadata
-from .preprocess import Prepared, Preprocess, check_image
+from .preprocess import Prepared, Preprocess
 
 __all__ = ['Artifact', 'META_FILE', 'META_KEY']
 
@@ -164,13 +163,10 @@ class Artifact:
         """
         if self.channel_order is None:
             return self.preprocess(image)
-        check_image(image, 3)
-        size = image.shape[:2]
-        if self.shape is not None and size != self.shape:
-            image = cv2.resize(image, self.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        inputs, window = self.preprocess.fit(image)
         if self.channel_order == 'rgb':
-            image = image[..., ::-1]
-        return Prepared(np.ascontiguousarray(image)[None], size, (0, image.shape[0], 0, image.shape[1]))
+            inputs = inputs[..., ::-1]
+        return Prepared(np.ascontiguousarray(inputs)[None], image.shape[:2], window)
 
     def batch_of(self, image: np.ndarray) -> tuple[np.ndarray, Prepared]:
         """Return the batch that the artifact's file takes, the image repeated to fill it, and the prepared image.

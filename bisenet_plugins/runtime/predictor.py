@@ -242,7 +242,8 @@ class Predictor:
         """Open the backend that was asked for, or for ``'auto'`` the first that works."""
         names = [self.backend]
         if self.backend == 'auto' and self.artifact is not None:
-            names = installed(GRAPH_BACKENDS) or ['onnxruntime']
+            int8 = self.artifact.precision == 'int8'  # OpenVINO refuses such a graph
+            names = installed(GRAPH_BACKENDS[1:] if int8 else GRAPH_BACKENDS) or ['onnxruntime']
         elif self.backend == 'auto':
             names = [*installed(GRAPH_BACKENDS), 'torch'] if self.device.startswith('cpu') else ['torch']
         for name in names:

@@ -52,7 +52,9 @@ class Preprocess:
         mean: Mean of each channel, in the network's order; empty where nothing is normalised.
         std: Deviation of each channel.
         to_rgb: Whether the network takes RGB.
-        size: Height and width of the input; None leaves it to ``scale``.
+        size: Height and width of a static input: an image is resized to fit, and mirrored at its lower or right border
+            up to this size; None leaves it to ``scale``.
+        stretch: Whether an image is resized to ``size`` without keeping its ratio instead.
         scale: Width and height that the image is resized into.
         scale_factor: Factor on both sides, where there is no ``scale``.
         keep_ratio: Whether ``scale`` keeps the image's ratio.
@@ -77,6 +79,7 @@ class Preprocess:
     std: list[float] = field(default_factory=list)
     to_rgb: bool = True
     size: tuple[int, int] | None = None
+    stretch: bool = False
     scale: tuple[int, int] | None = None
     scale_factor: float = 1.0
     keep_ratio: bool = True
@@ -102,32 +105,50 @@ class Preprocess:
             >>> Preprocess(scale=(2048, 1024)).target_size(512, 1024)
             (1024, 2048)
         """
-        if self.size is not None:
+        if self.size is not None and self.stretch:
             return self.size
-        if self.scale is None:
-            return int(height * self.scale_factor + 0.5), int(width * self.scale_factor + 0.5)
-        if not self.keep_ratio:
-            return self.scale[1], self.scale[0]
-        factor = min(max(self.scale) / max(height, width), min(self.scale) / min(height, width))
-        return int(height * factor + 0.5), int(width * factor + 0.5)
+        if self.size is not None:
+            factor = (min(self.size[0] / height, self.size[1] / width),) * 2
+        elif self.scale is None:
+            factor = (self.scale_factor, self.scale_factor)
+        elif self.keep_ratio:
+            factor = (min(max(self.scale) / max(height, width), min(self.scale) / min(height, width)),) * 2
+        else:
+            factor = (self.scale[1] / height, self.scale[0] / width)
+        return int(height * factor[0] + 0.5), int(width * factor[1] + 0.5)
 
-    def __call__(self, image: np.ndarray) -> Prepared:
-        """Prepare one image."""
+    def fit(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+        """Bring an image to the size at which the network takes it, as bytes.
+
+        Args:
+            image: ``(H, W, C)`` uint8.
+
+        Returns:
+            The image, and its rows and columns (top, bottom, left, right) that are no mirrored border.
+        """
         check_image(image, channels=len(self.mean) or None)
         height, width = self.target_size(*image.shape[:2])
         if min(height, width) < 1:
             raise InputError(f'image: expected sides that stay at least one pixel, got {image.shape[0]} x '
                              f'{image.shape[1]}, which the test pipeline resizes to {height} x {width}')
-        resized = image
         if (height, width) != image.shape[:2]:
-            resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+        if self.size is not None and self.size != (height, width):
+            below, right = self.size[0] - height, self.size[1] - width
+            image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
+        return image, (0, height, 0, width)
+
+    def __call__(self, image: np.ndarray) -> Prepared:
+        """Prepare one image."""
+        resized, window = self.fit(image)
         if self.to_rgb and image.shape[2] == 3:
             resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
+        height, width = resized.shape[:2]
         values: Any = cv2.LUT(resized, self._table).reshape(height, width, image.shape[2])  # (h, w, C)
         below, right = -height % self.divisor, -width % self.divisor
         if below or right:
             values = np.pad(values, ((0, below), (0, right), (0, 0)), constant_values=self.pad_value)
-        return Prepared(values.transpose(2, 0, 1)[None], image.shape[:2], (0, height, 0, width))
+        return Prepared(values.transpose(2, 0, 1)[None], image.shape[:2], window)
 
 
 class PipelinePreprocess:

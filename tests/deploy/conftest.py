@@ -67,7 +67,8 @@ def other_backend(artifact, folder, backend, precision='fp32', **settings):
 
 @pytest.fixture(scope='session')
 def tiny(tmp_path_factory):
-    """The tiny network's artifact for ONNX Runtime, dynamic; the network itself; and the path of its weights."""
+    """The tiny network's artifact for ONNX Runtime, dynamic; the network itself; the path of its weights; and
+    its predictor."""
     for name in NEEDED:
         pytest.importorskip(name, reason=f'{name} is not installed; see docs/deploy.md')
     import torch
@@ -84,4 +85,4 @@ def tiny(tmp_path_factory):
     torch.save(dict(state_dict=predictor.model.state_dict()), folder / 'weights.pth')
     artifact = deploy(tiny_config(), str(folder / 'weights.pth'), str(folder / 'artifact'),
                       DeployOptions(image_count=4, threads=1))
-    return artifact, predictor.model, str(folder / 'weights.pth')
+    return artifact, predictor.model, str(folder / 'weights.pth'), predictor

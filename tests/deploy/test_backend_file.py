@@ -17,7 +17,7 @@ pytestmark = needs('mmdeploy', 'onnx', 'onnxruntime')
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
 def test_openvino_agrees(tiny, tmp_path, precision):
     artifact = other_backend(tiny[0], tmp_path / precision, 'openvino', precision)
-    report = compare(artifact.folder, tiny[1], synthetic_samples(2, (63, 127)), threads=1)
+    report = compare(artifact.folder, tiny[3], synthetic_samples(2, (63, 127)), threads=1)
     assert judge(report) == []
     assert report['ran'] == 'end2end.xml'
 
@@ -30,7 +30,7 @@ def test_tensorrt_rtx_takes_bytes_and_dynamic_shapes(tiny, tmp_path, precision):
     contained = make(tiny, tmp_path / 'bytes', backend='tensorrt-rtx', precision=precision, shape=(64, 128),
                      channel_order='bgr', network_size=(32, 64))
     assert contained.file == 'end2end.engine'
-    assert contained.checks['ran'].endswith('.onnx')  # without a GPU the engine's own graph is compared
+    assert 'end2end.engine was only built' in contained.checks['ran']  # the engine's own graph is compared
 
 
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino', 'tensorrt-rtx'])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bisenet_plugins.datasets.samples import synthetic_samples
+from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy import DeployOptions, deploy
 from bisenet_plugins.errors import AgreementError, InputError, UnsupportedOperatorError
 from bisenet_plugins.runtime.artifact import Artifact
@@ -172,12 +172,39 @@ def test_folders_of_killed_runs_are_removed_and_no_others(tiny, tmp_path):
     (dict(precision='int8'), 'calibration: expected a folder of images.* because the precision is int8, got none'),
     (dict(precision='int8', calibration='nowhere'), "calibration: .*'nowhere'"),
     (dict(images='nowhere'), "images: .*'nowhere'"),
+    (dict(precision='int8', calibration='synthetic', ranges=__file__), 'ranges: expected a folder that can be made'),
 ])
 def test_missing_images_are_refused_before_the_export(tiny, tmp_path, monkeypatch, settings, match):
-    monkeypatch.setattr('bisenet_plugins.deploy.exporter._export', lambda *_: pytest.fail('exported'))
+    monkeypatch.setattr('bisenet_plugins.deploy.exporter._trace', lambda *_: pytest.fail('exported'))
     with pytest.raises(InputError, match=match):
         make(tiny, tmp_path / 'a', **settings)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_static_artifact_keeps_ratios_unless_asked(tiny, tmp_path):
+    image = synthetic_samples(1, (64, 96))[0].image
+    kept = make(tiny, tmp_path / 'kept', shape=(64, 128), channel_order='bgr')
+    np.testing.assert_array_equal(kept.prepare(image).inputs[0, :, :96], image)
+    assert kept.prepare(image).window == (0, 64, 0, 96)
+    assert kept.checks['agreement'] >= 99.99
+    stretched = make(tiny, tmp_path / 'stretched', shape=(64, 128), stretch=True)
+    assert 'without keeping their ratio' in stretched.checks['warnings'][0] and 'warnings' not in kept.checks
+
+
+def test_a_distortion_shows(tiny, tmp_path):
+    """Both sides of the old comparison saw the distorted image, so that it always found them equal."""
+    from bisenet_plugins.deploy.verify import compare
+    samples = synthetic_samples(2, (96, 64))
+    for stretch, least, most in ((True, 0, 99), (False, 60, 100)):
+        artifact = make(tiny, tmp_path / str(stretch), shape=(96, 128), stretch=stretch, verify=False)
+        report = compare(artifact.folder, tiny[3], samples, threads=1)
+        assert report['agreement'] >= 99.99
+        assert least <= report['pipeline_agreement'] <= most, report
+    labels = [Sample(sample.image, tiny[3](sample.image)) for sample in samples]
+    report = compare(str(tmp_path / 'True'), tiny[3], labels, threads=1)
+    assert report['miou_pytorch'] == 100 > report['miou_equal_inputs']
+    assert report['miou_equal_inputs'] == pytest.approx(report['miou_artifact'], abs=0.1)
+    assert 'points of mIoU are lost to how images are brought to (96, 128)' in report['warnings'][1]
 
 
 def test_int8_is_made_and_reported(tiny, tmp_path):

@@ -76,7 +76,7 @@ def test_check_graph_names_node_and_module_of_a_foreign_operator():
 def test_check_graph_refuses_an_opset():
     model = norm_graph()
     model.opset_import[0].version = 11
-    with pytest.raises(DeployError, match='opset_version: expected 13 to 17, got 11'):
+    with pytest.raises(DeployError, match='opset_version: expected 13 to 23, got 11'):
         check_graph(model)
 
 

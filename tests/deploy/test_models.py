@@ -44,7 +44,7 @@ def network(request, tmp_path_factory):
     for name, shape in (('dynamic', None), ('static', (64, 128))):
         made[name] = deploy(config, str(weights), str(folder / name),
                             DeployOptions(shape=shape, verify=False, dump_info=False))
-    return predictor.model, made, folder
+    return predictor, made, folder
 
 
 def images(artifact: Artifact):
@@ -60,13 +60,13 @@ def test_equals_pytorch(network, shape, backend, tmp_path):
     from bisenet_plugins.deploy.verify import compare, judge
     if backend == 'openvino':
         pytest.importorskip('openvino', reason='openvino is not installed; see docs/deploy.md')
-    model, made, _ = network
+    predictor, made, _ = network
     artifact = made[shape]
     artifact.preprocess.scale = None  # small images stay small
     artifact.save()
     if backend == 'openvino':
         artifact = other_backend(artifact, tmp_path / 'openvino', 'openvino')
-    report = compare(artifact.folder, model, images(artifact), threads=1)
+    report = compare(artifact.folder, predictor, images(artifact), threads=1)
     assert judge(report) == []
     assert report['max_logit_difference'] < 1e-2
 
@@ -83,9 +83,9 @@ def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
 @needs('mmdeploy', 'onnxruntime')
 def test_half_precision_agrees(network, tmp_path):
     from bisenet_plugins.deploy.verify import compare
-    model, made, _ = network
+    predictor, made, _ = network
     artifact = other_backend(made['static'], tmp_path / 'half', 'onnxruntime', 'fp16')
-    report = compare(artifact.folder, model, images(artifact), threads=1)
+    report = compare(artifact.folder, predictor, images(artifact), threads=1)
     assert report['agreement'] > 99.0  # untrained networks tie often; trained ones are held to 99.9 %
     assert np.isfinite(report['max_logit_difference'])
 

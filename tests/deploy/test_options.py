@@ -18,18 +18,35 @@ def test_dynamic_engine_takes_up_to_the_batch():
     assert profile == dict(min_shape=[1, 3, 64, 32], opt_shape=[1, 3, 256, 32], max_shape=[4, 3, 256, 32])
 
 
+def test_the_opset_is_the_exporter_s():
+    assert [DeployOptions().opset, DeployOptions(exporter='program').opset] == [17, 18]
+    assert DeployOptions(opset=13).opset == 13
+
+
 def test_bytes_have_their_own_axes():
     axes = DeployOptions(channel_order='bgr').deploy_config()['onnx_config']['dynamic_axes']
     assert axes == dict(input={0: 'batch', 1: 'height', 2: 'width'}, output={0: 'batch', 1: 'height', 2: 'width'})
 
 
 @pytest.mark.parametrize(('arguments', 'match'), [
-    (dict(backend='ncnn'), "backend: expected one of .*, got 'ncnn'"),
+    (dict(backend='caffe'), "backend: expected one of .*, got 'caffe'"),
     (dict(precision='int4'), "precision: expected one of .*, got 'int4'"),
     (dict(output='boxes'), "output: expected one of .*, got 'boxes'"),
     (dict(channel_order='gbr'), "channel_order: expected one of .*, got 'gbr'"),
     (dict(search='maybe'), "search: expected one of .*, got 'maybe'"),
-    (dict(opset=12), r'opset: expected one of \(13, 14, 15, 16, 17\), got 12'),
+    (dict(opset=12), 'opset: expected 13 to 17 of exporter trace, got 12'),
+    (dict(opset=17, exporter='program'), 'opset: expected 18 to 23 of exporter program, got 17'),
+    (dict(exporter='magic'), "exporter: expected one of .*, got 'magic'"),
+    (dict(calibration_method='guess'), "calibration_method: expected one of .*, got 'guess'"),
+    (dict(stretch=True), 'stretch: expected a static shape.* got stretch=True'),
+    (dict(backend='ncnn', shape=(64, 64)), "shape and output: expected .* got shape=.64, 64., output='mask'"),
+    (dict(backend='executorch'), 'shape and output: expected a static shape'),
+    (dict(backend='torch-export', precision='fp16'), 'precision: expected fp32, because the format is torch-export'),
+    (dict(backend='torch-export', exporter='program'), 'exporter: expected none, because the format torch-export'),
+    (dict(exporter='program', precision='int8'), 'precision: expected exporter trace'),
+    (dict(backend='openvino', calibration_method='entropy'), 'calibration_method and ranges: expected minmax'),
+    (dict(backend='openvino', ranges='r'), 'calibration_method and ranges: expected minmax'),
+    (dict(backend='ncnn', channel_order='rgb'), 'channel_order: expected none, as ncnn takes floats'),
     (dict(batch=0), 'batch: expected at least 1, got 0'),
     (dict(image_count=0), 'image_count: expected at least 1, got 0'),
     (dict(calibration_images=-1), 'calibration_images: expected at least 1, got -1'),

@@ -84,6 +84,7 @@ def test_search_can_be_left_out():
 @pytest.mark.parametrize(('settings', 'match'), [
     (dict(images=[]), 'calibration: expected at least one image, got none'),
     (dict(search='maybe'), "search: expected one of .*, got 'maybe'"),
+    (dict(method='guess'), "method: expected one of .*, got 'guess'"),
 ])
 def test_calibration_is_checked(settings, match):
     artifact = Artifact('onnxruntime', 'int8', 'x', 'x', num_classes=2)
@@ -124,6 +125,23 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
     before, after = tiny[0].open(1)(batch), OnnxRuntimeBackend(str(tmp_path / 'q.onnx'), 1)(batch)
     assert np.mean(before == after) > 0.8
     assert given.report['judged_on'] == 'the model before INT8'
+
+
+@needs('mmdeploy', 'onnx', 'onnxruntime')
+@pytest.mark.parametrize('method', ['minmax', 'entropy', 'percentile'])
+def test_ranges_are_kept_for_the_next_time(tiny, tmp_path, method, monkeypatch):
+    from bisenet_plugins.deploy import quantize
+    given = tiny_calibration(tiny, method=method, ranges=str(tmp_path / 'ranges'))
+    quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'first.onnx'), given)
+    kept, = (tmp_path / 'ranges').iterdir()
+    monkeypatch.setattr(quantize._Reader, 'get_next', lambda self: pytest.fail('measured again'))
+    quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'second.onnx'), given)
+    assert (tmp_path / 'first.onnx').read_bytes() == (tmp_path / 'second.onnx').read_bytes()
+    monkeypatch.undo()
+    other = tiny_calibration(tiny, method=method, ranges=str(tmp_path / 'ranges'))
+    other.inputs = other.inputs[:1]
+    quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'third.onnx'), other)
+    assert len(list((tmp_path / 'ranges').iterdir())) == 2
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """Engines: TensorRT-RTX builds without a GPU, TensorRT says at once that it cannot."""
 
 import os
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 import pytest
 
-from bisenet_plugins.deploy.tensorrt_build import build_engine
-from bisenet_plugins.errors import InputError, NoGpuError, UnsupportedOperatorError
+from bisenet_plugins.deploy.tensorrt_build import build_engine, check_backend
+from bisenet_plugins.errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError
 from tests.deploy.conftest import make, needs
 from tests.deploy.test_quantize import tiny_calibration
 
@@ -51,6 +54,23 @@ def test_quantised_graph_is_taken(tiny, tmp_path):
 
 def test_without_a_gpu_tensorrt_says_so_at_once(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.has_gpu', lambda: False)
-    with pytest.raises(NoGpuError, match='--backend tensorrt-rtx.*--backend onnxruntime'):
+    with pytest.raises(NoGpuError, match='--format tensorrt-rtx.*--format onnx'):
         make(tiny, tmp_path / 'a', backend='tensorrt', precision='fp16')
     assert os.listdir(tmp_path) == []
+
+
+def test_an_old_tensorrt_is_told_apart(tiny, tmp_path, monkeypatch):
+    old = ModuleType('tensorrt')
+    old.__version__, old.__spec__ = '8.6.1', ModuleSpec('tensorrt', None)
+    monkeypatch.setitem(sys.modules, 'tensorrt', old)
+    monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.has_gpu', lambda: True)
+    with pytest.raises(DeployError, match=r'expected version 10 or later \(JetPack 6.1 .*got 8.6.1; .*trtexec'):
+        build_engine(tiny[0].path, str(tmp_path / 'e'), 'tensorrt')
+
+
+def test_a_jetson_is_told_where_its_tensorrt_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.has_gpu', lambda: True)
+    monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.JETSON', str(tmp_path))
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(MissingPackageError, match='tensorrt: expected the one that comes with JetPack'):
+        check_backend('tensorrt')

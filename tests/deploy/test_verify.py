@@ -13,8 +13,10 @@ from tests.deploy.conftest import tiny_config
     (dict(precision='fp32', agreement=99.995), 0), (dict(precision='fp32', agreement=99.98), 1),
     (dict(precision='fp16', agreement=99.95), 0), (dict(precision='fp16', agreement=99.8), 1),
     (dict(precision='int8', agreement=90.0), 0),
-    (dict(precision='int8', agreement=90.0, miou_pytorch=70.0, miou_artifact=69.5), 0),
-    (dict(precision='int8', agreement=99.0, miou_pytorch=70.0, miou_artifact=69.4), 1),
+    (dict(precision='int8', agreement=90.0, miou_equal_inputs=70.0, miou_artifact=69.5), 0),
+    (dict(precision='int8', agreement=99.0, miou_equal_inputs=70.0, miou_artifact=69.4), 1),
+    (dict(precision='fp32', agreement=100.0, miou_equal_inputs=70.0, miou_artifact=69.4), 1),
+    (dict(precision='fp32', agreement=100.0, miou_pytorch=70.0, miou_equal_inputs=60.0, miou_artifact=60.0), 0),
 ])
 def test_thresholds(report, missed):
     assert len(judge(report)) == missed
@@ -25,7 +27,7 @@ def test_thresholds(report, missed):
 
 def test_compare_counts_labels(tiny):
     image = synthetic_samples(1, (64, 128))[0].image
-    report = compare(tiny[0].folder, tiny[1], [Sample(image, np.zeros((64, 128), np.int64))], threads=1)
+    report = compare(tiny[0].folder, tiny[3], [Sample(image, np.zeros((64, 128), np.int64))], threads=1)
     assert report['miou_pytorch'] == pytest.approx(report['miou_artifact'], abs=0.1)
 
 

@@ -47,12 +47,13 @@ def test_a_truncated_file_is_refused_in_one_sentence(tmp_path):
 
 
 def test_a_self_contained_graph_gets_bytes():
-    prepared = artifact(channel_order='rgb').prepare(IMAGE)
+    prepared = artifact(channel_order='rgb', preprocess=Preprocess(mean=[1.0] * 3, std=[1.0] * 3)).prepare(IMAGE)
     np.testing.assert_array_equal(prepared.inputs[0], IMAGE[..., ::-1])
     assert (prepared.size, prepared.window) == ((20, 30), (0, 20, 0, 30))
-    assert artifact(channel_order='bgr', shape=(10, 12)).prepare(IMAGE).inputs.shape == (1, 10, 12, 3)
+    static = artifact(channel_order='bgr', shape=(10, 12), preprocess=Preprocess(size=(10, 12))).prepare(IMAGE)
+    assert (static.inputs.shape, static.window) == ((1, 10, 12, 3), (0, 8, 0, 12))
     with pytest.raises(InputError, match='image: expected a uint8 array'):
-        artifact(channel_order='bgr').prepare(IMAGE[..., 0])
+        artifact(channel_order='bgr', preprocess=Preprocess([1.0] * 3, [1.0] * 3)).prepare(IMAGE[..., 0])
 
 
 def test_a_static_graph_gets_its_batch():

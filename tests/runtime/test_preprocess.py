@@ -84,6 +84,18 @@ def test_mean_and_deviation_go_together():
         Preprocess(mean=[1.0], std=[1.0] * 3)
 
 
+def test_a_static_input_keeps_the_ratio_and_is_mirrored():
+    small = image(20, 30)
+    prepared = Preprocess(size=(20, 64), to_rgb=False)(small)
+    assert prepared.window == (0, 20, 0, 30)
+    np.testing.assert_array_equal(prepared.inputs[0, :, :, :30], small.transpose(2, 0, 1))
+    np.testing.assert_array_equal(prepared.inputs[0, :, :, 30:60], small[:, ::-1].transpose(2, 0, 1))
+    assert Preprocess(size=(32, 64))(image(64, 96)).window == (0, 32, 0, 48)
+    assert Preprocess(size=(40, 64), scale=(24, 16))(small).window == (0, 40, 0, 60)
+    assert Preprocess(size=(32, 64), stretch=True)(small).window == (0, 32, 0, 64)
+    assert Preprocess(size=(9, 70))(image(3, 4)).inputs.shape == (1, 3, 9, 70)
+
+
 def test_nearest_resizing_keeps_classes():
     mask = np.array([[0, 7], [9, 3]], np.int64)
     assert set(resize_nearest(mask, (5, 3)).flat) == {0, 7, 9, 3}

@@ -83,7 +83,8 @@ def shipped(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp('store')
     log = folder / 'scalars.json'
     log.write_text('{"loss": 2.5, "step": 6}\n{"mIoU": 12.5, "step": 7}\n')
-    done = export_pretrained(tiny_config(), trained[1], 'tiny', dict(data='Drawn.', seeds='5 of 3'), log, folder=folder)
+    done = export_pretrained(tiny_config(), trained[1], 'tiny', dict(data='Drawn.', seeds='5 of 3'), log, folder=folder,
+                             calibration=None)
     return folder, done
 
 
@@ -134,27 +135,27 @@ def test_index_and_card_say_what_was_measured(shipped):
 def test_a_score_left_out_and_camvid_named(trained, shipped, tmp_path):
     cfg = tiny_config()
     cfg.train_dataloader.dataset = dict(type='CamVidDataset', pipeline=[dict(type='RandomFlip', prob=0.5)])
-    done = export_pretrained(cfg, trained[1], 'camvid', evaluate=False, folder=tmp_path)
+    done = export_pretrained(cfg, trained[1], 'camvid', evaluate=False, folder=tmp_path, calibration=None)
     assert done.scores is None
-    card = (tmp_path / 'weights' / 'camvid.md').read_text()
+    card = (tmp_path / 'camvid.md').read_text()
     assert 'CC BY-NC 4.0' in card and 'Not measured.' in card and 'RandomFlip (prob 0.5)' in card and 'Seed: 5' in card
     cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.train_dataloader.dataset])
-    export_pretrained(cfg, trained[1], 'another', evaluate=False, folder=tmp_path)
-    assert 'CC BY-NC 4.0' in (tmp_path / 'weights' / 'another.md').read_text()
+    export_pretrained(cfg, trained[1], 'another', evaluate=False, folder=tmp_path, calibration=None)
+    assert 'CC BY-NC 4.0' in (tmp_path / 'another.md').read_text()
     assert pretrained_names(tmp_path) == ('camvid', 'another')
 
 
 @pytest.fixture
 def copied(shipped, tmp_path):
     """A copy of the shipped folder to damage."""
-    for name in ('index.json', 'weights/tiny.safetensors'):
+    for name in ('index.json', 'tiny.safetensors'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((shipped[0] / name).read_bytes())
     return tmp_path
 
 
 def test_a_changed_byte_is_refused(copied):
-    path = copied / 'weights' / 'tiny.safetensors'
+    path = copied / 'tiny.safetensors'
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
@@ -180,7 +181,8 @@ def test_wrong_names_and_indices_are_sentences(copied, tmp_path):
 
 def test_what_cannot_be_shipped_is_refused_and_leaves_nothing(trained, tmp_path, monkeypatch):
     def ship(name='tiny', **settings):
-        export_pretrained(tiny_config(), trained[1], name, evaluate=False, folder=tmp_path, **settings)
+        export_pretrained(tiny_config(), trained[1], name, evaluate=False, folder=tmp_path, calibration=None,
+                          **settings)
 
     with pytest.raises(ValueError, match="name: expected lowercase letters, .*, got '../x'"):
         ship('../x')
@@ -231,10 +233,10 @@ def test_tools_take_the_file_as_a_checkpoint(shipped):
 
 def test_the_export_tool_writes_into_a_folder(call, trained, capsys, tmp_path):
     tiny_config().dump(str(tmp_path / 'tiny.py'))
-    options = ['--folder', tmp_path / 'out', '--no-evaluate', '--card', 'summary=Small.']
+    options = ['--folder', tmp_path / 'out', '--no-evaluate', '--calibration', 'none', '--card', 'summary=Small.']
     assert call('model_converters/export_pretrained.py', tmp_path, 'tiny.py', trained[1], 'tiny', *options) == 0
     assert 'tiny.safetensors: ' in capsys.readouterr().out
-    assert (tmp_path / 'out' / 'weights' / 'tiny.md').read_text().startswith('# tiny\n\nSmall.\n')
+    assert (tmp_path / 'out' / 'tiny.md').read_text().startswith('# tiny\n\nSmall.\n')
     assert call('model_converters/export_pretrained.py', tmp_path, 'tiny.py', 'none.pth', 'tiny', *options) == 1
     assert 'error: no checkpoint at none.pth' in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Put trained weights into the package: inference form, model card and checksum."""
+"""Put trained weights into the package: inference form, graphs in single precision and INT8, card and checksums."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -22,6 +22,8 @@ def add_arguments(parser: ArgumentParser) -> None:
                         help=f'words of your own for the model card; keys: {", ".join(CARD_KEYS)}')
     parser.add_argument('--log', help="the training's vis_data/scalars.json, for the model card")
     parser.add_argument('--no-evaluate', action='store_true', help="do not score the file on the config's val images")
+    parser.add_argument('--calibration', default='train', help='images that ranges of INT8 are measured on: folder, '
+                        'dataset config, train, val, synthetic, or none to write no graphs (default: %(default)s)')
     parser.add_argument('--folder', help="folder of index.json and the weights (default: the package's own)")
     add_config_options(parser)
 
@@ -32,7 +34,8 @@ def run(args: Namespace) -> None:
             raise InputError(f'--card: expected KEY=TEXT, got {text!r}')
     cfg = load_config(args.config, cfg_options=config_options(args))
     card = dict(text.split('=', 1) for text in args.card)
-    done = export_pretrained(cfg, args.checkpoint, args.name, card, args.log, not args.no_evaluate, args.folder)
+    done = export_pretrained(cfg, args.checkpoint, args.name, card, args.log, not args.no_evaluate, args.folder,
+                             None if args.calibration == 'none' else args.calibration)
     print(f'{done.path}: {done.size} bytes')
     if done.scores is not None:
         print(f'val mIoU {done.scores.miou:.2f}; agrees with the checkpoint on {done.same:.3f} % of the pixels')

@@ -25,6 +25,7 @@ from bisenet_plugins.runtime.preprocess import READERS, test_pipeline
 from bisenet_plugins.weights import store
 from bisenet_plugins.weights.checkpoint import load_checkpoint
 from tools.model_converters.model_card import CARD_KEYS, log_table, model_card, recipe_of, score_table
+from tools.model_converters.shipped_graphs import export_graphs, graph_table
 
 __all__ = ['SIZE_LIMIT', 'Exported', 'export_pretrained', 'inference_config']
 
@@ -89,8 +90,9 @@ def export_pretrained(
     log: str | os.PathLike[str] | None = None,
     evaluate: bool = True,
     folder: str | os.PathLike[str] | None = None,
+    calibration: str | None = 'train',
 ) -> Exported:
-    """Write a network's inference form, its model card and its line in the index.
+    """Write a network's inference form, its graphs, its model card and its line in the index.
 
     Args:
         config: Config of the network.
@@ -100,13 +102,14 @@ def export_pretrained(
         log: The training's ``scalars.json``, whose validations go into the card.
         evaluate: Whether to score the file on the config's validation images.
         folder: Where the index lies; None is the package's own folder.
+        calibration: Where the images come from that INT8's ranges are measured on; None writes no graphs.
 
     Raises:
         ValueError: If ``name`` holds other characters than small letters, digits, dots and dashes.
         ValueError: If ``card`` has an unknown key.
         ValueError: If a weight is too large for half precision, or the file would exceed 12 MiB.
         FileNotFoundError: If the log is not there.
-        ImportError: If safetensors is not installed.
+        AgreementError: If a graph differs too much from the network.
 
     Note:
         Weights of convolutions are stored in half precision; vectors (biases, batch norms) keep single precision, which
@@ -129,10 +132,10 @@ def export_pretrained(
     if len(content) > SIZE_LIMIT:
         raise ValueError(f'{name} has {len(content) / 2**20:.1f} MiB, at most {SIZE_LIMIT / 2**20:.0f} MiB are shipped')
     entry: dict[str, Any] = dict(
-        file=f'weights/{name}.safetensors',
+        file=f'{name}.safetensors',
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
-        card=f'weights/{name}.md',
+        card=f'{name}.md',
         mIoU=None,
     )
     base = Path(folder or store.FOLDER)
@@ -149,8 +152,12 @@ def export_pretrained(
             f'{after.pixels:.2f} % of the labelled pixels are right. The checkpoint in single precision has a mean IoU '
             f'of {before.miou:.2f}; the two agree on {same:.3f} % of all pixels.'
         )
-    camvid = 'CamVidDataset' in str((trained.cfg.get('train_dataloader') or {}).get('dataset'))  # joined ones included
     write_atomically(exported.path, content)
+    facts['graphs'] = ''
+    if calibration is not None:
+        entry['graphs'] = export_graphs(trained.cfg, exported.path, name, base, evaluate, calibration)
+        facts['graphs'] = graph_table(entry['graphs'])
+    camvid = 'CamVidDataset' in str((trained.cfg.get('train_dataloader') or {}).get('dataset'))  # joined ones included
     write_atomically(base / entry['card'], model_card(name, facts, told, camvid).encode())
     index = dict(networks={**store.read_index(base), name: entry})
     write_atomically(base / 'index.json', (json.dumps(index, indent=2) + '\n').encode())

@@ -121,7 +121,7 @@ def model_card(name: str, facts: Mapping[str, str], told: Mapping[str, str], cam
         'mask = predictor(image)  # BGR (H, W, 3) uint8 -> (H, W) uint8 class ids\n```\n'
         f'or `bisenet predict PHOTO --pretrained {name}`.'
         + ' It knows streets as seen from a car, by day.' * camvid,
-        File=words['file'],
+        File='\n\n'.join(text for text in (words['file'], facts.get('graphs')) if text),
         Network=f'{words["network"]}\n\nClasses: {words["classes"]}.',
         Data=words['data'],
         Licence=words['licence'],

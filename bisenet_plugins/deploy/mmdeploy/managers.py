@@ -20,7 +20,7 @@ from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, 
 from torch import Tensor
 
 from ...errors import InputError
-from ...runtime.backends import SUFFIXES, Backend, open_backend, runtime_module
+from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, open_backend, runtime_module
 from ..backend_file import build_backend_file
 from ..options import PRECISIONS
 from ..quantize import Calibration
@@ -132,7 +132,7 @@ class BackendManager(BaseBackendManager):
 
 def register_managers() -> None:
     """Put the managers in mmdeploy's registry, behind mmdeploy's own so that they are the ones found."""
-    for backend in SUFFIXES:
+    for backend in SUFFIXES.keys() - set(PROGRAMS):
         name = runtime_module(backend)
         with quiet_mmdeploy():
             BACKEND_MANAGERS.find(name)  # imports mmdeploy's own, which registers itself at that

@@ -12,12 +12,13 @@ from typing import Any
 
 import torch
 from mmdeploy.core import FUNCTION_REWRITER
-from mmdeploy.utils import IR, get_codebase_config, is_dynamic_shape
+from mmdeploy.utils import IR, get_codebase_config, get_root_logger, is_dynamic_shape
 from torch import Tensor, nn
 
 from ...errors import UnsupportedOperatorError
 from ..deploy_model import DeployModel
 from ..graph import finish_graph
+from ..options import OPSETS
 
 __all__ = ['deploy_model_of', 'encoder_decoder__predict', 'explain_unsupported', 'export__tracer']
 
@@ -78,6 +79,10 @@ def export__tracer(model: nn.Module, args: Any, f: str, **kwargs: Any) -> None:
     ctx = FUNCTION_REWRITER.get_context()
     if 'dynamo' in inspect.signature(ctx.origin_func).parameters:
         kwargs['dynamo'] = False
+    least, opset = OPSETS['trace'].start, OPSETS['trace'].stop - 1
+    if kwargs.get('opset_version', opset) < least:
+        get_root_logger().warning(f'opset {kwargs["opset_version"]} is raised to {opset}: these networks need {least}')
+        kwargs['opset_version'] = opset
     if get_codebase_config(ctx.cfg).get('self_contained'):
         inputs = args[0] if isinstance(args, (tuple, list)) else args
         model = deploy_model_of(model, ctx.cfg).eval()

@@ -14,14 +14,18 @@ import numpy as np
 
 from ...errors import InputError
 
-__all__ = ['BACKENDS', 'SUFFIXES', 'Backend', 'GRAPH_BACKENDS', 'installed', 'open_backend', 'runtime_module']
+__all__ = ['BACKENDS', 'GRAPH_BACKENDS', 'PROGRAMS', 'SUFFIXES', 'Backend', 'installed', 'open_backend',
+           'runtime_module']
 
 BACKENDS = ('torch', 'openvino', 'onnxruntime')
 """Backends that a loaded network can be brought to."""
 GRAPH_BACKENDS = ('openvino', 'onnxruntime')
 """Those of them that run an ONNX graph on a CPU, the fastest on every network of this package first."""
-SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml', 'tensorrt': '.engine', 'tensorrt-rtx': '.engine'}
-"""Backends of deployed files."""
+SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml', 'tensorrt': '.engine', 'tensorrt-rtx': '.engine',
+            'torch-export': '.pt2', 'ncnn': '.param', 'executorch': '.pte'}
+"""Backends of exported files, and how those end."""
+PROGRAMS = ('torch-export', 'ncnn', 'executorch')
+"""Those of them that are made of the PyTorch network, not of an ONNX graph."""
 
 
 class Backend(Protocol):
@@ -62,7 +66,7 @@ def runtime_module(backend: str) -> str:
     """
     if backend not in SUFFIXES:
         raise InputError(f'backend: expected one of {tuple(SUFFIXES)}, got {backend!r}')
-    return backend.replace('-', '_')
+    return 'torch' if backend == 'torch-export' else backend.replace('-', '_')
 
 
 def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0) -> Backend:
@@ -86,5 +90,8 @@ def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0) -
     if backend == 'openvino':
         from .openvino import OpenVINOBackend
         return OpenVINOBackend(str(path), threads)
+    if backend in PROGRAMS:
+        from .programs import ProgramBackend
+        return ProgramBackend(str(path), backend, threads)
     from .tensorrt import TensorRTBackend
     return TensorRTBackend(str(path), module)

@@ -52,7 +52,7 @@ class OpenVINOBackend:
 
     Raises:
         MissingPackageError: If openvino is not installed.
-        DeployError: If the model cannot be loaded.
+        DeployError: If the model cannot be loaded, or is an INT8 graph for ONNX Runtime.
 
     Note:
         Computes in single precision (INT8 where the model says so), also on a CPU that could do less: what was
@@ -65,6 +65,9 @@ class OpenVINOBackend:
             self.model = core.read_model(model) if isinstance(model, str) else model
         except Exception as error:  # OpenVINO's errors have no class of their own above Exception
             raise DeployError(f'{model} cannot be loaded by OpenVINO: {first_line(error)}') from error
+        if str(model).endswith('.onnx') and any(op.get_type_name() == 'FakeQuantize' for op in self.model.get_ops()):
+            raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
+                              'OpenVINO computes wrongly; "export --format openvino --precision int8" makes one for it')
         self.threads = threads
         self._requests = _Requests(self.compile(self.model))
         self._scores: _Requests | None = None

@@ -1,0 +1,89 @@
+"""Programs made of a PyTorch network without ONNX: torch.export, ncnn and ExecuTorch, on a CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ...errors import DeployError, require
+from .onnxruntime import first_line
+
+__all__ = ['ProgramBackend']
+
+
+class ProgramBackend:
+    """A program; calls run one after the other.
+
+    Args:
+        path: ``.pt2``, ``.param`` beside its ``.bin``, or ``.pte``.
+        backend: ``torch-export``, ``ncnn`` or ``executorch``.
+        threads: Threads for inference, which only ncnn takes; 0 leaves it to the runtime.
+
+    Raises:
+        MissingPackageError: If the runtime is not installed.
+        DeployError: If the program cannot be loaded.
+    """
+
+    def __init__(self, path: str, backend: str, threads: int = 0) -> None:
+        require('torch' if backend == 'torch-export' else backend)
+        self._lock = threading.Lock()
+        opened: dict[str, Callable[[str, int], Any]] = {'torch-export': _exported, 'ncnn': _ncnn,
+                                                        'executorch': _executorch}
+        try:
+            self._run = opened[backend](path, threads)
+        except Exception as error:  # the runtimes' errors have no class of their own above Exception
+            raise DeployError(f'{path} cannot be loaded by {backend}: {first_line(error)}') from error
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the program's output."""
+        with self._lock:
+            return self._run(np.ascontiguousarray(inputs))
+
+    def scores(self, inputs: np.ndarray) -> np.ndarray | None:
+        """Return the output where it is scores, else nothing: a program does not show what its argmax reads."""
+        output = self(inputs)
+        return output if output.dtype.kind == 'f' else None
+
+
+def _exported(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    import torch
+    module = torch.export.load(path).module()
+
+    @torch.inference_mode()
+    def run(inputs: np.ndarray) -> np.ndarray:
+        return module(torch.from_numpy(inputs)).numpy()
+
+    return run
+
+
+def _executorch(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    import torch
+    from executorch.runtime import Runtime
+    method = Runtime.get().load_program(path).load_method('forward')
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        return method.execute([torch.from_numpy(inputs)])[0].clone().numpy()
+
+    return run
+
+
+def _ncnn(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    import ncnn
+    net = ncnn.Net()
+    net.opt.num_threads = threads or net.opt.num_threads
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    if net.load_param(path) or net.load_model(f'{path.removesuffix(".param")}.bin'):
+        raise DeployError('damaged')
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        outputs = []
+        for image in inputs:  # ncnn knows no batches
+            extractor = net.create_extractor()
+            extractor.input('in0', ncnn.Mat(image).clone())
+            outputs.append(np.array(extractor.extract('out0')[1]))
+        return np.stack(outputs)
+
+    return run
