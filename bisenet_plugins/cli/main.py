@@ -24,7 +24,7 @@ COMMANDS = {
     'analyze': 'write a report page: errors, pathways, Grad-CAM, confusion matrix',
     'complexity': 'count parameters, operations and activations',
     'convert': 'convert a checkpoint of another project to ours, or ours to mmseg',
-    'export': 'export a model to ONNX Runtime, OpenVINO or TensorRT',
+    'export': 'export a model to ONNX, OpenVINO, TensorRT, torch.export, ncnn or ExecuTorch',
     'verify': 'compare artifacts with the model that they were made from',
     'doctor': 'examine the installation',
     'demo': 'segment a drawn scene, then train on drawn scenes',
