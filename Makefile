@@ -9,7 +9,7 @@ RUNTIME := docs/site/node_modules/.package-lock.json
 # what the tests of deployment need besides; on the classic stack they skip, with the reason
 CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 
-.PHONY: setup check test demo docs wheel bench gpu clean
+.PHONY: setup check test faults demo docs wheel bench gpu clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,9 @@ check: $(STAMP)
 
 test: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+faults: $(STAMP) $(CONVERTERS)
+	$(BIN)/python -m pytest -n auto faults --all-faults
 
 demo: $(STAMP)
 	$(BIN)/bisenet demo $(if $(PHOTO),--photo "$(PHOTO)")

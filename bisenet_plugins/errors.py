@@ -20,9 +20,11 @@ __all__ = [
     'InputError',
     'MissingPackageError',
     'NoGpuError',
+    'TerminatedError',
     'UnsupportedOperatorError',
     'expect',
     'require',
+    'told_by',
 ]
 
 # import name -> (extra of this project that brings it, pip line)
@@ -74,6 +76,12 @@ class DivergedError(BisenetError, RuntimeError):
     """A training whose loss or weights are no longer finite numbers."""
 
     exit_code = 3
+
+
+class TerminatedError(BisenetError):
+    """A training that ended because its process was told to, with SIGTERM."""
+
+    exit_code = 143
 
 
 class DeployError(BisenetError, RuntimeError):
@@ -131,3 +139,19 @@ def require(*modules: str) -> None:
             extra, line = REQUIREMENTS.get(module, ('', f'pip install {module}'))
             source = f"; it comes with the extra '{extra}'" if extra else ''
             raise MissingPackageError(f'{module} is not installed{source}: {line}', name=module)
+
+
+def told_by(error: BaseException) -> str:
+    r"""Return the line of an error's message that says what happened.
+
+    Args:
+        error: The error; of one that a data worker passed on, with its traceback as text, the last line counts.
+
+    Example:
+        >>> told_by(ValueError('expected a\ngot b')), told_by(KeyError())
+        ('expected a', 'KeyError')
+        >>> told_by(ValueError('Caught in worker 0.\nOriginal Traceback (most recent call last):\nValueError: a'))
+        'ValueError: a'
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1 if 'Original Traceback' in str(error) else 0].strip()

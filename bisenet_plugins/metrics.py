@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError
 
-__all__ = ['Scores', 'confusion_matrix', 'score']
+__all__ = ['Scores', 'check_ids', 'confusion_matrix', 'score']
 
 
 @dataclass(frozen=True)
@@ -31,29 +31,59 @@ class Scores:
     pixels: float
 
 
-def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int = 255) -> np.ndarray:
+def check_ids(label: np.ndarray, num_classes: int, ignore_index: int, name: str) -> None:
+    """Refuse a label with ids that are no classes.
+
+    Args:
+        label: True class of each pixel.
+        num_classes: How many classes there are.
+        ignore_index: Label of pixels that do not count.
+        name: What the label is, for the error; the file, where there is one.
+
+    Shape:
+        - Input: any.
+
+    Raises:
+        InputError: If there is another id; the sentence lists up to eight.
+
+    Example:
+        >>> check_ids(np.array([[0, 3]]), 2, 255, 'a.png')
+        Traceback (most recent call last):
+        bisenet_plugins.errors.InputError: a.png: expected class ids from 0 to 1, or 255 where nothing counts, got 3
+    """
+    strange = np.unique(label[((label < 0) | (label >= num_classes)) & (label != ignore_index)])
+    if strange.size:
+        listed = ', '.join(map(str, strange[:8].tolist())) + (' and others' if strange.size > 8 else '')
+        raise InputError(f'{name}: expected class ids from 0 to {num_classes - 1}, or {ignore_index} where nothing '
+                         f'counts, got {listed}')
+
+
+def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int = 255,
+                     name: str = 'label') -> np.ndarray:
     """Count how often each class was predicted for each class.
 
     Args:
         mask: Predicted class of each pixel.
         label: True class of each pixel.
         num_classes: K.
-        ignore_index: Label of pixels that do not count; labels outside the classes do not count either.
+        ignore_index: Label of pixels that do not count.
+        name: What the label is, for errors.
 
     Shape:
         - Input: both ``(H, W)`` integers.
         - Output: ``(K, K)`` int64, a row for each true class, a column for each predicted one.
 
     Raises:
-        InputError: If the sizes differ, or the mask holds a number that is no class where it counts.
+        InputError: If the sizes differ, or the label, or the mask where it counts, holds a number that is no class.
 
     Example:
         >>> confusion_matrix(np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), 2).tolist()
         [[1, 1], [0, 0]]
     """
     if mask.shape != label.shape:
-        raise InputError(f'expected a mask of the label\'s size {label.shape}, got {mask.shape}')
-    counted = (label >= 0) & (label < num_classes) & (label != ignore_index)
+        raise InputError(f'{name}: expected a mask of the label\'s size {label.shape}, got {mask.shape}')
+    check_ids(label, num_classes, ignore_index, name)
+    counted = label != ignore_index
     predicted = mask[counted].astype(np.int64)
     if predicted.size and not 0 <= predicted.min() <= predicted.max() < num_classes:
         raise InputError(f'expected a mask of classes 0 to {num_classes - 1}, got {predicted.min()} to '

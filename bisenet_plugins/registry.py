@@ -16,6 +16,8 @@ import mmseg.registry
 from mmengine.config import utils
 from mmengine.registry import Registry
 
+from .arguments import checked
+
 __all__ = ['import_quietly', 'register_configs', 'register_scope']
 
 SCOPE = 'bisenet_plugins'
@@ -37,6 +39,8 @@ def import_quietly() -> None:
 def register_scope() -> dict[str, Registry]:
     """Make a child of every registry of mmseg, under this package's scope; more than once is a no-op.
 
+    Parts of this package check their arguments from then on.
+
     Returns:
         The children by the name of the attribute that holds the parent in ``mmseg.registry``.
 
@@ -47,6 +51,9 @@ def register_scope() -> dict[str, Registry]:
     made = {}
     for name, parent in vars(mmseg.registry).items():
         if isinstance(parent, Registry):
+            for part in parent.module_dict.values():
+                if part.__module__.startswith(f'{SCOPE}.'):
+                    checked(part)
             if SCOPE not in parent.children:
                 Registry(parent.name, parent=parent, scope=SCOPE, locations=[*parent._locations, SCOPE])
             made[name] = parent.children[SCOPE]

@@ -32,7 +32,7 @@ def run(args: Namespace) -> None:
     sources = find_sources(args.inputs)
     for source in sources:
         expect(source.kind == 'image', 'IMAGE', 'images, folders of images or patterns', str(source))
-    samples = list(read_samples([source.path for source in sources], args.labels))
+    samples = list(read_samples([source.path for source in sources], args.labels, predictor.classes))
     title = f'{network} with {weights}' if weights else network
     scores = write_page(predictor, samples, args.out, title, args.stages, args.classes, args.show)
     if scores is not None:

@@ -21,12 +21,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Check, print the reports, and propose class weights."""
+    from ..config import explained
     from ..datasets.check import check_dataset
     from ..engine.launch import load_config
 
     cfg = load_config(args.config, cfg_options=config_options(args))
     splits = [args.split] if args.split else ['train', *(['val'] if cfg.get('val_dataloader') else [])]
-    reports = [check_dataset(cfg, split, args.max) for split in splits]
+    with explained(cfg):
+        reports = [check_dataset(cfg, split, args.max) for split in splits]
     if args.json:
         found = {report.split: report.to_dict() for report in reports}
         print(json.dumps(found[args.split] if args.split else found, indent=2))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
+import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import BisenetError
+from ..errors import BisenetError, told_by
 from ..version import __version__
 
 __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
@@ -33,6 +37,9 @@ COMMANDS = {
 
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
+PATIENCE = 1.5  # seconds in which the main thread may answer Ctrl-C
+_ended = threading.Event()
+_sockets: list[socket.socket] = []
 
 
 def run_command(command: str | None = None, argv: Sequence[str] | None = None,
@@ -72,7 +79,9 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     module.add_arguments(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
     args = parser.parse_args(argv)
+    how = '; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', ''))))
     try:
+        _answer_interrupts(how)
         if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
             load()
         status = module.run(args)
@@ -87,8 +96,44 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
         if not isinstance(error, KeyboardInterrupt):
             print(f'error: {explain_failure(error)}', file=sys.stderr)
             return getattr(error, 'exit_code', 1)
-        print('; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', '')))), file=sys.stderr)
+        for child in multiprocessing.active_children():  # data workers, which would be waited for
+            child.kill()
+        print(how, file=sys.stderr)
         return EXIT_INTERRUPTED
+    finally:
+        _ended.set()
+
+
+def _answer_interrupts(how: str) -> None:
+    """Let Ctrl-C end the process within two seconds, also where the main thread is deep in a long operation.
+
+    Python answers a signal between two operations, and the backward pass of a network is one. Forked data workers end
+    without a word.
+    """
+    _ended.clear()
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(
+            signal.SIGINT) is not signal.default_int_handler:
+        return
+    own = os.getpid()
+    heard, told = socket.socketpair()
+    told.setblocking(False)
+
+    def interrupt(*_: Any) -> None:
+        if os.getpid() != own:
+            os._exit(0)
+        raise KeyboardInterrupt
+
+    def watch() -> None:
+        while signal.SIGINT not in heard.recv(1):
+            pass
+        if not _ended.wait(PATIENCE):
+            print(how, file=sys.stderr, flush=True)
+            os._exit(EXIT_INTERRUPTED)
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    _sockets.extend((heard, told))
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _split(argv: Sequence[str] | None) -> tuple[str, list[str]]:
@@ -126,5 +171,7 @@ def explain_failure(error: Exception) -> str:
         text = str(error)
     else:
         text = f'{type(error).__name__}: {error} (--debug shows where)'
+    if 'Original Traceback' in text:
+        text = told_by(error)
     line = ' '.join(text.split())
     return ''.join(character if character.isprintable() else repr(character)[1:-1] for character in line)

@@ -55,7 +55,6 @@ class LoadDecoded(BaseTransform):
         limit_gb: float = 32.0,
         loaders: Sequence[dict[str, Any]] = (dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')),
     ) -> None:
-        expect(limit_gb > 0, 'limit_gb', 'a positive number', limit_gb)
         expect(bool(loaders), 'loaders', 'transforms that load', loaders)
         self.folder = Path(folder)
         self.limit_gb = limit_gb

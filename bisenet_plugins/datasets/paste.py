@@ -51,8 +51,6 @@ class PasteComponents(BaseTransform):
     def __init__(self, classes: Sequence[int], max_components: int = 6, prob: float = 0.5, min_area: int = 30,
                  shift_ratio: float = 0.1) -> None:
         expect(bool(classes), 'classes', 'the ids of rare classes', classes)
-        expect(0 <= prob <= 1, 'prob', 'a number from 0 to 1', prob)
-        expect(max_components >= 1, 'max_components', 'at least 1', max_components)
         self.classes, self.prob = tuple(classes), prob
         self.max_components, self.min_area, self.shift_ratio = max_components, min_area, shift_ratio
 

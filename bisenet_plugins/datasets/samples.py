@@ -10,10 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmengine.config import Config
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 
+from ..config import read_config
 from ..errors import InputError, expect
 from ..files import read_image
 from .scenes.painter import paint_scene
@@ -89,17 +89,21 @@ def _loading_only(dataset: dict[str, Any]) -> Any:
     return DATASETS.build(dict(dataset, pipeline=steps, lazy_init=False))
 
 
-def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None
-                 ) -> Iterator[Sample]:
+def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None,
+                 classes: Sequence[str] = ()) -> Iterator[Sample]:
     """Yield images from files, with labels of the same names.
 
     Args:
         paths: Image files.
         labels: Folder with a PNG of class ids for each image; None if there are none.
+        classes: Names of the classes; where a registered dataset has the same, ids that it does not count become 255.
 
     Raises:
         InputError: If a file is no image, or its label is missing or of another size.
     """
+    same = [kind for kind in DATASETS.module_dict.values()
+            if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
+    unlabelled = [old for kind in same for old, new in (kind.get_label_map() or {}).items() if new == 255]
     for path in map(Path, paths):
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
@@ -108,6 +112,8 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
             shape = None if sample.label is None else sample.label.shape
             expect(shape == sample.image.shape[:2], f'label of {path}',
                    f'a PNG of class ids at {file} of the size {sample.image.shape[:2]}', shape)
+            if unlabelled and sample.label is not None:
+                sample.label = np.where(np.isin(sample.label, unlabelled), 255, sample.label)
         yield sample
 
 
@@ -149,7 +155,7 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
         dataset: Any = (model_cfg.get(f'{source}_dataloader') or {}).get('dataset')
         expect(bool(dataset), 'images', f'a config with {source}_dataloader', 'one without')
     elif source.endswith('.py') and os.path.isfile(source):
-        cfg = Config.fromfile(source)
+        cfg = read_config(source)
         dataset = cfg.get('dataset') or (cfg.get('val_dataloader') or {}).get('dataset')
         expect(bool(dataset), 'images', 'a config with dataset or val_dataloader', source)
     else:

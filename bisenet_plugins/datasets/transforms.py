@@ -88,12 +88,8 @@ class RandomScaleCropWarp(BaseTransform):
         seg_pad_val: int = _IGNORED,
         exact: bool = True,
     ) -> None:
-        for name, sides in (('scale', scale), ('crop_size', crop_size), ('size', size or crop_size)):
-            expect(len(sides) == 2 and min(sides) >= 1, name, 'two positive sides', sides)
-        rising = len(ratio_range) == 2 and 0 < ratio_range[0] <= ratio_range[1]
-        expect(rising, 'ratio_range', 'two rising positive numbers', ratio_range)
-        expect(0 < cat_max_ratio <= 1, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
-        expect(0 <= focus_prob <= 1, 'focus_prob', 'a number from 0 to 1', focus_prob)
+        expect(ratio_range[0] <= ratio_range[1], 'ratio_range', 'two rising positive numbers', ratio_range)
+        expect(cat_max_ratio > 0, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
         self.focus_classes, self.focus_prob = tuple(focus_classes), focus_prob
         self.scale, self.ratio_range, self.keep_ratio = tuple(scale), tuple(ratio_range), keep_ratio
         self.crop_size, self.size = tuple(crop_size), tuple(size or crop_size)

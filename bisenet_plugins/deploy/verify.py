@@ -88,7 +88,8 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
         own = same if np.array_equal(network.preprocess(sample.image).inputs, batch[:1]) else network(sample.image)
         counts += mask.size, (mask == same).sum(), (mask == own).sum()
         if sample.label is not None:
-            matrices += [confusion_matrix(one, sample.label, artifact.num_classes) for one in (own, same, mask)]
+            matrices += [confusion_matrix(one, sample.label, artifact.num_classes, name=f'label of {sample.name}')
+                         for one in (own, same, mask)]
     report: dict[str, Any] = dict(
         backend=artifact.backend, precision=artifact.precision, ran=ran, images=len(samples),
         agreement=float(100 * counts[1] / counts[0]), max_logit_difference=largest,

@@ -4,6 +4,7 @@ from .autocast import AutocastOptimWrapper
 from .checkpoint_hook import AtomicCheckpointHook, AtomicLocalBackend
 from .curves_hook import CurvesHook, draw_curves, read_history
 from .finite_hook import FiniteTrainingHook
+from .label_hook import LabelCheckHook
 from .pictures_hook import PicturesHook, WritePredictionsHook
 from .reproducible import PlacedIndex, ReproducibleTrainingHook, ResumableSampler, SeedSample
 
@@ -13,6 +14,7 @@ __all__ = [
     'AutocastOptimWrapper',
     'CurvesHook',
     'FiniteTrainingHook',
+    'LabelCheckHook',
     'PicturesHook',
     'PlacedIndex',
     'ReproducibleTrainingHook',

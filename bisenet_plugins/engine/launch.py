@@ -17,10 +17,21 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
-from ..errors import ConfigError
-from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, weights_only_checkpoints
+from ..config import check_config, explained, read_config
+from ..errors import CheckpointError, ConfigError
+from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
+from .label_hook import LabelCheckHook
+from .termination import save_on_sigterm
 
 __all__ = ['load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
+
+# Who starts several processes, and the environment variables by which they know of each other.
+LAUNCHERS = {
+    'none': ('nothing', ()),
+    'pytorch': ('"torchrun --nproc_per_node=N TOOL"', ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')),
+    'slurm': ('srun', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
+    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')),
+}
 
 
 def load_config(
@@ -41,17 +52,17 @@ def load_config(
         The config, ready for one of the functions ``prepare_*``.
 
     Raises:
-        ConfigError: If there is no such file, or it is no mmengine config.
+        ConfigError: If there is no such file, it is no mmengine config, or something in it is seen to be wrong.
+        InputError: If a value is not what its argument must be.
     """
-    if not Path(path).is_file():
-        raise ConfigError(f'there is no config at {path}')
-    try:
-        cfg = Config.fromfile(path)
-    except (SyntaxError, OSError, KeyError) as error:
-        raise ConfigError(f'{path}: expected an mmengine config, got {type(error).__name__}: {error}') from error
+    cfg = read_config(path)
     cfg.launcher = launcher
     if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+        try:
+            cfg.merge_from_dict(cfg_options)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f'--cfg-options: expected keys and values that fit the config, got {error}') from error
+    check_config(cfg)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:
@@ -74,8 +85,11 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
 
     Raises:
         ConfigError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
+        FileNotFoundError: If ``load_from`` names a file that is not there.
     """
     _require_keys(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
+    if cfg.get('load_from') and '://' not in str(cfg.load_from):
+        load_checkpoint(cfg.load_from)
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -163,21 +177,46 @@ def build_runner(cfg: Config) -> Runner:
         mmengine's runner, or the one that the config names as ``runner_type``.
 
     Raises:
-        ConfigError: If ``launcher='pytorch'`` was not started by ``torchrun``.
+        ConfigError: If something in the config cannot be built, or the process was not started by its launcher.
     """
     register_all_modules(init_default_scope=False)
-    if cfg.get('launcher', 'none') != 'none' and not torch.cuda.is_available() and get_device() == 'cpu':
+    launcher = cfg.get('launcher', 'none')
+    lacking = [name for name in LAUNCHERS[launcher][1] if name not in os.environ]
+    if lacking:
+        raise ConfigError(f'--launcher {launcher}: expected processes started by {LAUNCHERS[launcher][0]}, got none of '
+                          f'its environment variables {", ".join(lacking)}')
+    if launcher != 'none' and not torch.cuda.is_available() and get_device() == 'cpu':
         _prepare_cpu_processes(cfg)
-    if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+    with explained(cfg):
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks):
+        runner.register_hook(LabelCheckHook())
+    return runner
+
+
+def _plain_network(runner: Runner) -> Any:
+    """Return the network inside its wrappers."""
+    network: Any = runner.model
+    while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
+        network = network.module
+    return network
+
+
+def _check_start(runner: Runner, cfg: Config) -> None:
+    """Refuse to resume weights of another network, and to start from a file that holds none of this one's."""
+    if cfg.get('load_from') is None or '://' in str(cfg.load_from):
+        return
+    own, loaded = ({name: getattr(value, 'shape', None) for name, value in weights.items()} for weights in (
+        _plain_network(runner).state_dict(), plain_weights(load_checkpoint(cfg.load_from))))
+    if cfg.get('resume') and own != loaded or not own.items() & loaded.items():
+        first = next((name for name in [*own, *loaded] if own.get(name) != loaded.get(name)), '')
+        raise CheckpointError(f"{cfg.load_from}: expected the weights of the config's network, got "
+                              f'others, the first is {first}')
 
 
 def _prepare_cpu_processes(cfg: Config) -> None:
     """Let several processes train on the CPU: gloo, no device ids, no batch norm that only a GPU can do."""
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
-        if 'RANK' not in os.environ:
-            raise ConfigError('--launcher: expected processes started by "torchrun --nproc_per_node=N TOOL", got none')
         torch_dist.init_process_group(backend='gloo')
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
         type='MMDistributedDataParallel',
@@ -213,11 +252,15 @@ def run_training(cfg: Config) -> Runner:
         The runner, with its message hub and its last metrics.
 
     Raises:
+        CheckpointError: If the weights to resume from are of another network.
         RefusedCheckpointError: If a checkpoint that the config names needs pickle.
+        TerminatedError: If the process got SIGTERM; a checkpoint was saved.
     """
     with weights_only_checkpoints():
         runner = build_runner(cfg)
-        runner.train()
+        _check_start(runner, cfg)
+        with explained(cfg), save_on_sigterm(runner):
+            runner.train()
     return runner
 
 
@@ -237,8 +280,6 @@ def run_test(cfg: Config) -> dict[str, float]:
     with weights_only_checkpoints():
         runner = build_runner(cfg)
         if '://' not in str(cfg.load_from):  # the runner itself would test a network that got no weight at all
-            network: Any = runner.model
-            while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
-                network = network.module
-            load_weights(network, load_checkpoint(cfg.load_from), str(cfg.load_from))
-        return runner.test()
+            load_weights(_plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
+        with explained(cfg):
+            return runner.test()

@@ -12,7 +12,6 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from .. import visualize
-from ..errors import expect
 from ..files import write_atomically
 
 __all__ = ['PicturesHook', 'WritePredictionsHook']
@@ -42,7 +41,6 @@ class PicturesHook(Hook):
     priority = 'LOW'
 
     def __init__(self, num_pictures: int = 4, cell_width: int = 320, filename: str = 'pictures.png') -> None:
-        expect(num_pictures >= 1, 'num_pictures', 'at least 1', num_pictures)
         self.num_pictures = num_pictures
         self.cell_width = cell_width
         self.filename = filename
@@ -105,7 +103,6 @@ class WritePredictionsHook(Hook):
         wait_time: float = 2.0,
         cell_width: int = 0,
     ) -> None:
-        expect(wait_time >= 0, 'wait_time', 'zero or more seconds', wait_time)
         self.ids_dir = Path(ids_dir) if ids_dir is not None else None
         self.show_dir = Path(show_dir) if show_dir is not None else None
         self.show = show

@@ -85,7 +85,7 @@ def write_page(
         prepared = predictor.preprocess(sample.image)
         seen.append(_Shown(sample.name, sample.image, sample.label, prepared, _segment(predictor, prepared)))
         if sample.label is not None:
-            matrix += confusion_matrix(seen[-1].mask, sample.label, count)
+            matrix += confusion_matrix(seen[-1].mask, sample.label, count, name=f'label of {sample.name}')
     scores = score(matrix) if matrix.any() else None
     chosen = np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))
     shown = [seen[number] for number in chosen]

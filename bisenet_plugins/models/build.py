@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import Any
 
@@ -10,36 +9,13 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from ..arguments import accepted_arguments, nearest
 from ..errors import InputError
 
 PROBE_SIDE = 128
 LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'LN2d', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
                'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
 """What people write, for suggestions; what is allowed is what is registered."""
-
-
-def accepted_arguments(cls: type) -> dict[str, Any]:
-    """Return every keyword that a class takes with its default, following ``**kwargs`` up to its parents.
-
-    Args:
-        cls: The class to look at.
-
-    Example:
-        >>> from mmseg.models import ResNetV1c
-        >>> accepted_arguments(ResNetV1c)['norm_cfg']
-        {'type': 'BN', 'requires_grad': True}
-    """
-    found: dict[str, Any] = {}
-    for parent in cls.__mro__:
-        if '__init__' not in vars(parent):
-            continue
-        parameters = list(inspect.signature(vars(parent)['__init__']).parameters.values())[1:]
-        for p in parameters:
-            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p.default)
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return found
 
 
 BATCH_NORMS = ('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'MMSyncBN')
@@ -54,21 +30,19 @@ def named_class(cfg: dict, argument: str) -> type:
         argument: Name of the config argument that holds ``cfg``, for error messages.
 
     Raises:
-        TypeError: If ``cfg`` is not a dict with ``type``.
-        KeyError: If no class of that name is registered.
+        InputError: If ``cfg`` is not a dict with ``type``, or no class of that name is registered.
 
     Example:
         >>> named_class(dict(type='DetailBranch'), 'detail_branch').__name__
         'DetailBranch'
     """
     if not isinstance(cfg, dict) or 'type' not in cfg:
-        raise TypeError(f"{argument}: expected a config dict with 'type', got {cfg!r}")
+        raise InputError(f"{argument}: expected a config dict with 'type', got {cfg!r}")
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
-        near = difflib.get_close_matches(str(cfg['type']), MODELS.module_dict, n=1)
-        raise KeyError(f"{argument}: expected the name of a registered model, got {cfg['type']!r}"
-                       + (f'; did you mean {near[0]!r}?' if near else '; custom_imports names the package that '
-                          'registers it'))
+        raise InputError(f"{argument}: expected the name of a registered model, got {cfg['type']!r}"
+                         + (nearest(cfg['type'], MODELS.module_dict) or '; custom_imports names the package that '
+                            'registers it'))
     return cls
 
 
@@ -128,9 +102,7 @@ def check_layer(cfg: Any, argument: str, kind: str) -> None:
         return
     name = cfg.get('type') if isinstance(cfg, dict) else cfg
     if not isinstance(name, str) or MODELS.get(name) is None:
-        near = difflib.get_close_matches(str(name), LAYER_NAMES, n=1)
-        raise InputError(f'{argument}.type: expected a registered {kind}, got {name!r}'
-                         + (f'; did you mean {near[0]!r}?' if near else ''))
+        raise InputError(f'{argument}.type: expected a registered {kind}, got {name!r}{nearest(name, LAYER_NAMES)}')
 
 
 def build_part(cfg: dict, argument: str, **defaults: Any) -> nn.Module:

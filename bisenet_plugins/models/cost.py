@@ -19,6 +19,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..config import explained, read_config
+
 __all__ = ['Complexity', 'build_uncounted', 'format_complexity', 'measure']
 
 
@@ -67,10 +69,10 @@ def build_uncounted(config: Config | str | os.PathLike[str], **overrides: Any) -
         'meta'
     """
     register_all_modules(init_default_scope=True)
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = config if isinstance(config, Config) else read_config(config)
     cfg = Config(cfg.to_dict())
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in overrides.items()})
-    with torch.device('meta'):
+    with torch.device('meta'), explained(cfg):
         return MODELS.build(cfg.model).eval()
 
 

@@ -16,7 +16,8 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
 
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
-from ..errors import ConfigError, DeployError, InputError
+from ..config import explained, read_config
+from ..errors import ConfigError, DeployError, InputError, expect
 from ..models.fuse import switch_to_deploy
 from ..weights.checkpoint import load_checkpoint, load_weights
 from ..weights.store import pretrained_names, read_shipped
@@ -61,8 +62,10 @@ class Network:
         self.cfg = copy.deepcopy(_read_config(network))
         register_all_modules(init_default_scope=False)
         init_default_scope(self.cfg.get('default_scope', 'mmseg'))
+        expect(isinstance(self.cfg.get('model'), dict), 'config', 'a model', self.cfg.get('model'))
         _without_downloads(self.cfg.model)
-        self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
+        with explained(self.cfg):
+            self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         self.num_classes = int(self.model.num_classes)
         if self.num_classes > MAX_CLASSES:
             raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
@@ -134,7 +137,7 @@ def _read_config(network: Any) -> Config:
         known = ', '.join(pretrained_names())
         raise InputError(f'network: expected a config file, what "export" wrote, or one of {known}; there is no '
                          f'{network}')
-    return Config.fromfile(path)
+    return read_config(path)
 
 
 def _without_downloads(node: Any) -> None:

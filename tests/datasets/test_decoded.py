@@ -66,7 +66,7 @@ def test_cache_keeps_to_its_limit_and_goes_on_without_room(files, scene, tmp_pat
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(limit_gb=0), 'limit_gb: expected a positive number, got 0'),
+    (dict(limit_gb=0), 'limit_gb: expected a number above 0, got 0'),
     (dict(loaders=()), 'loaders: expected transforms that load'),
 ])
 def test_cache_refuses_wrong_settings(settings, message):

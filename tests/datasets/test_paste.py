@@ -44,8 +44,8 @@ def test_nothing_to_paste_changes_nothing():
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(classes=()), '^classes: expected the ids'), (dict(classes=(1,), prob=2), '^prob: expected .* got 2'),
-    (dict(classes=(1,), max_components=0), '^max_components: expected at least 1, got 0')])
+    (dict(classes=()), '^classes: expected the ids'), (dict(classes=(1,), prob=2), 'prob: expected .* got 2'),
+    (dict(classes=(1,), max_components=0), 'max_components: expected a whole number of at least 1, got 0')])
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         PasteComponents(**arguments)

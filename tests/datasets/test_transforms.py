@@ -154,9 +154,9 @@ def test_takes_pictures_of_any_channels(channels):
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(scale=(0, 8)), r'scale: expected two positive sides, got \(0, 8\)'),
-    (dict(crop_size=(8,)), r'crop_size: expected two positive sides, got \(8,\)'),
-    (dict(size=(8, -1)), r'size: expected two positive sides, got \(8, -1\)'),
+    (dict(scale=(0, 8)), r'scale: expected a whole number of at least 1, got \(0, 8\)'),
+    (dict(crop_size=(8,)), r'crop_size: expected 2 values, .* got \(8,\)'),
+    (dict(size=(8, -1)), r'size: expected a whole number of at least 1, got \(8, -1\)'),
     (dict(ratio_range=(2.0, 0.5)), r'ratio_range: expected two rising positive numbers, got \(2.0, 0.5\)'),
     (dict(cat_max_ratio=0.0), r'cat_max_ratio: expected a number above 0 and at most 1, got 0.0'),
 ])

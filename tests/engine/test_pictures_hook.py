@@ -62,9 +62,9 @@ def test_pictures_of_another_validation_replace_the_old_ones(tmp_path):
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match='num_pictures: expected at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_pictures: expected a whole number of at least 1, got 0'):
         PicturesHook(num_pictures=0)
-    with pytest.raises(ValueError, match='wait_time: expected zero or more seconds, got -1'):
+    with pytest.raises(ValueError, match='wait_time: expected a number of at least 0, got -1'):
         WritePredictionsHook(wait_time=-1)
 
 

@@ -103,8 +103,7 @@ class StreetSceneDataset(BaseSegDataset):
     ) -> None:
         least = 2 if shuffle_labels else 1
         expect(length >= least, 'length', f'at least {least} with shuffle_labels={shuffle_labels}', length)
-        expect(seed >= 0, 'seed', 'a number from 0 up', seed)
-        expect(len(size) == 2 and min(size) >= SMALLEST_SIDE, 'size',
+        expect(min(size) >= SMALLEST_SIDE, 'size',
                f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
         expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
         self.length, self.seed, self.shuffle_labels = int(length), int(seed), shuffle_labels

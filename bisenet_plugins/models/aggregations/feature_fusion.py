@@ -63,7 +63,6 @@ class FeatureFusion(Part):
                  align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         expect(attention in ('mlp', 'single'), 'attention', "'mlp' or 'single'", attention)
         channels = channels or sum(in_channels)
         expect(1 <= reduction <= channels, 'reduction', f'a number from 1 to channels={channels}', reduction)

@@ -55,7 +55,6 @@ class BilateralGuidedAggregation(Part):
                  align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)
         detail, semantic = in_channels
         channels = channels or detail

@@ -9,7 +9,6 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...errors import expect
 from ..layers import Part, resize_to
 
 
@@ -44,7 +43,6 @@ class SumAggregation(Part):
     def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         self.out_channels = channels or in_channels[0]
         self.align_corners = align_corners
         self.project_detail, self.project_semantic = (
@@ -87,7 +85,6 @@ class ConcatAggregation(Part):
     def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(in_channels) == 2, 'in_channels', '(detail, semantic)', in_channels)
         self.align_corners = align_corners
         self.out_channels = channels or sum(in_channels)
         self.project = nn.Identity() if channels is None else ConvModule(sum(in_channels), channels, 1, **self.cfgs)

@@ -126,7 +126,6 @@ class STDCBackbone(Part):
         super().__init__(**cfgs)
         expect(arch in self.arch_depths, 'arch', f'one of {sorted(self.arch_depths)}', arch)
         expect(downsample in ('depthwise', 'strided'), 'downsample', "'depthwise' or 'strided'", downsample)
-        expect(len(channels) == 5, 'channels', 'five entries (strides 2, 4, 8, 16, 32)', channels)
         expect(num_blocks >= 2, 'num_blocks', 'at least 2', num_blocks)
         cfgs = self.cfgs
         self.stem = nn.Sequential(

@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...errors import expect
 from ..layers import Part
 
 EXPANSION = 4
@@ -98,9 +97,6 @@ class Xception39(Part):
                  depths: tuple[int, int, int] = (4, 8, 4),
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(mid_channels) == len(depths) == 3, 'mid_channels and depths',
-               'three entries each (strides 8, 16, 32)', (mid_channels, depths))
-        expect(min(depths) >= 1, 'depths', 'at least 1 each', depths)
         cfgs = self.cfgs
         self.stem = nn.Sequential(
             ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),

@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...errors import expect
 from ..layers import Part, RepConvModule
 
 
@@ -51,8 +50,6 @@ class DetailBranch(Part):
                  reparam: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(channels) == len(num_convs) == 3, 'channels and num_convs', 'three entries each (strides 2, 4, 8)',
-               (channels, num_convs))
         stages = []
         for width, depth in zip(channels, num_convs):
             width = round(width * width_mult)

@@ -56,8 +56,6 @@ class SpatialPath(Part):
                  projection_channels: int | None = None,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        expect(len(channels) == len(kernel_sizes) == 3, 'channels and kernel_sizes',
-               'three entries each (strides 2, 4, 8)', (channels, kernel_sizes))
         expect(all(kernel % 2 for kernel in kernel_sizes), 'kernel_sizes', 'odd numbers', kernel_sizes)
         layers = []
         for width, kernel in zip(channels, kernel_sizes):

@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...errors import expect
 from ..build import build_part
 from .training_loss import UpsampledLossHead
 
@@ -52,8 +51,6 @@ class BGAHead(UpsampledLossHead):
                  aggregation_channels: int | None = None,
                  in_index: tuple[int, int] = (0, -1),
                  **kwargs: Any) -> None:
-        for name, value in dict(in_channels=in_channels, in_index=in_index).items():
-            expect(isinstance(value, tuple | list) and len(value) == 2, name, '(detail, semantic)', value)
         super().__init__(
             in_channels=in_channels, channels=channels, in_index=in_index, input_transform='multiple_select', **kwargs)
         cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)

@@ -8,7 +8,6 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ...errors import expect
 from .training_loss import UpsampledLossHead
 
 
@@ -43,7 +42,6 @@ class BoosterHead(UpsampledLossHead):
     """
 
     def __init__(self, in_channels: int, channels: int, num_convs: int = 1, in_index: int = -1, **kwargs: Any) -> None:
-        expect(num_convs >= 1, 'num_convs', 'at least 1', num_convs)
         super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, **kwargs)
         cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.convs = nn.Sequential(*(

@@ -146,7 +146,6 @@ class DetailLoss(nn.Module):
                  smooth: float = 1.0,
                  loss_name: str = 'loss_detail') -> None:
         super().__init__()
-        expect(smooth > 0, 'smooth', 'a positive number', smooth)
         expect(loss_name.startswith('loss'), 'loss_name', "a name that starts with 'loss' (mmengine sums only such)",
                loss_name)
         self.bce_weight = bce_weight

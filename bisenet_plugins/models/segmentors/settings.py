@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
+from ...arguments import accepted_arguments
 from ...errors import expect
-from ..build import accepted_arguments, complete, named_class, probe
+from ..build import complete, named_class, probe
 
 
 def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[str, Any]) -> dict:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from configparser import ConfigParser
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +17,10 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 from torch import Tensor
 
+from ...arguments import accepted_arguments
+from ...config import explained, read_config
 from ...errors import CheckpointError
-from ...models.build import accepted_arguments, named_class
+from ...models.build import named_class
 
 Weights = dict[str, Tensor]
 
@@ -223,9 +224,7 @@ def add_zero_biases(weights: Weights) -> list[str]:
 
 
 def _read(config: str | os.PathLike[str]) -> Config:
-    if not Path(config).is_file():
-        raise FileNotFoundError(f'there is no config at {config}')
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     register_all_modules(init_default_scope=False)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return cfg
@@ -247,7 +246,9 @@ def check_weights(weights: Mapping[str, Tensor],
     Raises:
         CheckpointError: If a name is missing, left over, or has another shape; the message lists all of them.
     """
-    own = MODELS.build(_read(config).model).state_dict()
+    cfg = _read(config)
+    with explained(cfg):
+        own = MODELS.build(cfg.model).state_dict()
     missing = [name for name in own if name not in weights]
     absent = [name for name in missing if may_lack and name.startswith(may_lack)]
     if may_lack and any(name.startswith(may_lack) for name in weights):

@@ -155,7 +155,7 @@ def test_config_trains_and_tests_on_different_scenes():
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(length=0), 'length: expected at least 1 .*, got 0'),
+    (dict(length=0), 'length: expected a whole number of at least 1, got 0'),
     (dict(length=1, shuffle_labels=True), 'length: expected at least 2 .*, got 1'),
     (dict(seed=-1), 'seed: expected .*, got -1'),
     (dict(size=(31, 64)), r'size: expected .*, got \(31, 64\)'),

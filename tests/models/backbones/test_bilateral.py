@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import nn
 
+from bisenet_plugins.errors import InputError
 from bisenet_plugins.models import BilateralNetwork
 
 STDC = dict(type='STDCNet', stdc_type='STDCNet1', in_channels=3, channels=(32, 64, 256, 512, 1024),
@@ -72,8 +73,8 @@ def test_a_branch_that_cannot_take_the_channels_is_refused():
 
 
 @pytest.mark.parametrize(('branch', 'error', 'message'), [
-    ('MobileNetV2', TypeError, "semantic_branch: expected a config dict with 'type', got 'MobileNetV2'"),
-    (dict(type='MobileNetV9'), KeyError,
+    ('MobileNetV2', InputError, "semantic_branch: expected a dict, got 'MobileNetV2'"),
+    (dict(type='MobileNetV9'), InputError,
      'semantic_branch: expected the name of a registered model, got .*MobileNetV9.*did you mean'),
 ])
 def test_what_is_no_config_is_refused(branch, error, message):

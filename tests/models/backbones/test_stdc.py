@@ -63,7 +63,7 @@ def test_row_of_two_blocks():
 @pytest.mark.parametrize('kwargs, message', [
     (dict(arch='stdc3'), r"arch: expected one of \['stdc1', 'stdc2'\], got 'stdc3'"),
     (dict(downsample='pool'), "downsample: expected 'depthwise' or 'strided', got 'pool'"),
-    (dict(channels=(32, 64)), 'channels: expected five entries'),
+    (dict(channels=(32, 64)), 'channels: expected 5 values'),
     (dict(num_blocks=1), 'num_blocks: expected at least 2, got 1'),
 ])
 def test_refusals(kwargs, message):

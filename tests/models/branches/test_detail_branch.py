@@ -36,5 +36,5 @@ def test_reparametrised_layers_have_the_same_widths_and_strides():
 
 @pytest.mark.parametrize('arguments', [dict(channels=(64, 64)), dict(num_convs=(2, 3, 3, 3))])
 def test_three_stages_are_required(arguments):
-    with pytest.raises(ValueError, match='channels and num_convs: expected three entries each'):
+    with pytest.raises(ValueError, match='DetailBranch.(channels|num_convs): expected 3 values'):
         DetailBranch(**arguments)

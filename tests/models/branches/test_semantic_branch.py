@@ -110,7 +110,7 @@ def test_options_where_paper_and_published_networks_differ(published):
     (dict(stem_fusion_kernel=2), 'stem_fusion_kernel: expected 1 or 3, got 2'),
     (dict(width_mult=0.001), 'channel_ratio and width_mult: expected at least one channel'),
     (dict(depth_mult=0.1), 'depth_mult: expected at least one'),
-    (dict(expand_ratio=0), 'expand_ratio: expected at least one channel'),
+    (dict(expand_ratio=0), 'expand_ratio: expected a number above 0, got 0'),
 ])
 def test_wrong_knobs_are_refused(knobs, message):
     with pytest.raises(ValueError, match=message):
@@ -118,7 +118,7 @@ def test_wrong_knobs_are_refused(knobs, message):
 
 
 def test_detail_branch_refuses_two_stages():
-    with pytest.raises(ValueError, match='channels and num_convs: expected three entries each'):
+    with pytest.raises(ValueError, match='DetailBranch.channels: expected 3 values'):
         DetailBranch(channels=(64, 128))
 
 

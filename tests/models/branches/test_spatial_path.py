@@ -21,7 +21,7 @@ def test_default_is_the_papers_text():
 
 @pytest.mark.parametrize('bad', [dict(channels=(64, 64)), dict(kernel_sizes=(3, 3, 3, 1))])
 def test_wrong_number_of_layers(bad):
-    with pytest.raises(ValueError, match='channels and kernel_sizes: expected three entries each'):
+    with pytest.raises(ValueError, match='SpatialPath.(channels|kernel_sizes): expected 3 values'):
         SpatialPath(**bad)
 
 

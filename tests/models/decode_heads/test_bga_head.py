@@ -36,11 +36,11 @@ def test_settings_are_handed_on_to_the_aggregation():
 
 @pytest.mark.parametrize('arguments', [dict(in_channels=8), dict(in_channels=(8, 8, 8))])
 def test_two_maps_are_required(arguments):
-    with pytest.raises(ValueError, match=r'in_channels: expected \(detail, semantic\)'):
+    with pytest.raises(ValueError, match='BGAHead.in_channels: expected 2 values'):
         MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, **arguments))
 
 
 @pytest.mark.parametrize('in_index', [1, (0, 1, 2)])
 def test_two_indices_are_required(in_index):
-    with pytest.raises(ValueError, match=r'in_index: expected \(detail, semantic\), got .*1'):
+    with pytest.raises(ValueError, match='BGAHead.in_index: expected 2 values, .* got .*1'):
         MODELS.build(dict(type='BGAHead', channels=8, num_classes=2, in_channels=(8, 8), in_index=in_index))

@@ -24,5 +24,5 @@ def test_only_the_map_at_in_index_is_read(in_index):
 
 
 def test_a_convolution_is_required():
-    with pytest.raises(ValueError, match='num_convs: expected at least 1, got 0'):
+    with pytest.raises(ValueError, match='num_convs: expected a whole number of at least 1, got 0'):
         BoosterHead(8, 8, num_convs=0, num_classes=2)

@@ -121,7 +121,7 @@ def test_single_class_crop_has_no_border():
 @pytest.mark.parametrize('build, kwargs, message', [
     (DetailTarget, dict(target='soft'), r"target: expected one of \('faithful', 'release'\), got 'soft'"),
     (DetailTarget, dict(fusion_weights=(1, 0)), 'fusion_weights: expected an entry for each stride'),
-    (DetailLoss, dict(smooth=0), 'smooth: expected a positive number, got 0'),
+    (DetailLoss, dict(smooth=0), 'smooth: expected a number above 0, got 0'),
     (DetailLoss, dict(loss_name='detail'), "loss_name: expected a name that starts with 'loss'"),
 ])
 def test_refusals(build, kwargs, message):

@@ -94,7 +94,7 @@ def test_pixel_weight():
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(threshold=0), 'threshold: expected a number above 0 and at most 1, got 0'),
-    (dict(min_kept=1.5), 'min_kept: expected a number above 0 and at most 1, got 1.5'),
+    (dict(min_kept=1.5), 'min_kept: expected a number from 0 to 1, got 1.5'),
     (dict(min_kept_of='labelled'), "min_kept_of: expected 'valid' or 'all', got 'labelled'"),
     (dict(loss_name='ohem'), "loss_name: expected a name that starts with 'loss'"),
 ])

@@ -1,0 +1,194 @@
+"""Read configs, find what is wrong in them before anything is built, and say which part of one failed."""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mmseg.registry as registries
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmseg.utils import register_all_modules
+
+from .arguments import accepted_arguments, check_argument, check_arguments, nearest
+from .errors import BisenetError, ConfigError, expect, told_by
+
+__all__ = ['check_config', 'explained', 'read_config']
+
+# What mmengine's Runner takes, and what mmseg's and this project's tools read beside it.
+KEYS = frozenset('''auto_scale_lr custom_hooks custom_imports data_preprocessor default_hooks default_scope env_cfg
+    experiment_name find_unused_parameters launcher load_from log_level log_processor model model_wrapper_cfg
+    optim_wrapper param_scheduler randomness resume runner_type test_cfg test_dataloader test_evaluator
+    train_cfg train_dataloader tta_model tta_pipeline val_cfg val_dataloader val_evaluator visualizer
+    work_dir'''.split())
+# Names that configs define by custom, whether something in them reads the name or not.
+CUSTOM = re.compile(r'.*_(pipeline|cfg|root|type|scale|size|ratios|backends|scope|dataset|suffix)$|'
+                    r'(local_rank|num_classes|classes|palette|metainfo|optimizer|checkpoint.*|vis_backends|dataset)$')
+# Configs of mmseg 0.x have these keys; nothing reads them since 1.0.
+OLD_KEYS = dict(data='train_dataloader', evaluation='val_evaluator', runner='train_cfg', lr_config='param_scheduler',
+                optimizer_config='optim_wrapper', log_config='default_hooks.logger', workflow='train_cfg',
+                checkpoint_config='default_hooks.checkpoint')
+# The registry of a type by the key that leads to it; what stands below another key is of its parent's kind.
+KINDS = dict(
+    model='MODELS', model_wrapper_cfg='MODEL_WRAPPERS', tta_model='MODELS', data_preprocessor='MODELS',
+    optim_wrapper='OPTIM_WRAPPERS', optimizer='OPTIMIZERS', param_scheduler='PARAM_SCHEDULERS', train_cfg='LOOPS',
+    val_cfg='LOOPS', test_cfg='LOOPS', dataset='DATASETS', datasets='DATASETS', pipeline='TRANSFORMS',
+    transforms='TRANSFORMS', tta_pipeline='TRANSFORMS', sampler='DATA_SAMPLERS', batch_sampler='DATA_SAMPLERS',
+    collate_fn='FUNCTIONS', default_hooks='HOOKS', custom_hooks='HOOKS', val_evaluator='METRICS',
+    test_evaluator='METRICS', metrics='METRICS', visualizer='VISUALIZERS', vis_backends='VISBACKENDS',
+    log_processor='LOG_PROCESSORS', init_cfg='WEIGHT_INITIALIZERS')
+# Arguments that mean the same in every part, whoever wrote it.
+COMMON = frozenset('''accumulative_counts batch_size channels dropout_ratio in_channels lr max_epochs max_iters momentum
+    num_classes num_workers prob seed val_begin val_interval weight_decay'''.split())
+REGISTRIES = {name: value for name, value in vars(registries).items() if isinstance(value, Registry)}
+
+
+def read_config(path: str | os.PathLike[str]) -> Config:
+    """Read a config file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: If there is no such file, it cannot be read, what it executes fails, or as :func:`check_config`.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f'there is no config at {path}')
+    try:
+        _follow_bases(Path(path).resolve(), ())
+        cfg = Config.fromfile(path)
+    except ConfigError:
+        raise
+    except Exception as error:  # a config is a program: it raises what it likes
+        raise ConfigError(f'{path}: expected an mmengine config, got {type(error).__name__}: {told_by(error)}'
+                          ) from error
+    check_config(cfg)
+    return cfg
+
+
+def _follow_bases(path: Path, before: tuple[Path, ...]) -> None:
+    """Refuse a config that inherits itself; mmengine takes half a minute to find out."""
+    if path in before:
+        raise ConfigError(f'{before[0]}: expected _base_ files that end somewhere, got {path}, which leads back to '
+                          'itself')
+    if path.suffix == '.py' and not Config._is_lazy_import(str(path)):
+        for base in Config._get_base_files(str(path)):
+            if '::' not in base:
+                _follow_bases((path.parent / base).resolve(), (*before, path))
+
+
+def check_config(cfg: Config) -> None:
+    """Refuse what can be seen to be wrong without building anything.
+
+    Args:
+        cfg: A config.
+
+    Raises:
+        ConfigError: If a top-level key looks like another one misspelt or is one of mmseg 0.x, or a type is in no
+            registry.
+        InputError: If a value is not what its argument must be.
+    """
+    text = cfg.text if isinstance(cfg.text, str) else ''
+    for key in cfg:
+        if key in KEYS or key.startswith('_'):
+            continue
+        if key in OLD_KEYS:
+            raise ConfigError(f'{key}: expected a config of mmseg 1.0 or later, got a key of 0.x; its place is '
+                              f'{OLD_KEYS[key]}')
+        used = re.search(rf'\b{re.escape(key)}\b(?!\s*=[^=])', text)
+        meant = nearest(key, KEYS, 0.75)
+        if meant and not used and not CUSTOM.match(key):
+            raise ConfigError(f'{key}: expected a key that something reads, got an unknown one{meant}')
+    register_all_modules(init_default_scope=False)
+    for key in KEYS & {*cfg}:
+        if key in KINDS or key.endswith('_dataloader'):
+            expect(cfg[key] is None or isinstance(cfg[key], dict | list | tuple), key, 'a dict', cfg[key])
+        _check_node(cfg[key], key, KINDS.get(key, ''))
+
+
+def _check_node(node: Any, path: str, kind: str) -> None:
+    """Check a config dict, or a list of them, and what is inside."""
+    if isinstance(node, list | tuple):
+        for number, inner in enumerate(node):
+            _check_node(inner, f'{path}.{number}', kind)
+    if not isinstance(node, dict):
+        return
+    name = node.get('type')
+    registry = REGISTRIES.get(kind)
+    if registry is not None and isinstance(name, str) and name.rpartition('.')[2] not in _names() and not any(
+            one.get(name) for one in (registry, *REGISTRIES.values())):
+        known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]
+        raise ConfigError(f"{path}.type: expected a type registered in '{registry.name}', got {name!r}"
+                          + (nearest(name, known) or '; custom_imports names the package that registers it'))
+    for key, value in node.items():
+        if key in COMMON:
+            check_argument(key, value, f'{path}.')
+        _check_node(value, f'{path}.{key}', KINDS.get(key, kind))
+
+
+def _names() -> set[str]:
+    """Return what is registered under any kind."""
+    return {name for registry in REGISTRIES.values() for one in (registry, registry.parent) if one is not None
+            for name in one.module_dict}
+
+
+@contextmanager
+def explained(cfg: Config) -> Iterator[None]:
+    """Turn whatever fails inside the block into a sentence that names the part of a config.
+
+    Args:
+        cfg: What is built inside the block.
+
+    Raises:
+        ConfigError: In place of any error but this project's own and those of files.
+    """
+    try:
+        yield
+    except (BisenetError, OSError, MemoryError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise ConfigError(_explain(error, cfg)) from error
+
+
+def _explain(error: Exception, cfg: Config) -> str:
+    """Say where in a config an error comes from, and what was expected there."""
+    told = told_by(error)
+    unknown = re.search(r"(?:(\w+)\.__init__|(\w+))\(\) got an unexpected keyword argument '(\w+)'", told)
+    cls = None
+    parts = {part for name, registry in REGISTRIES.items() if name not in ('RUNNERS', 'LOOPS')
+             for known in (registry, registry.parent) if known is not None for part in known.module_dict.values()}
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if type(frame.f_locals.get('self')) in parts:
+            cls = type(frame.f_locals['self'])  # the innermost part that ran
+        cls = frame.f_locals.get('obj_cls', cls)  # of mmengine's build_from_cfg: the innermost part that was built
+        if unknown and isinstance(frame.f_globals.get(unknown[1] or unknown[2]), type):
+            cls = frame.f_globals[unknown[1] or unknown[2]]
+        if frame.f_code.co_name == 'build_from_cfg' and isinstance(cls, type):
+            try:
+                check_arguments(cls, {key: value for key, value in frame.f_locals.get('args', {}).items()
+                                      if key in frame.f_locals['cfg']})
+            except BisenetError as found:
+                told = str(found)
+    if not isinstance(cls, type):
+        return told if type(error) in (ValueError, RuntimeError) else f'{type(error).__name__}: {told}'
+    if unknown:
+        key = unknown[3]
+        path = _find(cfg._cfg_dict, '', lambda node: key in node)
+        return f'{path or cls.__name__}: expected an argument of {cls.__name__}, got {key!r}' \
+               f'{nearest(key, accepted_arguments(cls))}'
+    path = _find(cfg._cfg_dict, '', lambda node: str(node.get('type')).rpartition('.')[2] == cls.__name__)
+    return ': '.join(filter(None, (path, '' if told.startswith(cls.__name__) else cls.__name__, told)))
+
+
+def _find(node: Any, path: str, holds: Any) -> str | None:
+    """Return the dotted path of the first dict below for which something holds."""
+    if isinstance(node, dict) and holds(node):
+        return path
+    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
+    found = (_find(inner, f'{path}.{key}'.strip('.'), holds) for key, inner in pairs)
+    return next((one for one in found if one is not None), None)

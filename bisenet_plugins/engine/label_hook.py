@@ -1,0 +1,83 @@
+"""Name a label whose ids are no classes before a network learns from it or is scored on it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmseg.registry import HOOKS
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import InputError
+from ..metrics import check_ids
+
+__all__ = ['LabelCheckHook']
+
+
+@HOOKS.register_module()
+class LabelCheckHook(Hook):
+    """End a training or a test at the first label with an id outside the classes, and name the file and the ids.
+
+    mmseg's metrics leave such pixels out silently, and its losses fail without naming the file. Files of more than 8
+    bits are looked into once each, because mmseg's loader keeps the lowest 8 bits only. ``train`` and ``test`` of this
+    project add this hook to every config.
+
+    Raises:
+        InputError: While running, if a label has such an id.
+
+    Example:
+        >>> LabelCheckHook().priority
+        'VERY_HIGH'
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Check the labels of a batch that is learned from."""
+        self._check(runner, data_batch)
+
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Check the labels of a batch that is scored."""
+        self._check(runner, data_batch)
+
+    def before_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Check the labels of a batch that is scored."""
+        self._check(runner, data_batch)
+
+    def _check(self, runner: Any, data_batch: Any) -> None:
+        network = runner.model
+        while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
+            network = network.module
+        count = getattr(network, 'num_classes', None)
+        samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
+        if count is None or samples is None:
+            return
+        ignored = getattr(getattr(network, 'decode_head', None), 'ignore_index', 255)
+        for sample in samples:
+            sample = sample[0] if isinstance(sample, list | tuple) else sample  # variants of one image
+            if 'gt_sem_seg' in sample:
+                path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
+                self._check_depth(path)
+                check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
+
+    def _check_depth(self, path: str) -> None:
+        """Refuse a file whose ids do not fit into 8 bits."""
+        if path in self._seen:
+            return
+        self._seen.add(path)
+        if not os.path.isfile(path):
+            return
+        try:
+            with Image.open(path) as image:
+                deep = np.asarray(image) if image.mode.startswith(('I', 'F')) else None
+        except (OSError, UnidentifiedImageError):  # of a format that only the dataset's own loader knows
+            return
+        if deep is not None and deep.max(initial=0) > 255:
+            raise InputError(f'{path}: expected class ids of at most 255, of which 8 bits are read, got a 16-bit label '
+                             f'with ids up to {deep.max()}')

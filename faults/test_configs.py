@@ -1,0 +1,136 @@
+"""Mistakes in a config, in its file or laid over it, in every command that reads one."""
+
+from .judge import Case, cases, judge
+
+TRAIN = ('train', 'c.py', '--work-dir', 'w')
+
+
+def option(name, *options, says, command=TRAIN, **more):
+    return Case(name, (*command, '--cfg-options', *options), says if isinstance(says, tuple) else (says,), **more)
+
+
+def added(name, text, says, command=TRAIN, **more):
+    """A config with lines at its end."""
+    def change(folder):
+        with (folder / 'c.py').open('a') as file:
+            file.write(text + '\n')
+    return Case(name, command, says if isinstance(says, tuple) else (says,), change=change, **more)
+
+
+def whole(name, content, says, command=TRAIN, **more):
+    """A config of its own."""
+    def change(folder):
+        (folder / 'c.py').write_bytes(content if isinstance(content, bytes) else content.encode())
+    return Case(name, command, says if isinstance(says, tuple) else (says,), change=change, **more)
+
+
+COMMANDS = dict(
+    train=TRAIN, test=('test', 'c.py', 'net.pth', '--work-dir', 'w'), complexity=('complexity', 'c.py'),
+    check_data=('check-data', 'c.py'), predict=('predict', 'images', '--config', 'c.py', '--checkpoint', 'net.pth'),
+    analyze=('analyze', 'images', '--config', 'c.py', '--checkpoint', 'net.pth'),
+    convert=('convert', 'net.pth', 'new.pth', '--config', 'c.py'),
+    export=('export', 'c.py', 'net.pth', '--out', 'out'))
+FILES = [
+    ('syntax', 'model = (', 'c.py: expected an mmengine config, got SyntaxError'),
+    ('indent', 'a = 1\n  b = 2', 'c.py: expected an mmengine config, got IndentationError'),
+    ('empty', '', 'model'),
+    ('no-model', 'a = 1', 'model'),
+    ('of-itself', "_base_ = './c.py'", 'leads back to itself'),
+    ('base-missing', "_base_ = './none.py'", 'none.py'),
+    ('raises', 'a = 1 / 0', 'c.py: expected an mmengine config, got ZeroDivisionError'),
+    ('import', 'import no_such_module', 'no_such_module'),
+    ('custom-import', "custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)", 'no_such_module'),
+    ('bytes', b'\xff\xfe\x00model', 'c.py: expected an mmengine config'),
+    ('null', b'model = 1\x00', 'c.py: expected an mmengine config'),
+    ('json', '{"a": 1}', 'c.py'),
+    ('model-text', "model = 'a'", 'model: expected a dict, got \'a\''),
+    ('model-empty', 'model = dict()', 'model'),
+    ('model-type', "model = dict(type='EncodrDecoder')", "did you mean 'EncoderDecoder'?"),
+]
+BROKEN = [whole(f'{key}-{name}', content, says, command) for name, content, says in FILES
+          for key, command in COMMANDS.items()
+          if not (key == 'check_data' and name.startswith('model') and name != 'model-text')]
+MISSING = [Case(f'{key}-missing', tuple('none.py' if word == 'c.py' else word for word in command), ('none.py',))
+           for key, command in COMMANDS.items()]
+FOLDER = [Case(f'{key}-folder', tuple('images' if word == 'c.py' else word for word in command), ('images',))
+          for key, command in COMMANDS.items() if key not in ('predict', 'analyze')]
+
+KEYS = [added(f'key-{wrong}', f'{wrong} = dict(a=1)', f"{wrong}: expected a key that something reads, got an unknown one; "
+              f"did you mean '{right}'?") for wrong, right in dict(
+    optim_wraper='optim_wrapper', optimwrapper='optim_wrapper', train_dataloder='train_dataloader', modle='model',
+    models='model', custom_hook='custom_hooks', default_hook='default_hooks', param_schedulers='param_scheduler',
+    val_evaluators='val_evaluator', randomnes='randomness', visualiser='visualizer', load_form='load_from',
+    log_procesor='log_processor').items()]
+OLD = [added(f'old-{key}', f'{key} = dict(a=1)', f'{key}: expected a config of mmseg 1.0 or later')
+       for key in ('data', 'evaluation', 'runner', 'lr_config', 'optimizer_config', 'log_config', 'checkpoint_config')]
+
+HEAD, DATA, OPTIMIZER = 'model.decode_head', 'train_dataloader', 'optim_wrapper.optimizer'
+TYPES = [option(f'type-{key}-{wrong}', f'{key}.type={wrong}', says=(f'{key}.type: expected a type registered in',
+                                                            f"did you mean '{right}'?")) for key, wrong, right in (
+    ('model', 'EncoderDecodr', 'EncoderDecoder'), ('model.backbone', 'MobileNetV22', 'MobileNetV2'),
+    (HEAD, 'FCNHed', 'FCNHead'), (f'{HEAD}.loss_decode', 'CrossEntropyLos', 'CrossEntropyLoss'),
+    (f'{HEAD}.norm_cfg', 'SyncBn', 'SyncBN'), ('model.data_preprocessor', 'SegDataPreProcesor', 'SegDataPreProcessor'),
+    ('optim_wrapper', 'OptimWraper', 'OptimWrapper'), (OPTIMIZER, 'SDG', 'SGD'), (OPTIMIZER, 'AdmW', 'AdamW'),
+    ('param_scheduler.0', 'PolyLr', 'PolyLR'), (f'{DATA}.sampler', 'ResumabelSampler', 'ResumableSampler'),
+    (f'{DATA}.dataset', 'StreetScenesDataset', 'StreetSceneDataset'),
+    (f'{DATA}.dataset.pipeline.1', 'RandomFlop', 'RandomFlip'), ('default_hooks.curves', 'CurveHook', 'CurvesHook'),
+    ('default_hooks.timer', 'IterTimer', 'IterTimerHook'), ('train_cfg', 'IterBasedTrainLop', 'IterBasedTrainLoop'),
+    ('val_cfg', 'ValLop', 'ValLoop'), ('val_evaluator', 'IouMetric', 'IoUMetric'),
+    ('visualizer', 'SegLocalVisualiser', 'SegLocalVisualizer'))]
+NUMBERS = [option(f'{key}={value}', f'{key}={value}', says=(f'{key}: expected ', f'got {told}')) for key, value, told in (
+    ('train_cfg.max_iters', -1, '-1'), ('train_cfg.max_iters', 0, '0'), ('train_cfg.max_iters', 'many', "'many'"),
+    ('train_cfg.max_iters', 1.5, '1.5'), ('train_cfg.val_interval', 0, '0'), ('train_cfg.val_interval', -3, '-3'),
+    ('train_cfg.val_begin', -1, '-1'), (f'{DATA}.batch_size', 0, '0'), (f'{DATA}.batch_size', -2, '-2'),
+    (f'{DATA}.batch_size', 'two', "'two'"), (f'{DATA}.batch_size', 2.5, '2.5'), (f'{DATA}.num_workers', -1, '-1'),
+    (f'{DATA}.num_workers', 'all', "'all'"), (f'{OPTIMIZER}.lr', -1, '-1'), (f'{OPTIMIZER}.lr', 'nan', 'nan'),
+    (f'{OPTIMIZER}.lr', 'inf', 'inf'), (f'{OPTIMIZER}.lr', 'fast', "'fast'"), (f'{OPTIMIZER}.momentum', 2, '2'),
+    (f'{OPTIMIZER}.momentum', -0.1, '-0.1'), (f'{OPTIMIZER}.weight_decay', -1, '-1'),
+    (f'{OPTIMIZER}.weight_decay', 'nan', 'nan'), (f'{HEAD}.num_classes', 0, '0'), (f'{HEAD}.num_classes', -11, '-11'),
+    (f'{HEAD}.num_classes', 'all', "'all'"), (f'{HEAD}.channels', 0, '0'), (f'{HEAD}.channels', -8, '-8'),
+    (f'{HEAD}.in_channels', 0, '0'), (f'{HEAD}.dropout_ratio', 1.5, '1.5'), (f'{HEAD}.dropout_ratio', -0.1, '-0.1'),
+    (f'{DATA}.dataset.pipeline.1.prob', 3, '3'), (f'{DATA}.dataset.pipeline.1.prob', -1, '-1'),
+    ('optim_wrapper.accumulative_counts', 0, '0'), ('optim_wrapper.accumulative_counts', -2, '-2'),
+    ('randomness.seed', 'abc', "'abc'"), ('randomness.seed', -1, '-1'))]
+KEYS_OF_PARTS = [option(f'argument-{key}', f'{key}=1', says=(key, f"did you mean '{right}'?")) for key, right in (
+    (f'{HEAD}.chanels', 'channels'), (f'{HEAD}.num_class', 'num_classes'), ('model.backbone.widen_facto', 'widen_factor'),
+    ('train_cfg.max_iter', 'max_iters'), (f'{DATA}.batchsize', 'batch_size'), (f'{DATA}.numworkers', 'num_workers'),
+    (f'{DATA}.dataset.lenght', 'length'), (f'{OPTIMIZER}.learning_rate', ''), (f'{OPTIMIZER}.momentun', 'momentum'),
+    ('default_hooks.curves.file_name', 'filename'), ('default_hooks.pictures.num_picture', 'num_pictures'),
+    ('model.auxilary_head', 'auxiliary_head'), ('val_evaluator.iou_metric', 'iou_metrics')) if right]
+OTHERS = [
+    option('load-from-missing', 'load_from=none.pth', says='none.pth'),
+    option('load-from-folder', 'load_from=images', says='images'),
+    option('load-from-text', 'load_from=c.py', says='c.py: expected a checkpoint, got a truncated or foreign file'),
+    option('cfg-options-index', f'{DATA}.dataset.pipeline.9.type=A', says='--cfg-options: expected'),
+    option('cfg-options-no-value', 'a', says="--cfg-options: expected KEY=VALUE, got 'a'"),
+    option('cfg-options-no-key', '=1', says="--cfg-options: expected KEY=VALUE, got '=1'"),
+    option('cfg-options-below-number', 'train_cfg.max_iters.a=1', says='--cfg-options: expected'),
+    option('top-key-by-option', 'optim_wraper.optimizer.lr=1', says="did you mean 'optim_wrapper'?"),
+    option('in-channels', f'{HEAD}.in_channels=7', says=('channels', '7')),
+    option('in-index', f'{HEAD}.in_index=5', says='FCNHead'),
+    option('fewer-classes', f'{HEAD}.num_classes=3', says='street_scene_*: expected class ids from 0 to 2'),
+    option('metric', 'val_evaluator.iou_metrics=mIuo', says='IoUMetric'),
+    option('scheduler-end', 'param_scheduler.0.end=-4', says=('PolyLR', 'end')),
+    option('logger-interval', 'default_hooks.logger.interval=0', says=('LoggerHook', 'interval')),
+    option('start-method', 'env_cfg.mp_cfg.mp_start_method=forkk', says='forkk'),
+    option('dataset-size', f'{DATA}.dataset.size=5', says='StreetSceneDataset.size: expected 2 values'),
+    option('dataset-length', f'{DATA}.dataset.length=-1', says='StreetSceneDataset.length: expected'),
+    option('pictures', 'default_hooks.pictures.num_pictures=0', says='PicturesHook.num_pictures: expected'),
+    option('no-optimizer', 'optim_wrapper=None', says='optim_wrapper'),
+    option('no-data', 'train_dataloader=None', says='train_dataloader'),
+    option('no-validation-data', 'val_dataloader=None', says='val_dataloader'),
+    option('data-text', 'train_dataloader=a', says="train_dataloader: expected a dict, got 'a'"),
+    option('hooks-number', 'default_hooks=3', says='default_hooks: expected a dict, got 3'),
+    option('out-indices', 'model.backbone.out_indices=9', says='MobileNetV2'),
+    Case('amp', (*TRAIN, '--amp'), ('--amp: expected an accelerator, got a CPU',)),
+    Case('auto-scale-lr', (*TRAIN, '--auto-scale-lr'), ('auto_scale_lr: expected dict(base_batch_size=...)',)),
+    Case('tta-without-pipeline', ('test', 'c.py', 'net.pth', '--tta', '--work-dir', 'w', '--cfg-options',
+                                  'tta_pipeline=None'), ('tta_pipeline',)),
+    *(Case(f'launcher-{name}', (*TRAIN, '--launcher', name), (f'--launcher {name}: expected processes started by', variable))
+      for name, variable in (('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK'))),
+]
+
+
+@cases(*BROKEN, *MISSING, *FOLDER, *KEYS, *OLD, *TYPES, *NUMBERS, *KEYS_OF_PARTS, *OTHERS)
+def test_a_mistake_in_a_config_is_one_sentence(case, runner, material, tmp_path):
+    judge(case, runner, material, tmp_path / 'case')

@@ -1,0 +1,46 @@
+"""Mistakes that a config shows by itself; ``faults/test_configs.py`` has one for every kind."""
+
+import pytest
+from mmengine.config import Config
+
+from bisenet_plugins.config import check_config, explained, read_config
+from bisenet_plugins.errors import BisenetError, ConfigError, InputError
+
+
+def test_a_config_that_leads_back_to_itself_is_named(tmp_path):
+    (tmp_path / 'a.py').write_text("_base_ = './b.py'")
+    (tmp_path / 'b.py').write_text("_base_ = './a.py'")
+    with pytest.raises(ConfigError, match='a.py, which leads back to itself'):
+        read_config(tmp_path / 'a.py')
+
+
+@pytest.mark.parametrize(('config', 'error', 'sentence'), [
+    (dict(optim_wraper=dict()), ConfigError, "optim_wraper: .* did you mean 'optim_wrapper'"),
+    (dict(lr_config=dict()), ConfigError, 'its place is param_scheduler'),
+    (dict(model=dict(type='EncoderDecodr')), ConfigError, "model.type: .* did you mean 'EncoderDecoder'"),
+    (dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=0)), InputError, 'train_cfg.max_iters: .* got 0'),
+    (dict(train_dataloader=3), InputError, 'train_dataloader: expected a dict, got 3')])
+def test_a_mistake_is_seen_before_anything_is_built(config, error, sentence):
+    with pytest.raises(error, match=sentence):
+        check_config(Config(config))
+
+
+def test_what_configs_define_for_themselves_passes(tmp_path):
+    (tmp_path / 'a.py').write_text("load_fro = 'a'\nload_from = load_fro\ncrop_size = (3, 4)\nmy_note = 'x'\n")
+    assert read_config(tmp_path / 'a.py').crop_size == (3, 4)
+
+
+def test_what_fails_while_building_is_named_by_its_place():
+    from mmseg.registry import MODELS
+    cfg = Config(dict(model=dict(type='MobileNetV2', widen_facto=1)))
+    with pytest.raises(ConfigError, match="model: expected an argument of MobileNetV2, got 'widen_facto'; did you mean "
+                                          "'widen_factor'"):
+        with explained(cfg):
+            MODELS.build(cfg.model)
+
+
+def test_errors_of_this_project_and_of_files_stay_what_they_are():
+    for error in (InputError('a'), FileNotFoundError('b')):
+        with pytest.raises((BisenetError, OSError)) as raised, explained(Config({})):
+            raise error
+        assert raised.value is error
