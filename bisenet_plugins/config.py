@@ -105,6 +105,8 @@ def check_config(cfg: Config) -> None:
         if meant and not used and not CUSTOM.match(key):
             raise ConfigError(f'{key}: expected a key that something reads, got an unknown one{meant}')
     register_all_modules(init_default_scope=False)
+    if isinstance(cfg.get('model'), dict) and 'type' not in cfg.model:
+        raise ConfigError(f'model.type: expected the name of a registered model, got a dict of {[*cfg.model]}')
     for key in KEYS & {*cfg}:
         if key in KINDS or key.endswith('_dataloader'):
             expect(cfg[key] is None or isinstance(cfg[key], dict | list | tuple), key, 'a dict', cfg[key])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
+import zlib
 from pathlib import Path
 
 import cv2
@@ -51,7 +54,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f'.{target.name}.{os.getpid()}.partial')
+    _sweep(target.parent)
+    partial = target.with_name(f'.{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.partial')
     try:
         with partial.open('wb') as file:
             file.write(content)
@@ -60,3 +64,31 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@functools.cache
+def _sweep(folder: Path) -> None:
+    """Remove, once, what processes that are gone have left of unfinished files in a folder."""
+    for path in folder.glob('.*.partial*'):
+        owner = re.search(r'\.(\d+)\.partial', path.name)
+        if owner is not None and path.is_file() and not is_running(int(owner[1])):
+            path.unlink(missing_ok=True)
+
+
+def is_running(pid: int) -> bool:
+    """Return whether there is a process of that number.
+
+    Args:
+        pid: The number.
+
+    Example:
+        >>> is_running(os.getpid())
+        True
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True

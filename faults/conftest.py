@@ -58,6 +58,14 @@ def material(tmp_path_factory, runner):
     status, out, err = runner(('train', 'c.py', '--work-dir', 'run'), folder, 200)
     assert status == 0, err + out
     shutil.copy(folder / 'run' / 'iter_2.pth', folder / 'net.pth')
+    import torch
+
+    from bisenet_plugins import BilateralSegmentor
+    ours = BilateralSegmentor(
+        backbone=dict(type='BilateralNetwork', semantic_branch=dict(type='SemanticBranch', width_mult=0.125),
+                      detail_branch=dict(type='DetailBranch', width_mult=0.125)),
+        decode_head=dict(type='BGAHead', channels=8), num_classes=2)
+    torch.save(ours.state_dict(), folder / 'ours.pth')
     for unused in [*folder.glob('run/2*'), folder / 'run' / 'c.py', *folder.glob('run/best*')]:
         shutil.rmtree(unused) if unused.is_dir() else os.unlink(unused)
     return folder

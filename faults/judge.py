@@ -60,7 +60,8 @@ class Runner:
                                         env=environment)
         assert json.loads(self.process.stdout.readline()) == 'ready'
 
-    def __call__(self, words: tuple[Any, ...], folder: Path, seconds: float = 60.0, **more: Any) -> tuple[Any, str, str]:
+    def __call__(self, words: tuple[Any, ...], folder: Path, seconds: float = 60.0, **more: Any) -> tuple[Any, str,
+        str]:
         """Run a command in a folder; return its exit status, stdout and stderr."""
         words = [os.fsencode(str(word) if not isinstance(word, bytes) else word).decode('latin-1') for word in words]
         asked = dict(words=words, folder=str(folder), seconds=seconds, **more)
@@ -115,4 +116,5 @@ def judge(case: Case, runner: Runner, material: Path, folder: Path) -> None:
     may = (*MAY_APPEAR, *case.may)
     new = [name for name in after if name not in before]
     assert not [name for name in new if not any(fnmatch.fnmatchcase(name, one) for one in may)], f'{new}: {story}'
-    assert not [name for name in new if '.partial' in name or '.deploy-' in name or '.export-' in name], f'{new}: {story}'
+    left = [name for name in new if any(part in name for part in ('.partial', '.deploy-', '.export-'))]
+    assert not left, f'{left}: {story}'

@@ -11,7 +11,8 @@ from bisenet_plugins.arguments import RULES, fits
 from bisenet_plugins.errors import InputError
 
 NAN, INF = float('nan'), float('inf')
-WRONG = (-1, 0, -0.5, 2.5, NAN, INF, 'x', True, None, (), (1,), (1, 2, 3, 4, 5, 6, 7), ('x', 'x'), (NAN, NAN), dict(a=1))
+WRONG = (-1, 0, -0.5, 2.5, NAN, INF, 'x', True, None, (), (1,), (1, 2, 3, 4, 5, 6, 7), ('x', 'x'), (NAN, NAN),
+    dict(a=1))
 PARTS = sorted({part for members in vars(registry).values() if isinstance(members, registry.MODELS.__class__)
                 for part in members.module_dict.values() if part.__module__.startswith('bisenet_plugins.')},
                key=lambda part: part.__name__)

@@ -28,21 +28,22 @@ COMMANDS = dict(
     train=TRAIN, test=('test', 'c.py', 'net.pth', '--work-dir', 'w'), complexity=('complexity', 'c.py'),
     check_data=('check-data', 'c.py'), predict=('predict', 'images', '--config', 'c.py', '--checkpoint', 'net.pth'),
     analyze=('analyze', 'images', '--config', 'c.py', '--checkpoint', 'net.pth'),
-    convert=('convert', 'net.pth', 'new.pth', '--config', 'c.py'),
+    convert=('convert', 'ours.pth', 'new.pth', '--config', 'c.py'),
     export=('export', 'c.py', 'net.pth', '--out', 'out'))
 FILES = [
     ('syntax', 'model = (', 'c.py: expected an mmengine config, got SyntaxError'),
     ('indent', 'a = 1\n  b = 2', 'c.py: expected an mmengine config, got IndentationError'),
-    ('empty', '', 'model'),
-    ('no-model', 'a = 1', 'model'),
+    ('empty', '', 'expected'),
+    ('no-model', 'a = 1', 'expected'),
     ('of-itself', "_base_ = './c.py'", 'leads back to itself'),
     ('base-missing', "_base_ = './none.py'", 'none.py'),
     ('raises', 'a = 1 / 0', 'c.py: expected an mmengine config, got ZeroDivisionError'),
-    ('import', 'import no_such_module', 'no_such_module'),
-    ('custom-import', "custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)", 'no_such_module'),
+    ('import', 'import no_such_module', 'expected'),
+    ('custom-import', "custom_imports = dict(imports=['no_such_module'], allow_failed_imports=False)",
+        'no_such_module'),
     ('bytes', b'\xff\xfe\x00model', 'c.py: expected an mmengine config'),
     ('null', b'model = 1\x00', 'c.py: expected an mmengine config'),
-    ('json', '{"a": 1}', 'c.py'),
+    ('json', '{"a": 1}', 'expected'),
     ('model-text', "model = 'a'", 'model: expected a dict, got \'a\''),
     ('model-empty', 'model = dict()', 'model'),
     ('model-type', "model = dict(type='EncodrDecoder')", "did you mean 'EncoderDecoder'?"),
@@ -55,8 +56,8 @@ MISSING = [Case(f'{key}-missing', tuple('none.py' if word == 'c.py' else word fo
 FOLDER = [Case(f'{key}-folder', tuple('images' if word == 'c.py' else word for word in command), ('images',))
           for key, command in COMMANDS.items() if key not in ('predict', 'analyze')]
 
-KEYS = [added(f'key-{wrong}', f'{wrong} = dict(a=1)', f"{wrong}: expected a key that something reads, got an unknown one; "
-              f"did you mean '{right}'?") for wrong, right in dict(
+KEYS = [added(f'key-{wrong}', f'{wrong} = dict(a=1)', f"{wrong}: expected a key that something reads, got "
+              f"an unknown one; did you mean '{right}'?") for wrong, right in dict(
     optim_wraper='optim_wrapper', optimwrapper='optim_wrapper', train_dataloder='train_dataloader', modle='model',
     models='model', custom_hook='custom_hooks', default_hook='default_hooks', param_schedulers='param_scheduler',
     val_evaluators='val_evaluator', randomnes='randomness', visualiser='visualizer', load_form='load_from',
@@ -77,7 +78,8 @@ TYPES = [option(f'type-{key}-{wrong}', f'{key}.type={wrong}', says=(f'{key}.type
     ('default_hooks.timer', 'IterTimer', 'IterTimerHook'), ('train_cfg', 'IterBasedTrainLop', 'IterBasedTrainLoop'),
     ('val_cfg', 'ValLop', 'ValLoop'), ('val_evaluator', 'IouMetric', 'IoUMetric'),
     ('visualizer', 'SegLocalVisualiser', 'SegLocalVisualizer'))]
-NUMBERS = [option(f'{key}={value}', f'{key}={value}', says=(f'{key}: expected ', f'got {told}')) for key, value, told in (
+NUMBERS = [option(f'{key}={value}', f'{key}={value}', says=(f'{key}: expected ', f'got {told}')) for key, value,
+    told in (
     ('train_cfg.max_iters', -1, '-1'), ('train_cfg.max_iters', 0, '0'), ('train_cfg.max_iters', 'many', "'many'"),
     ('train_cfg.max_iters', 1.5, '1.5'), ('train_cfg.val_interval', 0, '0'), ('train_cfg.val_interval', -3, '-3'),
     ('train_cfg.val_begin', -1, '-1'), (f'{DATA}.batch_size', 0, '0'), (f'{DATA}.batch_size', -2, '-2'),
@@ -91,8 +93,10 @@ NUMBERS = [option(f'{key}={value}', f'{key}={value}', says=(f'{key}: expected ',
     (f'{DATA}.dataset.pipeline.1.prob', 3, '3'), (f'{DATA}.dataset.pipeline.1.prob', -1, '-1'),
     ('optim_wrapper.accumulative_counts', 0, '0'), ('optim_wrapper.accumulative_counts', -2, '-2'),
     ('randomness.seed', 'abc', "'abc'"), ('randomness.seed', -1, '-1'))]
-KEYS_OF_PARTS = [option(f'argument-{key}', f'{key}=1', says=(key, f"did you mean '{right}'?")) for key, right in (
-    (f'{HEAD}.chanels', 'channels'), (f'{HEAD}.num_class', 'num_classes'), ('model.backbone.widen_facto', 'widen_factor'),
+KEYS_OF_PARTS = [option(f'argument-{key}', f'{key}=1', says=(key.rpartition('.')[2], f"did you mean '{right}'?"))
+                 for key, right in (
+    (f'{HEAD}.chanels', 'channels'), (f'{HEAD}.num_class', 'num_classes'), ('model.backbone.widen_facto',
+        'widen_factor'),
     ('train_cfg.max_iter', 'max_iters'), (f'{DATA}.batchsize', 'batch_size'), (f'{DATA}.numworkers', 'num_workers'),
     (f'{DATA}.dataset.lenght', 'length'), (f'{OPTIMIZER}.learning_rate', ''), (f'{OPTIMIZER}.momentun', 'momentum'),
     ('default_hooks.curves.file_name', 'filename'), ('default_hooks.pictures.num_picture', 'num_pictures'),
@@ -126,7 +130,8 @@ OTHERS = [
     Case('auto-scale-lr', (*TRAIN, '--auto-scale-lr'), ('auto_scale_lr: expected dict(base_batch_size=...)',)),
     Case('tta-without-pipeline', ('test', 'c.py', 'net.pth', '--tta', '--work-dir', 'w', '--cfg-options',
                                   'tta_pipeline=None'), ('tta_pipeline',)),
-    *(Case(f'launcher-{name}', (*TRAIN, '--launcher', name), (f'--launcher {name}: expected processes started by', variable))
+    *(Case(f'launcher-{name}', (*TRAIN, '--launcher', name), (f'--launcher {name}: expected processes started by',
+        variable))
       for name, variable in (('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK'))),
 ]
 

@@ -18,6 +18,7 @@ import torch
 
 from ..datasets.samples import Sample, load_samples, synthetic_samples
 from ..errors import BisenetError, InputError, require
+from ..files import is_running
 from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import PROGRAMS, runtime_module
 from ..runtime.predictor import Predictor
@@ -126,23 +127,13 @@ def _work_folder(out: str) -> Iterator[str]:
         os.makedirs(parent, exist_ok=True)
         for name in os.listdir(parent):
             pid = name.removeprefix(prefix).partition('-')[0]
-            if name.startswith(prefix) and pid.isdigit() and not _runs(int(pid)):
+            if name.startswith(prefix) and pid.isdigit() and not is_running(int(pid)):
                 shutil.rmtree(os.path.join(parent, name), ignore_errors=True)
         work = tempfile.TemporaryDirectory(prefix=f'{prefix}{os.getpid()}-', dir=parent)
     except OSError as error:
         raise InputError(f'out: expected a folder that can be written, got {out}: {error.strerror}') from error
     with work as folder:
         yield folder
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it runs for another user
-        pass
-    return True
 
 
 def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:

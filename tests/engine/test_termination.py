@@ -45,7 +45,7 @@ def straight(trained, tmp_path_factory):
 @pytest.mark.parametrize(('place', 'step'), [('train 1', 2), ('val 3', 3)])
 def test_a_terminated_training_resumes_with_equal_weights(trained, straight, tmp_path, place, step):
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(TerminatedError, match=f'terminated after iteration {step}, saved as .*iter_{step}.pth') as ended:
+    with pytest.raises(TerminatedError, match=f'terminated after iteration {step}, saved as .*_{step}.pth') as ended:
         train(trained[0], tmp_path, place)
     assert ended.value.exit_code == 143 and signal.getsignal(signal.SIGTERM) is before
     resumed = train(trained[0], tmp_path, resume=True)
