@@ -135,7 +135,7 @@ def fits(value: Any, kind: Any) -> bool:
         return all(fits(one, inner[0]) for one in value)
     if (origin or kind) is dict:
         return isinstance(value, Mapping)
-    return not isinstance(kind, type) or isinstance(value, kind)
+    return kind is Any or not isinstance(kind, type) or isinstance(value, kind)
 
 
 def describe(kind: Any) -> str:

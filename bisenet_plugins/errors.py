@@ -23,6 +23,7 @@ __all__ = [
     'TerminatedError',
     'UnsupportedOperatorError',
     'expect',
+    'printable',
     'require',
     'told_by',
 ]
@@ -155,3 +156,16 @@ def told_by(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1 if 'Original Traceback' in str(error) else 0].strip()
+
+
+def printable(text: str) -> str:
+    r"""Return a text that does nothing to a terminal but appear on it.
+
+    Args:
+        text: Whatever a file is called, or a message with it.
+
+    Example:
+        >>> print(printable('a\x1b[2J.png'))
+        a\x1b[2J.png
+    """
+    return ''.join(character if character.isprintable() else repr(character)[1:-1] for character in text)

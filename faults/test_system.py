@@ -26,11 +26,12 @@ def into(folder):
         demo=('demo', '--out-dir', folder))
 
 
-FULL = [Case(f'disk-full-{key}', words, ('No space left on device',), more=dict(disk=4096), may=('disk/*', 'w/*'),
+FULL = [Case(f'disk-full-{key}', words, ('is the disk full?' if key == 'predict_video' else 'No space left on device',),
+             more=dict(disk=4096), may=('disk/*', 'w/*'),
              change=lambda folder: cv2.imwrite(str(folder / 'images' / 'big.png'), ONE)) for key, words in
         into('disk').items()]
 LATER = [Case(f'disk-full-later-{key}', words, ('No space left on device',), more=dict(disk=300_000),
-              may=('disk/*', 'w/*')) for key, words in into('disk').items() if key in ('train', 'export', 'analyze')]
+              may=('disk/*', 'w/*')) for key, words in into('disk').items() if key in ('train', 'export')]
 LIMITED = [Case(f'file-too-large-{key}', words, ('File too large',), more=dict(file_size=2000), may=('out', 'out/*'))
            for key, words in into('out').items() if key in ('train', 'analyze', 'convert', 'predict')]
 READ_ONLY = [Case(f'read-only-{key}', words, ('Read-only file system',), more=dict(readonly='disk'))

@@ -23,10 +23,17 @@ def test_scores_equal_mmsegs():
 
 
 def test_counts_by_hand():
-    mask, label = np.array([[0, 1, 1, 2, 2]], np.uint8), np.array([[0, 0, 1, 3, -1]])
+    mask, label = np.array([[0, 1, 1, 2, 2]], np.uint8), np.array([[0, 0, 1, 255, 255]])
     assert confusion_matrix(mask, label, 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
-    assert confusion_matrix(mask, label, 3, ignore_index=0).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    ignored = np.where(label == 255, 0, label)
+    assert confusion_matrix(mask, ignored, 3, ignore_index=0).tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
     assert confusion_matrix(mask, label.astype(np.uint16), 3).dtype == np.int64
+
+
+@pytest.mark.parametrize('strange', [3, -1, 300])
+def test_an_id_outside_the_classes_is_named(strange):
+    with pytest.raises(ValueError, match=f'label of a.png: expected class ids from 0 to 2, or 255 .*, got {strange}$'):
+        confusion_matrix(np.zeros((1, 2), np.uint8), np.array([[0, strange]]), 3, name='label of a.png')
 
 
 def test_nothing_labelled_is_nan():

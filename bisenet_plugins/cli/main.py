@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import BisenetError, told_by
+from ..errors import BisenetError, printable, told_by
 from ..version import __version__
 
 __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
@@ -80,6 +81,7 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
     args = parser.parse_args(argv)
     how = '; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', ''))))
+    logging.raiseExceptions = args.debug  # a log on a full disk does not explain itself by a traceback
     try:
         _answer_interrupts(how)
         if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
@@ -173,5 +175,4 @@ def explain_failure(error: Exception) -> str:
         text = f'{type(error).__name__}: {error} (--debug shows where)'
     if 'Original Traceback' in text:
         text = told_by(error)
-    line = ' '.join(text.split())
-    return ''.join(character if character.isprintable() else repr(character)[1:-1] for character in line)
+    return printable(' '.join(text.split()))

@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Segment with a progress bar, and say what came out."""
-    from ..errors import InputError
+    from ..errors import InputError, printable
     from ..runtime.results import predict_sources
     from ..runtime.sources import find_sources
     from .progress import progress_bar
@@ -45,5 +45,5 @@ def run(args: Namespace) -> int:
         summary = predict_sources(predictor.segment, sources, args.out_dir, args.save, args.opacity, args.batch_size,
                                   args.skip_existing, args.max_frames, listener)
     print(f'{summary.done} done ({summary.frames} images), {summary.skipped} skipped, {len(summary.failed)} failed; '
-          f'results in {args.out_dir}{"; " * bool(summary.speed)}{summary.speed}')
+          f'results in {printable(args.out_dir)}{"; " * bool(summary.speed)}{summary.speed}')
     return 1 if summary.failed else 0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
+from ..errors import printable
 from ..runtime.results import Listener
 from ..runtime.sources import Source
 
@@ -45,7 +46,7 @@ class _Plain(Listener):
     def ended(self, source: Source, failure: str | None) -> None:
         """Say what failed."""
         if failure is not None:
-            print(f'failed: {failure}', file=sys.stderr)
+            print(f'failed: {printable(failure)}', file=sys.stderr)
 
 
 class _Bar(Listener):
@@ -59,7 +60,7 @@ class _Bar(Listener):
     def started(self, source: Source) -> None:
         """Open a bar for a video."""
         if source.kind in ('video', 'camera'):
-            self.current = self.bar.add_task(source.name, total=None)
+            self.current = self.bar.add_task(printable(source.name), total=None)
 
     def advanced(self, source: Source, number: int, length: int | None) -> None:
         """Advance the video's bar."""
@@ -72,5 +73,5 @@ class _Bar(Listener):
             self.bar.remove_task(self.current)
             self.current = None
         if failure is not None:
-            self.bar.console.print(f'failed: {failure}', markup=False)
+            self.bar.console.print(f'failed: {printable(failure)}', markup=False)
         self.bar.advance(self.overall)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ import torch
 
 from ..datasets.samples import Sample, load_samples, synthetic_samples
 from ..errors import BisenetError, InputError, require
-from ..files import is_running
+from ..files import is_running, write_atomically
 from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import PROGRAMS, runtime_module
 from ..runtime.predictor import Predictor
@@ -190,7 +191,9 @@ def _through_mmdeploy(artifact: Artifact, predictor: Predictor, checkpoint: str 
     from .mmdeploy.managers import quiet_mmdeploy
     deploy_cfg = Config(options.deploy_config())
     weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
-    torch.save({'state_dict': predictor.model.state_dict()}, weights)
+    content = io.BytesIO()  # torch's own writer does not say that a disk is full
+    torch.save({'state_dict': predictor.model.state_dict()}, content)
+    write_atomically(weights, content.getvalue())
     with quiet_mmdeploy():
         graph = os.path.join(artifact.folder, 'end2end.onnx')
         if options.exporter == 'program':

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 
 from bisenet_plugins.engine import launch
-from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test
+from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
 from bisenet_plugins.errors import CheckpointError, ConfigError
 
 
@@ -55,15 +55,31 @@ def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, str(trained[1] / 'iter_4.pth'))
     cfg = prepare_training(load_config(trained[0], tmp_path), resume=True)
     assert (cfg.resume, cfg.load_from) == (False, None)
-    cfg = prepare_training(load_config(trained[0], tmp_path, {'load_from': 'chosen.pth'}), resume=True)
-    assert (cfg.resume, cfg.load_from) == (True, 'chosen.pth')
+    chosen = str(trained[1] / 'iter_2.pth')
+    cfg = prepare_training(load_config(trained[0], tmp_path, {'load_from': chosen}), resume=True)
+    assert (cfg.resume, cfg.load_from) == (True, chosen)
+    with pytest.raises(FileNotFoundError, match='no checkpoint at none.pth'):
+        prepare_training(load_config(trained[0], tmp_path, {'load_from': 'none.pth'}))
+
+
+def test_a_run_is_not_resumed_with_another_network(trained, tmp_path):
+    options = {'model.decode_head.channels': 16, 'load_from': str(trained[1] / 'iter_4.pth')}
+    with pytest.raises(CheckpointError, match="expected the weights of the config's network, got others, the first is "
+                                              'decode_head'):
+        run_training(prepare_training(load_config(trained[0], tmp_path, options), resume=True))
+    torch.save({'a': torch.ones(2)}, tmp_path / 'other.pth')
+    options['load_from'] = str(tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match='got others'):
+        run_training(prepare_training(load_config(trained[0], tmp_path, options)))
 
 
 def test_processes_on_the_cpu(cfg, monkeypatch):
     cfg.launcher = 'pytorch'
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(ConfigError, match='torchrun'):
-        launch._prepare_cpu_processes(cfg)
+    for launcher, starter in (('pytorch', 'torchrun'), ('slurm', 'srun'), ('mpi', 'mpirun')):
+        cfg.launcher = launcher
+        with pytest.raises(ConfigError, match=f'--launcher {launcher}: expected processes started by .*{starter}'):
+            launch.build_runner(cfg)
     monkeypatch.setattr(launch.torch_dist, 'is_initialized', lambda: True)
     launch._prepare_cpu_processes(cfg)
     assert cfg.model_wrapper_cfg.device_ids is None
