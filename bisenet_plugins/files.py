@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import logging
 import os
 import re
 import zlib
@@ -10,10 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from .errors import InputError
+from .errors import InputError, printable
 
-__all__ = ['read_image', 'write_atomically']
+__all__ = ['is_running', 'read_image', 'write_atomically']
+
+PAGED = ('.tif', '.tiff', '.webp')
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -25,6 +30,9 @@ def read_image(path: Path) -> np.ndarray:
     Shape:
         - Output: ``(H, W, 3)`` uint8.
 
+    Note:
+        Of a file with several pages the first is read, which a log line says.
+
     Raises:
         InputError: If the file is missing, empty, truncated or no image.
     """
@@ -35,6 +43,11 @@ def read_image(path: Path) -> np.ndarray:
         raise InputError(f'{path}: {error}') from error
     if image is None:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
+    if path.suffix.lower() in PAGED:
+        with contextlib.suppress(OSError, ValueError), Image.open(path) as opened:
+            pages = getattr(opened, 'n_frames', 1)
+            if pages > 1:
+                logging.getLogger(__name__).warning('%s', printable(f'{path}: {pages} pages, the first is used'))
     return image
 
 

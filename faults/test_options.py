@@ -10,7 +10,7 @@ OUTSIDE = [Case(f'{command[0]}{name}={value}', (*command, name, str(value)), (na
     (PREDICT, '--opacity', (-1, 2, 'nan', 'x')), (EXPORT, '--batch', (0, -1, 'x')), (EXPORT, '--threads', (-1, 'x')),
     (EXPORT, '--image-count', (0, -1)), (EXPORT, '--calibration-images', (0, -5)), (EXPORT, '--max-drop', (-1,
         'nan', 200)),
-    (('check-data', 'c.py'), '--max', (0, -1, 'all')), (('complexity', 'c.py'), '--shape', ('0', '-1', 'x')),
+    (('check-data', 'c.py'), '--max', (0, -1, 'all')), 
     (('analyze', 'images'), '--show', (0, -1, 'x')), (('verify', 'out'), '--count', (0, -1)),
     (('verify', 'out'), '--latency', (-1, 'x')), (('verify', 'out'), '--threads', (-1,)),
     (('test', 'c.py', 'net.pth'), '--wait-time', (-1, 'nan', 'x'))) for value in values]

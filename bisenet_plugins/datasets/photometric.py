@@ -21,6 +21,12 @@ class PhotoMetricDistortionByTable(PhotoMetricDistortion):
     It takes that one's place in a training pipeline, with the same arguments, the same random numbers and, bit for bit,
     the same image: a byte has 256 values, so that each step is computed once for each of them.
 
+    Args:
+        brightness_delta: Most that is added to every value or taken from it.
+        contrast_range: Least and greatest factor on every value.
+        saturation_range: Least and greatest factor on the saturation.
+        hue_delta: Most that the hue turns, in degrees.
+
     Shape:
         - Input: ``img`` ``(H, W, 3)`` BGR; other types than uint8 are handed to mmseg's.
         - Output: ``img`` of the same shape, uint8.

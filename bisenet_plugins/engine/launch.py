@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -138,13 +139,16 @@ def prepare_test(
         The same config.
 
     Raises:
-        ConfigError: If a key that a test needs is missing.
+        ConfigError: If a key that a test needs is missing, or there is no display for ``show``.
         FileNotFoundError: If there is no such checkpoint.
         RefusedCheckpointError: If the checkpoint needs pickle.
     """
     _require_keys(cfg, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator', *(['tta_pipeline'] if tta else [])))
     if '://' not in str(checkpoint):
         load_checkpoint(checkpoint)
+    display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+    if show and not display and sys.platform.startswith('linux'):
+        raise ConfigError('--show: expected a display, got none; --show-dir writes the images to a folder')
     cfg.load_from = str(checkpoint)
     cfg.resume = False
     if out is not None or show_dir is not None or show:

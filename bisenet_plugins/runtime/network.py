@@ -50,7 +50,7 @@ class Network:
         threshold: Probability above which a network with one output channel sees its class.
 
     Raises:
-        InputError: If there is no such config.
+        InputError: If there is no such config, or no such device.
         ConfigError: If its network has more classes than a byte holds.
         CheckpointError: If the weights are not those of the network.
     """
@@ -74,7 +74,10 @@ class Network:
         if weights is not None:
             load_weights(self.model, loaded, 'the checkpoint' if isinstance(weights, dict) else str(weights))
         self.classes, self.palette = self._meta(loaded.get('meta'))
-        self.model.to(device).eval()
+        place = torch.device(device)
+        there = place.type != 'cuda' or torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()
+        expect(there, 'device', 'one that this machine and this PyTorch have', str(device))
+        self.model.to(place).eval()
         self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor)
         self.align_corners = bool(self.model.align_corners)
         self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)

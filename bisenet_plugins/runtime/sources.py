@@ -17,7 +17,7 @@ from ..files import read_image
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
 IMAGE_SUFFIXES = frozenset('.bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
-VIDEO_SUFFIXES = frozenset('.avi .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
+VIDEO_SUFFIXES = frozenset('.avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
     """List what a command line's inputs mean.
 
     Args:
-        inputs: Image and video files, folders, patterns with ``*``, ``?`` or ``[...]``, and camera numbers.
+        inputs: Image and video files (a GIF is one), folders, patterns with ``*``, ``?`` or ``[...]``, camera numbers.
         recursive: Look into folders of folders; ``**`` in a pattern does so in any case.
         exclude: Folders whose files are left out, such as the one that results go to.
 
@@ -106,7 +106,7 @@ def _with_own_names(listed: list[Source]) -> list[Source]:
     """Drop repeated files, and tell equal names apart by their suffix or a number."""
     once: dict[tuple[str, str], Source] = {}
     for source in listed:
-        once.setdefault((source.kind, str(source.path.resolve()) if source.index < 0 else str(source.index)), source)
+        once.setdefault((source.kind, os.path.realpath(source.path) if source.index < 0 else str(source.index)), source)
     counts: dict[str, int] = {}
     for source in once.values():
         counts[source.name] = counts.get(source.name, 0) + 1
@@ -158,7 +158,10 @@ class open_source:
             raise InputError(f'{self.source}: nothing there that can be read')
         if self.source.kind in ('video', 'camera'):
             target = self.source.index if self.source.kind == 'camera' else str(self.source.path)
-            self._capture = cv2.VideoCapture(target)
+            try:
+                self._capture = cv2.VideoCapture(target)
+            except UnicodeEncodeError as error:
+                raise InputError(f'{self.source}: expected a name in UTF-8, which OpenCV needs for a video') from error
             if not self._capture.isOpened():
                 raise InputError(f'{self.source}: cannot be opened as a {self.source.kind}')
             count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
