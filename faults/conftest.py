@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(config, items):
     mine = Path(__file__).parent
     out = [item for item in items if mine in item.path.parents and zlib.crc32(item.nodeid.encode()) % 3
            and item.get_closest_marker('always') is None]
-    config.hook.pytest_deselected(out)
+    config.hook.pytest_deselected(items=out)
     left = set(out)
     items[:] = [item for item in items if item not in left]
 
