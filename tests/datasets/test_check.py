@@ -154,5 +154,5 @@ def test_tool(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [str(TOOL), str(path), '--json'])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(TOOL), run_name='__main__')
-    report = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)['train']
     assert stop.value.code == 1 and report['ok'] is False and report['findings'][0]['kind'] == 'ignored'
