@@ -26,7 +26,7 @@ html_title = f'{project} {version}'
 
 root_doc = 'docs/index'
 include_patterns = ['docs/**', 'configs/README.md', 'configs/*/README.md', 'configs/bisenetv2/ablations.md',
-                    'benchmarks/README.md', 'benchmarks/results/*.md', 'bisenet_plugins/weights/shipped/**/*.md',
+                    'benchmarks/README.md', 'benchmarks/results/*.md', 'bisenet_plugins/weights/shipped/*.md',
                     'CHANGELOG.md', 'CONTRIBUTING.md']
 exclude_patterns = ['.*', 'build', 'data', 'work_dirs', 'tests', 'bisenet_plugins/.mim', 'bisenet_plugins/configs',
                     '**/node_modules']

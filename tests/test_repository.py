@@ -57,6 +57,12 @@ def test_version_is_the_same_everywhere():
     assert importlib.metadata.version('bisenet-plugins') == __version__
 
 
+def test_no_two_extras_bring_an_opencv_of_their_own():
+    """It comes with mmcv; the one of ``[runtime]`` is for an environment without the mm stack."""
+    extras = re.split(r'^(?=\w[\w-]* =$)', read('setup.cfg').split('[options.extras_require]')[1], flags=re.MULTILINE)
+    assert [extra.split()[0] for extra in extras if 'opencv' in extra] == ['runtime']
+
+
 def test_workflows_call_targets_that_exist_on_every_python():
     (workflow, ) = (ROOT / '.github' / 'workflows').glob('*.yml')
     jobs = yaml.safe_load(workflow.read_text(encoding='utf-8'))['jobs']

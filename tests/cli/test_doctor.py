@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bisenet_plugins.cli.doctor import _import_error, examine
+from bisenet_plugins.cli.doctor import NEEDED, OPTIONAL, _import_error, examine
 
 ROOT = Path(__file__).resolve().parents[2]
 SOUND = {
@@ -54,16 +54,27 @@ def test_what_blocks_comes_first_with_its_fix(stack, changes, text, fix):
     assert told.index('Blocks:') < told.index(text) < told.index('Good to know:')
 
 
-@pytest.mark.parametrize(('changes', 'text'), [
-    (dict(setuptools=[('setuptools', '82.0')]), 'setuptools 82 and later lack pkg_resources'),
-    (dict(mmengine=[('mmengine', '0.10.7')]), 'the stack is mixed'),
-    ({'mmcv._ext': []}, 'mmcv has no compiled operators; nothing here needs them'),
-    (dict(cv2=[('opencv-python', '5'), ('opencv-python-headless', '5')]), 'cv2 is installed 2 times'),
+@pytest.mark.parametrize(('changes', 'text', 'fix'), [
+    (dict(setuptools=[('setuptools', '82.0')]), 'setuptools 82 and later lack pkg_resources',
+     'pip install "setuptools<81"'),
+    (dict(mmengine=[('mmengine', '0.10.7')]), 'the stack is mixed',
+     'pip install onedl-mmcv==2.3.6 onedl-mmengine==0.10.12 onedl-mmsegmentation==1.4.2'),
+    ({'mmcv._ext': []}, 'mmcv has no compiled operators; nothing here needs them', ''),
+    (dict(cv2=[('opencv-python', '5'), ('opencv-python-headless', '5')]), 'cv2 is installed 2 times',
+     'pip uninstall -y opencv-python opencv-python-headless && pip install --no-deps opencv-python'),
 ])
-def test_what_does_not_block_is_told(changes, text):
+def test_what_does_not_block_is_told(changes, text, fix):
     report = look(SOUND, **changes)
     assert report.ok
-    assert text in report.findings[0].text
+    assert text in report.findings[0].text and report.findings[0].fix == fix
+
+
+@pytest.mark.parametrize('name', [*NEEDED, *OPTIONAL])
+def test_what_is_missing_comes_with_the_line_that_installs_it(name):
+    report = look(SOUND, **{name: []})
+    (finding, ) = [one for one in report.findings if one.text.startswith(f'{name} is not installed')]
+    assert finding.blocks == (name in NEEDED) and report.ok == (name in OPTIONAL)
+    assert finding.fix == f'pip install {({**NEEDED, **OPTIONAL})[name]}'
 
 
 def test_an_import_that_fails_names_the_missing_package():

@@ -17,6 +17,7 @@ from pathlib import Path
 COMMAND = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 FLAGS = ('--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
          '--disable-background-networking', '--disable-component-update', '--disable-dev-shm-usage',
+         '--disable-features=BackForwardCache',
          '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--remote-debugging-pipe')
 
 
@@ -94,6 +95,8 @@ class Page:
             self.errors.append(f'{params["entry"]["text"]} {params["entry"].get("url", "")}')
         elif method == 'Network.requestWillBeSent':
             self.requests.append((params['request']['method'], params['request']['url']))
+        elif method == 'Inspector.targetCrashed':
+            raise RuntimeError('the page crashed')
         elif method == 'Page.lifecycleEvent' and params['name'] == 'load':
             self._loaded.add(params['loaderId'])
 
