@@ -18,7 +18,7 @@ async function open({ backend: wanted, precision: chosen }) {
   const graph = await fetch(new URL(info.graphs[precision], import.meta.url));
   if (!graph.ok) throw new Error(`the network could not be loaded (${graph.status})`);
   session = await ort.InferenceSession.create(new Uint8Array(await graph.arrayBuffer()),
-    { executionProviders: [backend], graphOptimizationLevel: 'all' });
+    { executionProviders: [backend], graphOptimizationLevel: 'all', logSeverityLevel: 3 });
   return { backend, precision, threads: ort.env.wasm.numThreads, ...info };
 }
 
