@@ -34,7 +34,7 @@ def run(args: Namespace) -> None:
     from .list import read_configs, read_networks
 
     network = next((entry for entry in read_networks(read_configs()) if entry['name'] == args.name), None)
-    cfg = Config.fromfile(find_config(network['config'] if network else args.name))
+    cfg = Config.fromfile(find_config(network.get('config', args.name) if network else args.name))
     if network:  # its last stage starts from the one before; the network itself is what one starts from
         cfg.load_from = f'bisenet_plugins://{args.name}'
     cfg.merge_from_dict(config_options(args))

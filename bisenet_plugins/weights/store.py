@@ -40,7 +40,8 @@ def read_index(folder: str | os.PathLike[str] | None = None) -> dict[str, dict[s
         folder: Where ``index.json`` lies; None is the package's own folder.
 
     Returns:
-        For each name its ``file``, ``sha256``, ``bytes``, ``card`` and ``mIoU``; nothing where there is no index.
+        For each name its ``file``, ``sha256``, ``bytes``, ``card``, ``mIoU``, the name of its ``config``,
+        and ``test_mIoU`` where held-back images were scored; nothing where there is no index.
 
     Raises:
         DamagedCheckpointError: If the index cannot be read.

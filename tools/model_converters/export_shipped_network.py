@@ -137,6 +137,7 @@ def export_pretrained(
         bytes=len(content),
         card=f'{name}.md',
         mIoU=None,
+        config=Path(trained.cfg.filename or '').stem,  # what "bisenet list" and "bisenet config" find it by
     )
     base = Path(folder or store.FOLDER)
     exported = Exported(base / entry['file'], len(content))
