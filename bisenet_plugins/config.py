@@ -161,6 +161,9 @@ def _explain(error: Exception, cfg: Config) -> str:
     """Say where in a config an error comes from, and what was expected there."""
     told = told_by(error)
     unknown = re.search(r"(?:(\w+)\.__init__|(\w+))\(\) got an unexpected keyword argument '(\w+)'", told)
+    lacking = re.fullmatch(r"'Config(?:Dict)?' object has no attribute '(\w+)'", told)
+    if lacking:
+        return f'config: expected {lacking[1]}, got none'
     cls = None
     parts = {part for name, registry in REGISTRIES.items() if name not in ('RUNNERS', 'LOOPS')
              for known in (registry, registry.parent) if known is not None for part in known.module_dict.values()}
