@@ -108,7 +108,8 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
             file = Path(labels) / f'{path.stem}.png'
-            sample.label = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED) if file.is_file() else None
+            content = np.fromfile(file, np.uint8) if file.is_file() else np.empty(0, np.uint8)
+            sample.label = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
             shape = None if sample.label is None else sample.label.shape
             expect(shape == sample.image.shape[:2], f'label of {path}',
                    f'a PNG of class ids at {file} of the size {sample.image.shape[:2]}', shape)

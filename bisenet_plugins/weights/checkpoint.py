@@ -109,8 +109,9 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError,
             SafetensorError, zipfile.BadZipFile) as error:
         raise _explain(path, error) from error
-    if not isinstance(loaded, dict):
-        raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(loaded).__name__}')
+    for found in (loaded, loaded.get('state_dict', {}) if isinstance(loaded, dict) else {}):
+        if not isinstance(found, dict):
+            raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(found).__name__}')
     return loaded
 
 
@@ -197,9 +198,9 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
     )
     pointer = folder / 'last_checkpoint'
     if pointer.is_file():
-        text = pointer.read_text(encoding='utf-8').strip()
-        # A moved run still finds its files: the name counts where the recorded folder is gone.
-        places = [Path(text), folder / Path(text).name] if text else []
+        text = pointer.read_text(encoding='utf-8', errors='replace').replace('\0', '').strip()
+        # A run that was moved or copied finds its own files; the recorded folder counts where it has none.
+        places = [folder / Path(text).name, Path(text)] if text else []
         pointed = next((place for place in places if place.is_file()), None)
         if text and pointed is None:
             print_log(f'{pointer} names {text}, which is not there', logger='current', level=logging.WARNING)
