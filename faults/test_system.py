@@ -96,7 +96,7 @@ INTERRUPTED = [
          ('terminated after iteration *, saved as *.pth',), status=143, more=dict(interrupt=8, signal='SIGTERM')),
     Case('worker-killed', ('train', 'c.py', '--work-dir', 'w', '--cfg-options', *LONG,
                            'train_dataloader.num_workers=2', 'train_dataloader.dataset.pipeline.1.type=Killer'),
-         ('worker', 'killed'), change=lambda folder: (folder / 'c.py').write_text(
+         ('DataLoader worker',), change=lambda folder: (folder / 'c.py').write_text(
              (folder / 'c.py').read_text() + KILLER)),
 ]
 KILLER = '''
