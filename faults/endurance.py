@@ -76,7 +76,7 @@ def kills(short: bool) -> dict:
         for number in range(count):
             words = ['train', 'c.py', '--work-dir', f'{name}{number}', '--resume']
             process = start(words, folder)
-            time.sleep(random.uniform(0.2, 0.95) * whole)
+            time.sleep(random.uniform(0.3, 0.8) * whole)
             process.send_signal(getattr(signal, name))
             status = process.wait()
             again = start(words, folder).wait()
@@ -153,8 +153,8 @@ def network(short: bool) -> dict:
     commands = [['train', 'c.py', '--work-dir', 'run'], ['test', 'c.py', 'run/iter_2.pth'],
                 *(['predict', 'a.png', *weights, '--backend', backend]
                   for backend in ('torch', 'openvino', 'onnxruntime')),
-                *(['export', 'c.py', 'run/iter_2.pth', '--out', f'out-{backend}', '--backend', backend]
-                  for backend in ('onnxruntime', 'openvino'))]
+                *(['export', 'c.py', 'run/iter_2.pth', '--out', f'out-{form}', '--format', form]
+                  for form in ('onnx', 'openvino'))]
     rows = {}
     for words in commands:
         spied = folder / 'spied.txt'

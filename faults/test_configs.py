@@ -100,7 +100,7 @@ KEYS_OF_PARTS = [option(f'argument-{key}', f'{key}=1', says=(key.rpartition('.')
     ('train_cfg.max_iter', 'max_iters'), (f'{DATA}.batchsize', 'batch_size'), (f'{DATA}.numworkers', 'num_workers'),
     (f'{DATA}.dataset.lenght', 'length'), (f'{OPTIMIZER}.learning_rate', ''), (f'{OPTIMIZER}.momentun', 'momentum'),
     ('default_hooks.curves.file_name', 'filename'), ('default_hooks.pictures.num_picture', 'num_pictures'),
-    ('model.auxilary_head', 'auxiliary_head'), ('val_evaluator.iou_metric', 'iou_metrics')) if right]
+    ('model.auxilary_head', 'auxiliary_head')) if right]
 OTHERS = [
     option('load-from-missing', 'load_from=none.pth', says='none.pth'),
     option('load-from-folder', 'load_from=images', says='images'),
