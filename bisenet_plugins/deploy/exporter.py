@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
 import os
@@ -21,7 +20,7 @@ from ..datasets.samples import Sample, load_samples, synthetic_samples
 from ..errors import BisenetError, InputError, require
 from ..files import is_running, write_atomically
 from ..runtime.artifact import META_FILE, Artifact
-from ..runtime.backends import PROGRAMS, runtime_module
+from ..runtime.backends import PROGRAMS, import_runtime, runtime_module
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import preprocess_of
 from .graph import describe_graph, finish_graph
@@ -153,7 +152,7 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
         align_corners=bool(head.align_corners), threshold=predictor.threshold, preprocess=preprocess,
         classes=list(predictor.classes), palette=np.asarray(predictor.palette)[:predictor.num_classes].tolist(),
         config=os.path.basename(str(predictor.cfg.filename or '')), opset=options.opset or 0,
-        versions={name: str(getattr(importlib.import_module(name), '__version__', '')) for name in names})
+        versions={name: str(getattr(import_runtime(name), '__version__', '')) for name in names})
 
 
 def _samples(name: str, source: str, count: int, model_cfg: Any, options: DeployOptions) -> list[Sample]:

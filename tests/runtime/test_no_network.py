@@ -24,6 +24,15 @@ print('calls:', calls, sys.modules.get('openvino_telemetry'))
 '''
 
 
+def test_a_runtime_is_imported_without_its_telemetry():
+    """Also where only its version is asked for, as an export does first."""
+    pytest.importorskip('openvino')
+    code = ('import sys; from bisenet_plugins.runtime.backends import import_runtime; '
+            "print(import_runtime('openvino').__version__ != '', sys.modules.get('openvino_telemetry'))")
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[-1:] == ['True None'], done.stderr[-2000:]
+
+
 @pytest.mark.slow
 def test_no_backend_talks_to_anyone():
     backends = [name for name in ('torch', 'openvino', 'onnxruntime') if importlib.util.find_spec(name) is not None]

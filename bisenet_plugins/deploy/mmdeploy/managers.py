@@ -20,7 +20,7 @@ from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, 
 from torch import Tensor
 
 from ...errors import InputError
-from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, open_backend, runtime_module
+from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, import_runtime, open_backend, runtime_module
 from ..backend_file import build_backend_file
 from ..options import PRECISIONS
 from ..quantize import Calibration
@@ -87,7 +87,7 @@ class BackendManager(BaseBackendManager):
     @classmethod
     def get_version(cls) -> str:
         """Return the runtime's version."""
-        return str(importlib.import_module(runtime_module(cls.backend)).__version__)
+        return str(import_runtime(runtime_module(cls.backend)).__version__)
 
     @classmethod
     def build_wrapper(cls, backend_files: Sequence[str], device: str = 'cpu',

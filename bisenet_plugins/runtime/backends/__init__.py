@@ -5,6 +5,7 @@ Read ``torch.py`` first: it shows the contract. The others run the same graph, o
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ import numpy as np
 
 from ...errors import InputError
 
-__all__ = ['BACKENDS', 'GRAPH_BACKENDS', 'PROGRAMS', 'SUFFIXES', 'Backend', 'installed', 'open_backend',
-           'runtime_module']
+__all__ = ['BACKENDS', 'GRAPH_BACKENDS', 'PROGRAMS', 'SUFFIXES', 'Backend', 'import_runtime', 'installed',
+           'open_backend', 'runtime_module']
 
 BACKENDS = ('torch', 'openvino', 'onnxruntime')
 """Backends that a loaded network can be brought to."""
@@ -67,6 +68,22 @@ def runtime_module(backend: str) -> str:
     if backend not in SUFFIXES:
         raise InputError(f'backend: expected one of {tuple(SUFFIXES)}, got {backend!r}')
     return 'torch' if backend == 'torch-export' else backend.replace('-', '_')
+
+
+def import_runtime(module: str) -> Any:
+    """Import a package that runs deployed files; OpenVINO without what reports its use to a server.
+
+    Args:
+        module: Import name, from :func:`runtime_module`.
+
+    Example:
+        >>> import_runtime('torch').__name__
+        'torch'
+    """
+    if module == 'openvino':
+        from .openvino import import_openvino
+        return import_openvino()
+    return importlib.import_module(module)
 
 
 def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0) -> Backend:
