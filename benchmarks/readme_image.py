@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bisenet_plugins import load_pretrained, pretrained_names
+from bisenet_plugins import load_pretrained
+from bisenet_plugins.cli.demo import DRAWN
 from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.visualize import apart, image_grid, legend, overlay, write_image
 
@@ -14,7 +15,7 @@ SCENES = (3, 30)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--pretrained', default=pretrained_names()[0], help='network that segments')
+    parser.add_argument('--pretrained', default=DRAWN, help='network that segments')
     parser.add_argument('--scenes', type=int, nargs='+', default=SCENES, help='seeds of the scenes')
     parser.add_argument('--out', default=Path(__file__).resolve().parents[1] / 'docs' / 'images' / 'readme.jpg')
     args = parser.parse_args()

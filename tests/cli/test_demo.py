@@ -4,7 +4,7 @@ import cv2
 import pytest
 import torch
 
-from bisenet_plugins.cli.demo import CONFIG, SHORT, judge, show_pretrained
+from bisenet_plugins.cli.demo import CONFIG, DRAWN, SHORT, judge, show_pretrained
 from bisenet_plugins.cli.options import find_config
 from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.engine.launch import load_config
@@ -29,9 +29,9 @@ def test_labels_are_shuffled_for_the_control(bisenet, tiny_config, no_shipped_ne
     status, told, _ = bisenet('demo', tiny_config, '--shuffle-labels', '--cfg-options', *SMALL)
     assert status == 0 and 'with shuffled labels, mIoU' in told
     status, _, failure = bisenet('demo', tiny_config, '--shuffle-labels', '--cfg-options',
-                                 'train_dataloader.dataset.type=A')
+                                 'train_dataloader.dataset.type=CamVidDataset')
     assert status == 1
-    assert failure.endswith('error: --shuffle-labels: expected a config on StreetSceneDataset, got A\n')
+    assert failure.endswith('error: --shuffle-labels: expected a config on StreetSceneDataset, got CamVidDataset\n')
 
 
 def test_the_network_of_the_package_is_shown_first(tmp_path, capsys):
@@ -40,7 +40,8 @@ def test_the_network_of_the_package_is_shown_first(tmp_path, capsys):
     torch.set_num_threads(1)
     assert show_pretrained(tmp_path / 'out', str(photo)) == 0
     told = capsys.readouterr().out
-    assert told.count(f'segmented by {pretrained_names()[0]} in ') == 2 and 'Road ' in told
+    assert f'scene.png segmented by {DRAWN} in ' in told and 'Road ' in told
+    assert f'photo.png segmented by {pretrained_names()[0]} in ' in told
     for name in ('scene', 'photo'):
         assert (path := tmp_path / 'out' / f'{name}_segmented.jpg').is_file() and str(path) in told
     assert cv2.imread(str(tmp_path / 'out' / 'scene_segmented.jpg')).shape[0] > 360  # its legend

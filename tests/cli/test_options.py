@@ -14,6 +14,7 @@ from bisenet_plugins.cli.options import (
     whole,
 )
 from bisenet_plugins.errors import ConfigError, InputError
+from bisenet_plugins.weights import pretrained_names
 
 
 def chosen(*words):
@@ -51,7 +52,7 @@ def test_a_network_is_chosen_in_one_of_three_ways():
     assert chosen('--config', 'a.py', '--checkpoint', 'a.pth') == ('a.py', 'a.pth')
     assert chosen('--pretrained', 'some') == ('some', None)
     assert chosen('--model', 'folder') == ('folder', None)
-    assert chosen()[0].startswith('bisenetv2') and chosen()[1] is None
+    assert chosen() == (pretrained_names()[0], None)
 
 
 @pytest.mark.parametrize('words, sentence', [

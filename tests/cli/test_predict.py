@@ -59,7 +59,7 @@ def test_a_graph_loads_neither_pytorch_nor_mmsegmentation(image, tmp_path, small
 def test_the_first_network_of_the_package_is_the_default(bisenet, image, tmp_path):
     assert bisenet('predict', 'a.png', '--save', 'ids', 'palette')[0] == 0
     ids = cv2.imread(str(tmp_path / 'outputs' / 'ids' / 'a.png'), cv2.IMREAD_UNCHANGED)
-    np.testing.assert_array_equal(ids, load_pretrained(pretrained_names()[0], backend='torch')(image))
+    np.testing.assert_array_equal(ids, load_pretrained(pretrained_names()[0])(image))
 
 
 def test_an_unreadable_image_is_named_and_the_others_are_segmented(bisenet, image, monkeypatch, tmp_path):

@@ -12,8 +12,12 @@ model = dict(
         context16=dict(loss_decode=dict(class_weight=class_weight))))
 optim_wrapper = dict(
     type='AutocastOptimWrapper',
-    optimizer=dict(_delete_=True, type='AdamW', lr=8e-4, weight_decay=0.02),
+    optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.02),
     paramwise_cfg=dict(custom_keys={'semantic_branch.backbone': dict(lr_mult=0.5)}))
-param_scheduler = [dict(_base_.warmup, start_factor=0.05, end=100), dict(_base_.decay, begin=100, end=2000)]
-train_cfg = dict(max_iters=2000, val_interval=500)
+# Warm-up, a constant rate that can be prolonged at will, and a linear decay over the last fifth.
+param_scheduler = [
+    dict(_base_.warmup, start_factor=0.05, end=100),
+    dict(_base_.decay, power=1.0, begin=2400, end=3000)
+]
+train_cfg = dict(max_iters=3000, val_interval=500)
 custom_hooks = [dict(type='EMAHook', momentum=0.005, begin_iter=100)]
