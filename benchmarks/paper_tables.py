@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -23,7 +26,53 @@ from benchmarks.paper_data import DETAIL_CHANNELS, HEAD_NOTE, HEADER, READING, S
 from benchmarks.variants import ABLATION_BASE, ABLATIONS, apply_options  # noqa: E402
 from bisenet_plugins.models.cost import Complexity, build_uncounted, measure  # noqa: E402
 
-__all__ = ['TABLES', 'CountedRow', 'HeadFit', 'count_table', 'fit_head_width', 'format_table', 'write_tables']
+__all__ = ['TABLES', 'CountedRow', 'HeadFit', 'count_table', 'fit_head_width', 'format_table', 'measure_as_papers',
+           'write_tables']
+
+
+@dataclass(frozen=True)
+class PaperComplexity(Complexity):
+    """The cost of one forward pass, with what the papers count besides.
+
+    Args:
+        norm_outputs: Values that batch norms put out.
+        relu_outputs: Values that ReLUs put out.
+        activations: Values that convolutions put out.
+    """
+
+    norm_outputs: int
+    relu_outputs: int
+    activations: int
+
+    @property
+    def paper_flops(self) -> int:
+        """Operations as the BiSeNet papers count: a multiply-add is one, a batch-normed value two, a ReLU's one."""
+        return self.macs + 2 * self.norm_outputs + self.relu_outputs
+
+
+def measure_as_papers(model: nn.Module, shape: tuple[int, int]) -> PaperComplexity:
+    """Count what one image costs, as the papers do.
+
+    Args:
+        model: A network of images; on ``meta`` nothing is computed.
+        shape: Height and width of the image.
+    """
+    kinds: dict[str, Any] = dict(norm_outputs=_NormBase, relu_outputs=(nn.ReLU, nn.ReLU6), activations=_ConvNd)
+    counts = dict.fromkeys(kinds, 0)
+
+    def count(key: str) -> Any:
+        def add(_: nn.Module, __: Any, output: Tensor) -> None:
+            counts[key] += output.numel()
+
+        return add
+
+    hooks = [layer.register_forward_hook(count(key)) for layer in model.modules() for key, kind in kinds.items()
+             if isinstance(layer, kind)]
+    try:
+        return PaperComplexity(**vars(measure(model, shape)), **counts)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @dataclass(frozen=True)
@@ -40,7 +89,7 @@ class CountedRow:
     """
 
     row: PaperRow
-    cost: Complexity | None
+    cost: PaperComplexity | None
     paper_difference: float | None
     difference: float | None
     head_gflops: float
@@ -62,7 +111,7 @@ class CountedRow:
 
 
 @cache
-def _count(variant: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[Complexity, float, int]:
+def _count(variant: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[PaperComplexity, float, int]:
     cfg = apply_options(ROOT / 'configs' / ABLATION_BASE, ABLATIONS[variant].options | dict(overrides))
     model: Any = build_uncounted(cfg)
     head, strides = model.decode_head, model.backbone.out_strides
@@ -70,7 +119,7 @@ def _count(variant: str, overrides: tuple[tuple[str, Any], ...]) -> tuple[Comple
     conv, stride = (head.conv, strides[0]) if joins else (head.convs[0], strides[-1])
     # One channel more: its 3x3 kernel, its norm and ReLU, its weights in the classifier.
     per_channel = conv.conv.weight[0].numel() + 3 + head.num_classes
-    return measure(model, SHAPE), SHAPE[0] * SHAPE[1] // stride**2 * per_channel / 1e9, head.channels
+    return measure_as_papers(model, SHAPE), SHAPE[0] * SHAPE[1] // stride**2 * per_channel / 1e9, head.channels
 
 
 def count_table(name: str) -> list[CountedRow]:
@@ -85,7 +134,7 @@ def count_table(name: str) -> list[CountedRow]:
     if name not in TABLES:
         raise ValueError(f'expected name to be one of {sorted(TABLES)}, got {name!r}')
     table = TABLES[name]
-    counted: list[tuple[Complexity | None, float, int]] = []
+    counted: list[tuple[PaperComplexity | None, float, int]] = []
     for row in table.rows:
         try:
             counted.append(_count(row.variant, tuple(table.overrides.items())))

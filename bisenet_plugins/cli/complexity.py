@@ -1,4 +1,4 @@
-"""Count the parameters, operations and activations of a config's network."""
+"""Count the parameters and operations of a config's network."""
 
 from __future__ import annotations
 

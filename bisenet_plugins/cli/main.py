@@ -27,7 +27,7 @@ COMMANDS = {
     'test': 'score a checkpoint on the test set of its config',
     'check-data': 'check the dataset of a config',
     'analyze': 'write a report page: errors, pathways, Grad-CAM, confusion matrix',
-    'complexity': 'count parameters, operations and activations',
+    'complexity': 'count parameters and operations',
     'convert': 'convert a checkpoint of another project to ours, or ours to mmseg',
     'export': 'export a model to ONNX, OpenVINO, TensorRT, torch.export, ncnn or ExecuTorch',
     'verify': 'compare artifacts with the model that they were made from',

@@ -68,33 +68,26 @@ def draw_curves(history: dict[int, dict[str, float]], title: str = '') -> bytes:
     Returns:
         A PNG file's content.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 3.6), dpi=100, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 3)
     names = [name for scalars in history.values() for name in scalars]
     losses = [name for name in dict.fromkeys(names) if name == 'loss' or name.rpartition('.')[2].startswith('loss')]
-    for axis, keys, label in (
-        (axes[0], sorted(losses, key=lambda name: name != 'loss'), 'loss'),
-        (axes[1], ['lr'], 'learning rate'),
-        (axes[2], ['mIoU'], 'mIoU'),
-    ):
+    panels = {'loss': sorted(losses, key=lambda name: name != 'loss'), 'learning rate': ['lr'], 'mIoU': ['mIoU']}
+    for axis, (label, keys) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         for name in keys:
             points = [(step, scalars[name]) for step, scalars in history.items() if name in scalars]
             if points:
                 marker = 'o' if name == 'mIoU' or len(points) == 1 else ''
                 thick = 1.6 if name in ('loss', 'lr', 'mIoU') else 0.8
                 axis.plot(*zip(*points, strict=True), label=name, marker=marker, markersize=3, linewidth=thick)
-        axis.set_xlabel('iteration')
-        axis.set_title(label)
+        axis.set(xlabel='iteration', title=label)
         axis.grid(alpha=0.3)
         if 1 < len(keys) <= 10 and axis.lines:
             axis.legend(fontsize=7)
     figure.suptitle(title, fontsize=9)
     buffer = io.BytesIO()
-    canvas.print_png(buffer)
+    figure.savefig(buffer, format='png')
     return buffer.getvalue()
 
 

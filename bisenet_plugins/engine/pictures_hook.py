@@ -79,7 +79,6 @@ class WritePredictionsHook(Hook):
         show_dir: Folder for image | truth | prediction side by side; None writes none.
         show: Open a window for each sample.
         wait_time: Seconds that a window stays; 0 waits for a key.
-        cell_width: Width of one image in pixels; 0 keeps its own.
 
     Raises:
         InputError: If ``wait_time`` is negative.
@@ -101,13 +100,11 @@ class WritePredictionsHook(Hook):
         show_dir: str | None = None,
         show: bool = False,
         wait_time: float = 2.0,
-        cell_width: int = 0,
     ) -> None:
         self.ids_dir = Path(ids_dir) if ids_dir is not None else None
         self.show_dir = Path(show_dir) if show_dir is not None else None
         self.show = show
         self.wait_time = wait_time
-        self.cell_width = cell_width
         self._count = 0
 
     def before_test_epoch(self, runner: Any) -> None:
@@ -129,7 +126,7 @@ class WritePredictionsHook(Hook):
             if self.show_dir is None and not self.show:
                 continue
             row = sample_row(image, sample, palette)
-            grid = visualize.image_grid([row], _TITLES, self.cell_width or row[0].shape[1])
+            grid = visualize.image_grid([row], _TITLES, row[0].shape[1])
             if self.show_dir is not None:
                 visualize.write_image(self.show_dir / f'{name}.png', grid)
             if self.show:

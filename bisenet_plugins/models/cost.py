@@ -1,4 +1,4 @@
-"""What a network costs: parameters, operations and activations.
+"""What a network costs: parameters and operations.
 
 Counting runs on torch's ``meta`` device: no weight is made, so that any network at any size takes a second.
 """
@@ -6,7 +6,6 @@ Counting runs on torch's ``meta`` device: no weight is made, so that any network
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +13,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import explained, read_config
@@ -34,23 +31,12 @@ class Complexity:
         deploy_params: Parameters without the auxiliary heads.
         macs: Multiply-adds of convolutions, linear layers and matrix products, counted by
             ``torch.utils.flop_counter``.
-        norm_outputs: Values that batch norms put out.
-        relu_outputs: Values that ReLUs put out.
-        activations: Values that convolutions put out.
     """
 
     shape: tuple[int, int]
     params: int
     deploy_params: int
     macs: int
-    norm_outputs: int
-    relu_outputs: int
-    activations: int
-
-    @property
-    def paper_flops(self) -> int:
-        """Operations as the BiSeNet papers count: a multiply-add is one, a batch-normed value two, a ReLU's one."""
-        return self.macs + 2 * self.norm_outputs + self.relu_outputs
 
 
 def build_uncounted(config: Config | str | os.PathLike[str], **overrides: Any) -> nn.Module:
@@ -85,7 +71,7 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         in_channels: Channels of the image.
 
     Note:
-        Neither counter sees resizing, pooling, sums, products and sigmoids; nor do the papers.
+        The counter does not see resizing, pooling, sums, products and sigmoids; nor do the papers.
 
     Example:
         >>> from bisenet_plugins.models import DetailBranch
@@ -93,19 +79,6 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         >>> cost.params, cost.macs
         (519232, 45711360)
     """
-    counts = dict(norm_outputs=0, relu_outputs=0, activations=0)
-
-    def count(key: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def add(_: nn.Module, __: Any, output: Tensor) -> None:
-            counts[key] += output.numel()
-
-        return add
-
-    kinds: dict[str, Any] = dict(activations=_ConvNd, norm_outputs=_NormBase, relu_outputs=(nn.ReLU, nn.ReLU6))
-    hooks = [
-        layer.register_forward_hook(count(key)) for layer in model.modules() for key, kind in kinds.items()
-        if isinstance(layer, kind)
-    ]
     modes = [(layer, layer.training) for layer in model.modules()]
     device = next(model.parameters()).device
     try:
@@ -113,14 +86,12 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, in_channels, *shape, device=device))
     finally:
-        for hook in hooks:
-            hook.remove()
         for layer, mode in modes:
             layer.training = mode
     params = sum(p.numel() for p in model.parameters())
     auxiliary = getattr(model, 'auxiliary_head', None)
     spare = sum(p.numel() for p in auxiliary.parameters()) if auxiliary is not None else 0
-    return Complexity((shape[0], shape[1]), params, params - spare, counter.get_total_flops() // 2, **counts)
+    return Complexity((shape[0], shape[1]), params, params - spare, counter.get_total_flops() // 2)
 
 
 def format_complexity(cost: Complexity) -> str:
@@ -130,22 +101,17 @@ def format_complexity(cost: Complexity) -> str:
         cost: As from :func:`measure`.
 
     Example:
-        >>> cost = Complexity((32, 64), 3_400_000, 2_300_000, 10**9, 10**6, 10**6, 2 * 10**6)
+        >>> cost = Complexity((32, 64), 3_400_000, 2_300_000, 10**9)
         >>> print(format_complexity(cost))
-        image                       32 x 64
-        parameters, training        3.400 M
-        parameters, deployed        2.300 M  (without auxiliary heads)
-        multiply-adds               1.000 G  (torch.utils.flop_counter: convolutions, matrix products)
-        operations as papers count  1.003 G  (multiply-adds + 2 per batch-normed value + 1 per ReLU)
-        activations                 2.000 M  (values that convolutions put out)
+        image                 32 x 64
+        parameters, training  3.400 M
+        parameters, deployed  2.300 M  (without auxiliary heads)
+        multiply-adds         1.000 G  (torch.utils.flop_counter: convolutions, matrix products)
     """
     rows = [
         ('image', f'{cost.shape[0]} x {cost.shape[1]}', ''),
         ('parameters, training', f'{cost.params / 1e6:.3f} M', ''),
         ('parameters, deployed', f'{cost.deploy_params / 1e6:.3f} M', '(without auxiliary heads)'),
         ('multiply-adds', f'{cost.macs / 1e9:.3f} G', '(torch.utils.flop_counter: convolutions, matrix products)'),
-        ('operations as papers count', f'{cost.paper_flops / 1e9:.3f} G',
-         '(multiply-adds + 2 per batch-normed value + 1 per ReLU)'),
-        ('activations', f'{cost.activations / 1e6:.3f} M', '(values that convolutions put out)'),
     ]
-    return '\n'.join(f'{name:<26}  {value}  {note}'.rstrip() for name, value, note in rows)
+    return '\n'.join(f'{name:<20}  {value}  {note}'.rstrip() for name, value, note in rows)

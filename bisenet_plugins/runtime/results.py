@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import cv2
 
-from ..errors import InputError
+from ..errors import InputError, expect
 from ..files import write_atomically
 from .overlap import WriteBehind, read_ahead
 from .segmentation import SUFFIXES, Segmentation
@@ -95,24 +96,19 @@ def predict_sources(
         Counts, and a sentence for each source that failed; the others are segmented all the same.
 
     Raises:
-        ValueError: If ``save`` names something else, ``batch_size`` is below one or ``opacity`` not within 0 and 1.
+        InputError: If ``save`` names something else, ``batch_size`` is below one or ``opacity`` not within 0 and 1.
 
     Note:
         A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
         in good order, and goes through otherwise. Images come first, then videos and cameras; each is read, segmented
         and written at the same time, in threads that end with the run.
     """
-    if not save or set(save) - set(SUFFIXES):
-        raise ValueError(f'save: expected some of {list(SUFFIXES)}, got {list(save)}')
-    if batch_size < 1:
-        raise ValueError(f'batch_size: expected at least 1, got {batch_size}')
-    if not 0.0 <= opacity <= 1.0:
-        raise ValueError(f'opacity: expected a number from 0 to 1, got {opacity}')
+    expect(bool(save) and not set(save) - set(SUFFIXES), 'save', f'some of {list(SUFFIXES)}', list(save))
+    expect(batch_size >= 1, 'batch_size', 'at least 1', batch_size)
+    expect(0.0 <= opacity <= 1.0, 'opacity', 'a number from 0 to 1', opacity)
     run = _Run(partial(segment, scores='probabilities' in save), Path(out_dir), sources, tuple(dict.fromkeys(save)),
                opacity, batch_size, skip_existing, max_frames, listener or Listener())
-    still = [source for source in sources if source.kind not in ('video', 'camera')]
-    if still:
-        run.images(still)
+    run.images([source for source in sources if source.kind not in ('video', 'camera')])
     for source in sources:
         if source.kind in ('video', 'camera'):
             run.moving(source)
@@ -221,34 +217,14 @@ def _segment(
     finish: _Step,
 ) -> None:
     """Segment the frames of a video or a camera."""
-    with WriteBehind(2 * size) as behind, closing(read_ahead(_first(frames, most), 2 * size)) as ahead:
+    with WriteBehind(2 * size) as behind, closing(read_ahead(islice(frames, most), 2 * size)) as ahead:
         try:
-            for batch in _batches(ahead, size):
+            while batch := list(islice(ahead, size)):
                 for frame, found in zip(batch, segment([frame.image for frame in batch]), strict=True):
                     behind(finish, frame, found)
         except KeyboardInterrupt:  # at a camera it is the end of the stream
             if frames.source.kind != 'camera':
                 raise
-
-
-def _first(frames: Iterable[Frame], most: int | None) -> Iterator[Frame]:
-    """Yield at most so many frames, and read none behind the last."""
-    for frame in frames:
-        yield frame
-        if most is not None and frame.number + 1 >= most:
-            return
-
-
-def _batches(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Gather frames."""
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @dataclass

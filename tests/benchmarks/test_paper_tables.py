@@ -3,11 +3,22 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
-from benchmarks.paper_tables import READING, TABLES, count_table, fit_head_width, format_table
+from benchmarks.paper_tables import READING, TABLES, count_table, fit_head_width, format_table, measure_as_papers
 from benchmarks.variants import ABLATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_counts_by_hand():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1, groups=2))
+    cost = measure_as_papers(net, (6, 8))
+    places = 3 * 4
+    assert cost.macs == places * (4 * 27 + 4 * 2) and cost.activations == places * (4 + 4)
+    assert cost.paper_flops == cost.macs + (2 + 1) * places * 4
+    assert not net[1]._forward_hooks
 
 
 @pytest.mark.parametrize('name', ['3a', '3c', '5'])

@@ -9,7 +9,7 @@ from bisenet_plugins.cli.options import find_config
 @pytest.mark.parametrize('words, size', [([], '144 x 192'), (['--shape', 64, 96], '64 x 96')])
 def test_a_config_is_counted(bisenet, words, size):
     status, told, _ = bisenet('complexity', find_config(CONFIG), *words)
-    assert status == 0 and f'image                       {size}' in told and 'multiply-adds' in told
+    assert status == 0 and f'image                 {size}\n' in told and 'multiply-adds' in told
 
 
 def test_values_are_laid_over_the_config(bisenet):

@@ -25,15 +25,6 @@ def test_the_demo_trains_and_leaves_its_images_in_one_folder(bisenet, tiny_confi
     assert 'INFO - Iter(train)' in log.read_text()
 
 
-def test_labels_are_shuffled_for_the_control(bisenet, tiny_config, no_shipped_network):
-    status, told, _ = bisenet('demo', tiny_config, '--shuffle-labels', '--cfg-options', *SMALL)
-    assert status == 0 and 'with shuffled labels, mIoU' in told
-    status, _, failure = bisenet('demo', tiny_config, '--shuffle-labels', '--cfg-options',
-                                 'train_dataloader.dataset.type=CamVidDataset')
-    assert status == 1
-    assert failure.endswith('error: --shuffle-labels: expected a config on StreetSceneDataset, got CamVidDataset\n')
-
-
 def test_the_network_of_the_package_is_shown_first(tmp_path, capsys):
     photo = tmp_path / 'photo.png'
     cv2.imwrite(str(photo), paint_scene((48, 64), 0, 0)[0])
@@ -53,9 +44,9 @@ def test_nothing_is_shown_where_no_network_comes_with_the_package(no_shipped_net
     assert show_pretrained(tmp_path / 'nothing') == 0 and not (tmp_path / 'nothing').exists()
 
 
-@pytest.mark.parametrize('miou, shuffled, status', [(50, False, 0), (49.9, False, 1), (50, True, 1), (49.9, True, 0)])
-def test_the_score_decides_the_exit_status(miou, shuffled, status):
-    assert judge(miou, shuffled) == status
+@pytest.mark.parametrize('miou, status', [(50, 0), (49.9, 1)])
+def test_the_score_decides_the_exit_status(miou, status):
+    assert judge(miou) == status
 
 
 def test_the_demo_has_a_config_that_its_options_fit():

@@ -92,9 +92,9 @@ def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr(cv2, 'imshow', lambda title, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, 'waitKey', shown.append)
-    hook = WritePredictionsHook(show=True, wait_time=0.5, cell_width=4)
+    hook = WritePredictionsHook(show=True, wait_time=0.5)
     hook.after_test_iter(make_runner(tmp_path), 0, batch(1), [sample(np.zeros((6, 8), np.int64))])
-    assert shown == [(26 + 7, 3 * 4 + 2 * 4, 3), 500]
+    assert shown == [(26 + 10, 3 * 8 + 2 * 4, 3), 500]
     assert not list(tmp_path.iterdir())
 
 

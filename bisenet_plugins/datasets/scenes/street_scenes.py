@@ -64,8 +64,6 @@ class StreetSceneDataset(BaseSegDataset):
         length: Number of scenes.
         seed: Names the collection; two seeds share no scene.
         size: Height and width in pixels, at least 32 each.
-        shuffle_labels: Whether each image gets the label of another one. A network trained so can learn where classes
-            usually lie but not what they look like, the control for a score.
         cache_size: Scenes that each process keeps instead of drawing them again; one of 180 x 240 takes 173 kB.
         pipeline: Transforms. A pipeline for images on disk serves too: ``LoadImageFromFile`` is left out, and
             ``LoadAnnotations`` takes the drawn label.
@@ -76,7 +74,7 @@ class StreetSceneDataset(BaseSegDataset):
         - ``get_data_info``: ``img`` ``(H, W, 3)`` uint8 BGR, ``gt_seg_map`` ``(H, W)`` uint8, ids 0 to 10 and 255.
 
     Raises:
-        InputError: If ``length`` is below 1, or below 2 with ``shuffle_labels``, ``seed`` is negative, ``size`` is not
+        InputError: If ``length`` is below 1, ``seed`` is negative, ``size`` is not
             two sides of at least 32 pixels, or ``reduce_zero_label`` is set.
 
     Note:
@@ -96,31 +94,23 @@ class StreetSceneDataset(BaseSegDataset):
         length: int,
         seed: int = 0,
         size: tuple[int, int] = (180, 240),
-        shuffle_labels: bool = False,
         cache_size: int = 0,
         pipeline: Sequence[dict | Callable] = (),
         **kwargs: Any,
     ) -> None:
-        least = 2 if shuffle_labels else 1
-        expect(length >= least, 'length', f'at least {least} with shuffle_labels={shuffle_labels}', length)
         expect(min(size) >= SMALLEST_SIDE, 'size',
                f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
         expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
-        self.length, self.seed, self.shuffle_labels = int(length), int(seed), shuffle_labels
+        self.length, self.seed = int(length), int(seed)
         self.size = (int(size[0]), int(size[1]))
         self.cache_size = cache_size
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         super().__init__(pipeline=without_files(pipeline), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """List the scenes: which one the image is of, and which one the label."""
-        labels = np.arange(self.length)
-        if self.shuffle_labels:  # one random ring through all scenes, so that none keeps its own label
-            ring = np.random.default_rng(self.seed).permutation(self.length)
-            labels[ring] = np.roll(ring, 1)
-        return [dict(img_path=f'street_scene_{index:06d}', scene=index, label_scene=int(labels[index]),
-                     label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
-                for index in range(self.length)]
+        """List the scenes."""
+        return [dict(img_path=f'street_scene_{index:06d}', scene=index, label_map=self.label_map,
+                     reduce_zero_label=self.reduce_zero_label) for index in range(self.length)]
 
     def get_data_info(self, idx: int) -> dict:
         """Draw one scene.
@@ -135,8 +125,6 @@ class StreetSceneDataset(BaseSegDataset):
             raise IndexError(f'idx: expected a place among {len(self)} scenes, got {idx}')
         info = super().get_data_info(idx % len(self))
         image, label = self._scene(info['scene'])
-        if info['label_scene'] != info['scene']:
-            label = self._scene(info['label_scene'])[1]
         if info['label_map']:
             table = np.arange(256, dtype=np.uint8)
             table[list(info['label_map'])] = list(info['label_map'].values())

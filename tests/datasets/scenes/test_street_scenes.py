@@ -101,19 +101,6 @@ def test_subset_of_classes_maps_the_others_to_ignored():
     assert set(np.unique(after).tolist()) == {0, 1, 255}
 
 
-@pytest.mark.parametrize('length', [2, 5])
-def test_shuffled_labels_are_those_of_another_picture(length):
-    true = StreetSceneDataset(length=length, seed=3, **SMALL)
-    shuffled = StreetSceneDataset(length=length, seed=3, shuffle_labels=True, **SMALL)
-    sources = [shuffled.get_data_info(index)['label_scene'] for index in range(length)]
-    assert sorted(sources) == list(range(length))
-    for index, source in enumerate(sources):
-        assert source != index
-        info = shuffled.get_data_info(index)
-        np.testing.assert_array_equal(info['img'], true.get_data_info(index)['img'])
-        np.testing.assert_array_equal(info['gt_seg_map'], true.get_data_info(source)['gt_seg_map'])
-
-
 def test_pipeline_for_files_serves_for_drawn_scenes():
     files = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
     drawn = StreetSceneDataset(length=2, pipeline=files, **SMALL)
@@ -156,7 +143,6 @@ def test_config_trains_and_tests_on_different_scenes():
 
 @pytest.mark.parametrize('change, message', [
     (dict(length=0), 'length: expected a whole number of at least 1, got 0'),
-    (dict(length=1, shuffle_labels=True), 'length: expected at least 2 .*, got 1'),
     (dict(seed=-1), 'seed: expected .*, got -1'),
     (dict(size=(31, 64)), r'size: expected .*, got \(31, 64\)'),
     (dict(size=(64, )), r'size: expected .*, got \(64,\)'),
