@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from .errors import InputError, printable
 
@@ -44,8 +43,8 @@ def read_image(path: Path) -> np.ndarray:
     if image is None:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     if path.suffix.lower() in PAGED:
-        with contextlib.suppress(OSError, ValueError), Image.open(path) as opened:
-            pages = getattr(opened, 'n_frames', 1)
+        with contextlib.suppress(cv2.error, UnicodeError):
+            pages = cv2.imcount(str(path))
             if pages > 1:
                 logging.getLogger(__name__).warning('%s', printable(f'{path}: {pages} pages, the first is used'))
     return image

@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     """Two drawn scenes with their labels as files, one pixel of them not labelled."""
     base = tmp_path_factory.mktemp('scenes')
     for number, sample in enumerate(dataset_samples(SCENES)):
-        sample.label[0, 0] = 11
+        sample.label[0, 0] = 255
         for kind, array in (('images', sample.image), ('labels', sample.label)):
             (base / kind).mkdir(exist_ok=True)
             cv2.imwrite(str(base / kind / f'{number}.png'), array)

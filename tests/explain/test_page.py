@@ -74,7 +74,7 @@ def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch)
     with pytest.raises(ValueError, match="expected classes out of Sky, .*; got 'Cart'"):
         write_page(predictor, samples, tmp_path / 'a.html', classes=['Cart'])
     with monkeypatch.context() as patch, pytest.raises(ValueError, match='expected a network as config and weights'):
-        patch.setattr(predictor, 'model', None)
+        patch.setattr(type(predictor), 'network', None)
         write_page(predictor, samples, tmp_path / 'a.html')
     with pytest.raises(ValueError, match='show: expected at least 1, got 0'):
         write_page(predictor, samples, tmp_path / 'a.html', show=0)

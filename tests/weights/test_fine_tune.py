@@ -74,5 +74,5 @@ def test_a_strict_load_stays_strict():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(InputError, match='expected one of bisenetv2'):
+    with pytest.raises(InputError, match='expected one of bisenetv1-efficientnet-lite0-camvid, '):
         load_from_package('bisenet_plugins://none')

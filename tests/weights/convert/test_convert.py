@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from bisenet_plugins.cli.main import run_command
-from bisenet_plugins.errors import CheckpointError
+from bisenet_plugins.errors import CheckpointError, ConfigError
 from bisenet_plugins.weights.checkpoint import DamagedCheckpointError, RefusedCheckpointError
 from bisenet_plugins.weights.convert import convert_file, read_weights, recognise, to_mmseg, to_ours
 
@@ -233,7 +233,7 @@ def test_config_must_fit(theirs, tmp_path):
         convert_file(src, dst, config=our_config(tmp_path))
     assert 'missing: auxiliary_head.3.conv_seg.bias (5,)' in str(caught.value)
     assert 'left over: decode_head.aggregation.fuse.conv.odd (1,)' in str(caught.value)
-    with pytest.raises(FileNotFoundError, match='no config at'):
+    with pytest.raises(ConfigError, match='no config at'):
         convert_file(src, dst, config=tmp_path / 'absent.py')
     assert not dst.exists()
 
