@@ -292,8 +292,9 @@ def time_candidates(
             stages_ms={stage: spread([one[stage] for one in staged[name]]) for stage in staged[name][0]})
         if labels is not None:
             classes = candidates[name].num_classes
+            known = [np.where(label < classes, label, 255) for label in labels]
             row['miou'] = round(score(sum(  # type: ignore[arg-type]
-                confusion_matrix(mask, label, classes) for mask, label in zip(masks, labels, strict=True))).miou, 2)
+                confusion_matrix(mask, label, classes) for mask, label in zip(masks, known, strict=True))).miou, 2)
         if memory:
             row.update(apart(_memory, {'device': device, **spec}, images[0].shape[:2]))
         report.rows.append(row)
