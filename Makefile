@@ -19,7 +19,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 faults: $(STAMP) $(CONVERTERS)
 	$(BIN)/python -m pytest -n auto faults --all-faults

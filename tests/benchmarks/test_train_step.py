@@ -59,8 +59,5 @@ def test_every_series_is_a_step():
 
 @pytest.mark.skipif(find_allocator() is None, reason='tcmalloc is not installed')
 def test_the_allocator_is_that_of_the_process():
-    assert apart(_maps, preload=find_allocator()) and not apart(_maps)
-
-
-def _maps():
-    return 'tcmalloc' in Path('/proc/self/maps').read_text()
+    maps = Path('/proc/self/maps').read_text
+    assert 'tcmalloc' in apart(maps, preload=find_allocator()) and 'tcmalloc' not in apart(maps)
