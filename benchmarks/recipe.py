@@ -32,8 +32,8 @@ __all__ = ['NETWORKS', 'ROWS', 'main', 'row_config']
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = (ROOT / 'configs' / 'bisenetv1'
-          / 'bisenetv1_efficientnet-lite0_1xb8-cpu-balanced-ema-heldout-3k_camvid-360x480.py')
-TEST_SIZE = (540, 720)
+          / 'bisenetv1_efficientnet-lite0_1xb8-cpu-balanced-ema-heldout-3k_camvid-384x480.py')
+TEST_SIZE = (576, 768)
 _HEADS = ('decode_head', 'auxiliary_head.context8', 'auxiliary_head.context16')
 _TRAIN = 'train_dataloader.dataset.pipeline'
 _SCRATCH: Options = {'model.backbone.semantic_branch.backbone.init_cfg': None,

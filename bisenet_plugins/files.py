@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import InputError, printable
 
-__all__ = ['is_running', 'read_image', 'write_atomically']
+__all__ = ['is_running', 'partial_path', 'read_image', 'write_atomically']
 
 PAGED = ('.tif', '.tiff', '.webp')
 
@@ -67,7 +67,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     _sweep(target.parent)
-    partial = target.with_name(f'.{zlib.crc32(os.fsencode(target.name)):08x}.{os.getpid()}.partial')
+    partial = partial_path(target, f'{os.getpid()}.partial')
     try:
         with partial.open('wb') as file:
             file.write(content)
@@ -76,6 +76,20 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_path(target: Path, ending: str) -> Path:
+    """Name what is not whole yet, beside its place and in few bytes, as a name may have no more than 255.
+
+    Args:
+        target: The place.
+        ending: End of the name; a process number before ``.partial`` lets a later run remove it.
+
+    Example:
+        >>> partial_path(Path('film'), 'partial').as_posix()
+        '.8244be22.partial'
+    """
+    return target.with_name(f'.{zlib.crc32(os.fsencode(target.name)):08x}.{ending}')
 
 
 @functools.cache

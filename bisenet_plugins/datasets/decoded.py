@@ -99,8 +99,7 @@ class LoadDecoded(BaseTransform):
             if used + sum(array.nbytes for array in arrays) > self.limit_gb * 1e9:
                 return
             for place, array in zip(places, arrays):
-                buffer = io.BytesIO()
-                np.save(buffer, array, allow_pickle=False)
+                np.save(buffer := io.BytesIO(), array, allow_pickle=False)
                 write_atomically(place, buffer.getvalue())
         except OSError as error:
             print_log(f'LoadDecoded cannot write to {self.folder}: {error}', logger='current')

@@ -190,9 +190,8 @@ def _through_mmdeploy(artifact: Artifact, predictor: Predictor, checkpoint: str 
     from .mmdeploy.managers import quiet_mmdeploy
     deploy_cfg = Config(options.deploy_config())
     weights = os.path.join(folder, 'weights.pth')  # the same weights for export and comparison
-    content = io.BytesIO()  # torch's own writer does not say that a disk is full
-    torch.save({'state_dict': predictor.model.state_dict()}, content)
-    write_atomically(weights, content.getvalue())
+    torch.save({'state_dict': predictor.model.state_dict()}, content := io.BytesIO())
+    write_atomically(weights, content.getvalue())  # torch's own writer does not say that a disk is full
     with quiet_mmdeploy():
         graph = os.path.join(artifact.folder, 'end2end.onnx')
         if options.exporter == 'program':

@@ -86,8 +86,7 @@ def draw_curves(history: dict[int, dict[str, float]], title: str = '') -> bytes:
         if 1 < len(keys) <= 10 and axis.lines:
             axis.legend(fontsize=7)
     figure.suptitle(title, fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png')
+    figure.savefig(buffer := io.BytesIO(), format='png')
     return buffer.getvalue()
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 
 from ..errors import InputError, expect
-from ..files import write_atomically
+from ..files import partial_path, write_atomically
 from .overlap import WriteBehind, read_ahead
 from .segmentation import SUFFIXES, Segmentation
 from .sources import Frame, Source, open_source
@@ -278,7 +278,7 @@ class _Writer:
     def _clear(self) -> None:
         """Remove unfinished folders of frames."""
         for place in self._folders():
-            shutil.rmtree(_unfinished(place), ignore_errors=True)
+            shutil.rmtree(partial_path(place, 'partial'), ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         """Return the folders that hold one file for each frame."""
@@ -291,14 +291,14 @@ class _Writer:
                 self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
                 continue
             if self.moving:
-                place = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}'
+                place = partial_path(place, 'partial') / f'{frame.number:06d}{SUFFIXES[kind]}'
             write_atomically(place, found.encode(kind, opacity=self.opacity))
 
     def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""
         if self.video is None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            self.partial = place.with_name(f'.{place.stem}.{os.getpid()}.partial.mp4')
+            self.partial = partial_path(place, f'{os.getpid()}.partial.mp4')
             size = (painted.shape[1], painted.shape[0])
             self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), self.fps, size)
             if not self.video.isOpened():
@@ -319,7 +319,7 @@ class _Writer:
                 self.partial.unlink(missing_ok=True)
         for place in self._folders() if kind is None else ():
             shutil.rmtree(place, ignore_errors=True)
-            os.replace(_unfinished(place), place)
+            os.replace(partial_path(place, 'partial'), place)
         self._clear()
 
     def _verify(self, path: Path) -> None:
@@ -330,8 +330,3 @@ class _Writer:
         if found != self.count:
             raise OSError(f'the video {self.places["overlay"]} was not written whole: expected {self.count} frames, '
                           f'got {found}; is the disk full?')
-
-
-def _unfinished(place: Path) -> Path:
-    """Name the folder in which a video's frames gather until all are there."""
-    return place.with_name(f'.{place.name}.partial')

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bisenet_plugins.files import partial_path
 from bisenet_plugins.runtime.results import Listener, predict_sources
 from bisenet_plugins.runtime.sources import find_sources
 from tests.runtime.fakes import segmented
@@ -139,12 +140,19 @@ def test_a_stopped_video_leaves_no_half_file(film, tmp_path):
 
 
 def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
-    left = tmp_path / 'out' / 'ids' / '.film.partial'
+    left = partial_path(tmp_path / 'out' / 'ids' / 'film', 'partial')
     left.mkdir(parents=True)
     (left / '000099.png').write_bytes(b'old')
     run([film], tmp_path / 'out', save=['ids'], max_frames=1)
     assert [path.name for path in (tmp_path / 'out' / 'ids' / 'film').iterdir()] == ['000000.png']
     assert not left.exists()
+
+
+def test_a_video_may_have_the_longest_name(film, tmp_path):
+    longest = film.rename(tmp_path / ('v' * (255 - len(film.suffix)) + film.suffix))
+    run([longest], tmp_path / 'out', save=('overlay', 'ids'))
+    assert (tmp_path / 'out' / 'overlay' / f'{longest.stem}.mp4').is_file()
+    assert (tmp_path / 'out' / 'ids' / longest.stem).is_dir()
 
 
 def test_wrong_arguments_are_named(tmp_path):

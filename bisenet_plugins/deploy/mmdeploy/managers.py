@@ -151,15 +151,9 @@ def quiet_mmdeploy() -> Iterator[None]:
     logger, found = get_root_logger(), function_rewriter.get_frame_func
     level = logger.level
     logger.setLevel(logging.ERROR)
-    function_rewriter.get_frame_func = _function_of_frame
+    function_rewriter.get_frame_func = lambda top=1: (frame := sys._getframe(top)).f_globals[frame.f_code.co_name]
     try:
         yield
     finally:
         logger.setLevel(level)
         function_rewriter.get_frame_func = found
-
-
-def _function_of_frame(top: int = 1) -> Any:
-    """Return the global function that runs ``top`` frames up."""
-    frame = sys._getframe(top)
-    return frame.f_globals[frame.f_code.co_name]

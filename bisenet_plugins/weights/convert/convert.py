@@ -307,6 +307,6 @@ def _write(done: Conversion, dst: str | os.PathLike[str]) -> None:
         options={name: repr(value) for name, value in done.options.items()})
     if done.meta:
         meta['dataset_meta'] = done.meta
-    content = BytesIO()
-    torch.save(dict(meta=meta, state_dict={name: value.clone() for name, value in done.weights.items()}), content)
+    weights = {name: value.clone() for name, value in done.weights.items()}
+    torch.save(dict(meta=meta, state_dict=weights), content := BytesIO())
     write_atomically(dst, content.getvalue())

@@ -2,9 +2,10 @@
 # images enlarged so that poles are more than two pixels wide, components of rare classes pasted from other images. The
 # score is that of one drive, 0006R0; it says something only where that drive is held out of the training.
 _base_ = './camvid_360x480.py'
+crop_size = (384, 480)  # multiples of the coarsest stride, as the padding of test images makes them
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(720, 540), keep_ratio=True),
+    dict(type='Resize', scale=(768, 576), keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs')
 ]
@@ -16,7 +17,12 @@ train_dataloader = dict(
         type='MultiImageMixDataset',
         pipeline=[
             dict(type='PasteComponents', classes=(2, 6, 9, 10)),
-            dict(_base_.scale_and_crop, ratio_range=(0.9, 2.2), focus_classes=(2, 6, 7, 9, 10), focus_prob=0.6),
+            dict(
+                _base_.scale_and_crop,
+                crop_size=crop_size,
+                ratio_range=(0.9, 2.2),
+                focus_classes=(2, 6, 7, 9, 10),
+                focus_prob=0.6),
             *_base_.augment_transforms
         ],
         dataset=dict(

@@ -1,11 +1,11 @@
 # EfficientNet-Lite0 on all of CamVid's train and val, in bfloat16 on a CPU.
 _base_ = [
-    '../_base_/models/bisenetv1_efficientnet-lite0.py', '../_base_/datasets/camvid_roads_360x480.py',
+    '../_base_/models/bisenetv1_efficientnet-lite0.py', '../_base_/datasets/camvid_roads_384x480.py',
     '../_base_/schedules/bisenetv1.py', '../_base_/default_runtime.py'
 ]
 class_weight = [0.6, 0.6, 2.0, 0.6, 1.0, 0.7, 1.8, 1.6, 0.9, 1.6, 1.7]
 model = dict(
-    data_preprocessor=dict(size=(360, 480)),
+    data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(loss_decode=dict(class_weight=class_weight)),
     auxiliary_head=dict(
         context8=dict(loss_decode=dict(class_weight=class_weight)),
