@@ -145,8 +145,8 @@ def register_managers() -> None:
 def quiet_mmdeploy() -> Iterator[None]:
     """Keep mmdeploy's remarks about what these networks do not need out of the log, and its rewriters quick.
 
-    A rewriter looks up the function that called it; mmdeploy reads the source files of the whole stack for that, which
-    was a third of an export's time.
+    A rewriter looks up the function that called it; mmdeploy reads the source files of the whole stack for that, at
+    every call.
     """
     logger, found = get_root_logger(), function_rewriter.get_frame_func
     level = logger.level
