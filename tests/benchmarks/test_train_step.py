@@ -60,4 +60,4 @@ def test_every_series_is_a_step():
 @pytest.mark.skipif(find_allocator() is None, reason='tcmalloc is not installed')
 def test_the_allocator_is_that_of_the_process():
     maps = Path('/proc/self/maps').read_text
-    assert 'tcmalloc' in apart(maps, preload=find_allocator()) and 'tcmalloc' not in apart(maps)
+    assert 'tcmalloc' in apart(maps, preload=find_allocator()) and 'tcmalloc' not in maps()

@@ -1,5 +1,7 @@
 """Our V1 and STDC networks give the logits of mmseg's built-in ones after renaming the weights."""
 
+from functools import cache
+
 import pytest
 import torch
 from mmengine.structures import PixelData
@@ -99,6 +101,7 @@ def randomise(model):
     return model
 
 
+@cache
 def build_pair(name):
     theirs_cfg, ours_cfg = PAIRS[name]()
     theirs = randomise(EncoderDecoder(**theirs_cfg)).eval()
