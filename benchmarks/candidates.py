@@ -26,6 +26,7 @@ from torch import nn
 
 from benchmarks.harness import Report, apart, load_image, peak_memory_mb, synchronised
 from benchmarks.pairs import write_pair
+from bisenet_plugins.deploy import DeployOptions, deploy
 from bisenet_plugins.metrics import confusion_matrix, score
 from bisenet_plugins.models.cost import build_uncounted, measure
 from bisenet_plugins.models.fuse import fused_copy
@@ -144,6 +145,12 @@ def open_candidate(
         pair = write_pair(f'work_dirs/pair-{size[0]}x{size[1]}', load_image(None, (256, 512)), size, PAIR[path])
         path = str(pair['mmseg' if backend == 'mmseg' else 'ours'])
         checkpoint = checkpoint or str(Path(path).with_suffix('.pth'))
+        if precision:  # quantised from synthetic scenes: with random weights only the time means something
+            folder = Path(path).with_name(f'{Path(path).stem}-int8')
+            deploy(path, checkpoint, str(folder), DeployOptions(
+                precision='int8', calibration='synthetic', calibration_images=8, search='off', verify=False,
+                overwrite=True))
+            path, checkpoint = str(folder), None
     settings: dict[str, Any] = dict(backend=backend, device=device, threads=torch.get_num_threads())
     if isinstance(path, str) and not path.endswith('.py'):
         if path not in pretrained_names() or backend != 'mmseg' and backend != 'torch' and device == 'cpu':
