@@ -9,24 +9,9 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-__all__ = [
-    'AgreementError',
-    'BisenetError',
-    'CheckpointError',
-    'ConfigError',
-    'DamagedCheckpointError',
-    'DeployError',
-    'DivergedError',
-    'InputError',
-    'MissingPackageError',
-    'NoGpuError',
-    'TerminatedError',
-    'UnsupportedOperatorError',
-    'expect',
-    'printable',
-    'require',
-    'told_by',
-]
+__all__ = ['AgreementError', 'BisenetError', 'CheckpointError', 'ConfigError', 'DamagedCheckpointError', 'DeployError',
+           'DivergedError', 'InputError', 'MissingPackageError', 'NoGpuError', 'TerminatedError',
+           'UnsupportedOperatorError', 'expect', 'printable', 'require', 'told_by']
 
 # import name -> (extra of this project that brings it, pip line)
 REQUIREMENTS = {

@@ -19,21 +19,8 @@ import numpy as np
 from .errors import InputError
 from .files import write_atomically
 
-__all__ = [
-    'apart',
-    'as_palette',
-    'colourize',
-    'displayable',
-    'encode_ids',
-    'encode_image',
-    'encode_palette',
-    'error_map',
-    'heat_map',
-    'image_grid',
-    'legend',
-    'overlay',
-    'write_image',
-]
+__all__ = ['apart', 'as_palette', 'colourize', 'displayable', 'encode_ids', 'encode_image', 'encode_palette',
+           'error_map', 'heat_map', 'image_grid', 'legend', 'overlay', 'write_image']
 
 
 def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.ndarray:

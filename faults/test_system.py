@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from .judge import Case, cases, judge
+from .judge import ROOT, Case, cases, judge
 
 NET = ('--config', 'c.py', '--checkpoint', 'net.pth')
 ONE = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
+PNG = cv2.imencode('.png', ONE)[1].tobytes()
 
 
 def into(folder):
@@ -34,6 +35,32 @@ LATER = [Case(f'disk-full-later-{key}', words, ('No space left on device',), mor
               may=('disk/*', 'w/*')) for key, words in into('disk').items() if key in ('train', 'export')]
 LIMITED = [Case(f'file-too-large-{key}', words, ('File too large',), more=dict(file_size=2000), may=('out', 'out/*'))
            for key, words in into('out').items() if key in ('train', 'analyze', 'convert', 'predict')]
+CAMVID = str(ROOT / 'tools' / 'dataset_converters' / 'camvid.py')
+
+
+def camvid(folder):
+    """A source for the converter, larger than a disk of 4096 bytes."""
+    for split in ('train', 'val'):
+        for name, picture in ((split, ONE), (f'{split}annot', ONE[..., 0] % 11)):
+            (folder / 'raw' / name).mkdir(parents=True)
+            for number in range(2):
+                assert cv2.imwrite(str(folder / 'raw' / name / f'{number}.png'), picture)
+
+
+CONVERTED = [
+    Case('disk-full-camvid', (CAMVID, 'raw', '--out', 'disk/made'), ('No space left on device',), change=camvid,
+         more=dict(disk=4096), may=('disk/*',)),
+    Case('disk-full-later-camvid', (CAMVID, 'raw', '--out', 'disk/made'), ('No space left on device',), change=camvid,
+         more=dict(disk=300_000), may=('disk/*',)),
+    Case('read-only-camvid', (CAMVID, 'raw', '--out', 'disk/made'), ('Read-only file system',), change=camvid,
+         more=dict(readonly='disk')),
+    Case('camvid-onto-a-file', (CAMVID, 'raw', '--out', 'c.py'), ('c.py',), change=camvid),
+    Case('camvid-from-a-file', (CAMVID, 'c.py', '--out', 'disk/made'), ('c.py',)),
+    Case('camvid-from-images', (CAMVID, 'images', '--out', 'disk/made'), ('trainannot', 'images')),
+    Case('camvid-label-cut', (CAMVID, 'raw', '--out', 'out'), ('0.png: label: expected a file that can be decoded',),
+         change=lambda folder: (camvid(folder), (folder / 'raw/trainannot/0.png').write_bytes(PNG[:200])),
+         may=('out/*',)),
+]
 READ_ONLY = [Case(f'read-only-{key}', words, ('Read-only file system',), more=dict(readonly='disk'))
              for key, words in into('disk').items()]
 PIPES = [Case(f'closed-pipe-{words[0]}', words, status=(141, 0, 1), more=dict(stdout='closed'), may=('outputs*',
@@ -56,7 +83,6 @@ def named(name, content):
     return change
 
 
-PNG = cv2.imencode('.png', ONE)[1].tobytes()
 ODD = [Case(f'name-{key}', ('predict', 'images', *NET), ('3 done', '0 failed'), status=0, change=named(name, PNG),
             may=('outputs*',)) for key, name in NAMES.items()]
 ODD_BAD = [Case(f'bad-name-{key}', ('predict', 'images', *NET), ('2 done', '1 failed'), change=named(name, b'text'),
@@ -93,7 +119,8 @@ INTERRUPTED = [
          ('terminated after iteration *, saved as *.pth',), status=143, more=dict(interrupt=8, signal='SIGTERM')),
     Case('terminated-train-workers', ('train', 'c.py', '--work-dir', 'w', '--cfg-options', *LONG,
                                       'train_dataloader.num_workers=2'),
-         ('terminated after iteration *, saved as *.pth',), status=143, more=dict(interrupt=8, signal='SIGTERM')),
+         ('terminated after iteration *, saved as *.pth',), status=143,
+         more=dict(interrupt=8, signal='SIGTERM', group=True)),
     Case('worker-killed', ('train', 'c.py', '--work-dir', 'w', '--cfg-options', *LONG,
                            'train_dataloader.num_workers=2', 'train_dataloader.dataset.pipeline.1.type=Killer'),
          ('DataLoader worker',), change=lambda folder: (folder / 'c.py').write_text(
@@ -105,7 +132,11 @@ __import__('mmseg.registry').registry.TRANSFORMS.register_module(
 '''
 
 
-@cases(*FULL, *LATER, *LIMITED, *READ_ONLY, *PIPES, *FULL_OUTPUT, *ODD, *ODD_BAD, *ODD_MISSING, *LEGAL, *INTERRUPTED)
+ALL = [*FULL, *LATER, *CONVERTED, *LIMITED, *READ_ONLY, *PIPES, *FULL_OUTPUT, *ODD, *ODD_BAD, *ODD_MISSING, *LEGAL,
+       *INTERRUPTED]
+
+
+@cases(*ALL)
 def test_a_fault_is_one_sentence(case, runner, material, tmp_path):
     judge(case, runner, material, tmp_path / 'case')
     if case.name.startswith('interrupted'):
@@ -117,5 +148,5 @@ def test_a_fault_is_one_sentence(case, runner, material, tmp_path):
 def test_there_are_many_cases():
     from . import test_configs, test_files, test_options
     listed = [value for module in (test_configs, test_files, test_options) for value in vars(module).values()]
-    listed += [FULL, LATER, LIMITED, READ_ONLY, PIPES, FULL_OUTPUT, ODD, ODD_BAD, ODD_MISSING, LEGAL, INTERRUPTED]
+    listed.append(ALL)
     assert sum(len(value) for value in listed if isinstance(value, list) and isinstance(value[0], Case)) >= 400

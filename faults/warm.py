@@ -2,7 +2,8 @@
 
 Each line on stdin is a request as JSON: ``words``, ``folder``, ``environment``, ``seconds``, and optionally ``disk``
 (bytes that the folder ``disk`` in it holds), ``readonly`` (a folder that cannot be written to), ``file_size`` (bytes
-that a file may have), ``stdout`` (``closed`` or a file) and ``interrupt`` (seconds after which it gets ``signal``).
+that a file may have), ``stdout`` (``closed`` or a file) and ``interrupt`` (seconds after which it, or with ``group``
+all that it has started too, gets ``signal``). Words that begin with a script run that, others ``bisenet``.
 Each line of the answer: ``status`` (None after the time limit), ``seconds``, and the files ``stdout`` and ``stderr``
 in the folder's neighbour.
 """
@@ -14,6 +15,7 @@ import ctypes
 import json
 import os
 import resource
+import runpy
 import signal
 import sys
 import time
@@ -66,7 +68,11 @@ def run(asked: dict) -> None:
     prepare(asked)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
-        status = run_command(argv=[os.fsdecode(word.encode('latin-1')) for word in asked['words']])
+        words = [os.fsdecode(word.encode('latin-1')) for word in asked['words']]
+        if words[:1] and words[0].endswith('.py'):
+            sys.argv = words
+            runpy.run_path(words[0], run_name='__main__')
+        status = run_command(argv=words)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -93,7 +99,7 @@ def answer(asked: dict) -> dict:
             status = os.waitstatus_to_exitcode(code)
             break
         if asked.get('interrupt') is not None and not sent and time.monotonic() - begin > asked['interrupt']:
-            os.kill(child, getattr(signal, asked['signal']))
+            (os.killpg if asked.get('group') else os.kill)(child, getattr(signal, asked['signal']))
             sent = True
         time.sleep(0.01)
     with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -105,6 +111,7 @@ def answer(asked: dict) -> dict:
 
 def main() -> None:
     warnings.simplefilter('ignore')
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
     import torch

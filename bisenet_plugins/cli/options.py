@@ -14,18 +14,8 @@ from ..errors import ConfigError, InputError
 if TYPE_CHECKING:
     from ..runtime import Predictor
 
-__all__ = [
-    'add_config_options',
-    'add_launcher',
-    'add_network',
-    'chosen_network',
-    'config_options',
-    'configs_folder',
-    'find_config',
-    'number',
-    'open_network',
-    'whole',
-]
+__all__ = ['add_config_options', 'add_launcher', 'add_network', 'chosen_network', 'config_options', 'configs_folder',
+           'find_config', 'number', 'open_network', 'whole']
 
 PACKAGE = Path(__file__).resolve().parents[1]
 BACKENDS = ('auto', 'torch', 'openvino', 'onnxruntime')

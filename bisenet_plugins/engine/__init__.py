@@ -8,19 +8,6 @@ from .label_hook import LabelCheckHook
 from .pictures_hook import PicturesHook, WritePredictionsHook
 from .reproducible import PlacedIndex, ReproducibleTrainingHook, ResumableSampler, SeedSample
 
-__all__ = [
-    'AtomicCheckpointHook',
-    'AtomicLocalBackend',
-    'AutocastOptimWrapper',
-    'CurvesHook',
-    'FiniteTrainingHook',
-    'LabelCheckHook',
-    'PicturesHook',
-    'PlacedIndex',
-    'ReproducibleTrainingHook',
-    'ResumableSampler',
-    'SeedSample',
-    'WritePredictionsHook',
-    'draw_curves',
-    'read_history',
-]
+__all__ = ['AtomicCheckpointHook', 'AtomicLocalBackend', 'AutocastOptimWrapper', 'CurvesHook', 'FiniteTrainingHook',
+           'LabelCheckHook', 'PicturesHook', 'PlacedIndex', 'ReproducibleTrainingHook', 'ResumableSampler',
+           'SeedSample', 'WritePredictionsHook', 'draw_curves', 'read_history']

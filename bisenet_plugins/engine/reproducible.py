@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sized
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -236,7 +237,12 @@ class ReproducibleTrainingHook(Hook):
             return
         if loop.dataloader.batch_size:
             sampler.skip(runner.iter * loop.dataloader.batch_size)
-            loop.dataloader_iterator = _AlreadySkipped(type(iterator)(loop.dataloader), runner.iter)
+            # the loop asks for the used batches first: it gets as many times nothing
+            loop.dataloader_iterator = chain(repeat(None, runner.iter), type(iterator)(loop.dataloader))
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Seed what the first batch draws where it is loaded in this process and has no seed of its own."""
+        seed_everything(runner.seed, runner.iter, runner.rank, cuda=True)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Seed what the model draws in this iteration."""
@@ -245,25 +251,6 @@ class ReproducibleTrainingHook(Hook):
     def before_val_epoch(self, runner: Any) -> None:
         """Evaluate the same network in all processes."""
         sync_buffers(runner.model)
-
-
-class _AlreadySkipped:
-    """Answer the first so many requests with nothing: the sampler has skipped those batches."""
-
-    def __init__(self, iterator: Iterator[Any], pending: int) -> None:
-        self.iterator = iterator
-        self.pending = pending
-
-    def __iter__(self) -> _AlreadySkipped:
-        """Return itself."""
-        return self
-
-    def __next__(self) -> Any:
-        """Return nothing while batches are pending, then real ones."""
-        if self.pending > 0:
-            self.pending -= 1
-            return None
-        return next(self.iterator)
 
 
 def sync_buffers(model: nn.Module) -> None:

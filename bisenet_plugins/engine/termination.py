@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import EpochBasedTrainLoop
 
-from ..errors import TerminatedError
+from ..errors import BisenetError, TerminatedError
+from .reproducible import seed_everything
 
 __all__ = ['TerminationHook', 'save_on_sigterm']
+
+DONE = 'batches_of_epoch'  # in the message hub, and so in a checkpoint: batches of a begun epoch that were used
 
 
 class TerminationHook(Hook):
     """Save a checkpoint and end after the iteration in which the process was told to.
 
     :func:`save_on_sigterm` makes it. With several processes all of them end after the same iteration, as soon as one
-    was told. With gradient accumulation the iteration is the one that updates the weights. A loop over epochs cannot
-    resume within an epoch; it ends without saving.
+    was told. With gradient accumulation the iteration is the one that updates the weights. A loop over epochs that is
+    resumed within an epoch loads that epoch's used batches again and passes over them.
 
     Example:
         >>> TerminationHook().asked
@@ -39,6 +45,14 @@ class TerminationHook(Hook):
         self.asked = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    def before_train_epoch(self, runner: Any) -> None:
+        """Let the loop pass over the batches that were used before the epoch was left."""
+        done, loop = runner.message_hub.get_info(DONE, 0), runner.train_loop
+        runner.message_hub.update_info(DONE, 0)
+        vars(loop).pop('run_iter', None)
+        if done:
+            loop.run_iter = partial(_run_rest, runner, loop.run_iter, done)
+
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
                          outputs: dict | None = None) -> None:
         """Save and end if asked to."""
@@ -47,7 +61,8 @@ class TerminationHook(Hook):
             all_reduce(asked, 'max')
         updated = (runner.iter + 1) % getattr(runner.optim_wrapper, '_accumulative_counts', 1) == 0
         if asked and (updated or runner.iter + 1 == runner.max_iters):
-            self._end(runner, runner.iter + 1)
+            epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)
+            self._end(runner, runner.iter + 1, batch_idx + 1 if epochs else 0)
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Save what was trained before this validation, and end, if asked to and alone."""
@@ -55,12 +70,36 @@ class TerminationHook(Hook):
             runner.train_loop._iter -= 1  # a checkpoint counts from within its iteration
             self._end(runner, runner.iter + 1)
 
-    def _end(self, runner: Any, step: int) -> None:
-        hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook) and not hook.by_epoch]
+    def _end(self, runner: Any, step: int, done: int = 0) -> None:
+        runner.message_hub.update_info(DONE, done)
+        hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
         for hook in hooks[:1]:
+            if hook.by_epoch:  # its names and its count are of whole epochs
+                hook.filename_tmpl, hook.max_keep_ckpts = 'iter_{}.pth', -1
             hook._save_checkpoint_with_step(runner, step, dict(epoch=runner.epoch, iter=step))
         saved = f'saved as {hooks[0].last_ckpt}; run the same command with --resume to go on' if hooks else 'not saved'
         raise TerminatedError(f'terminated after iteration {step}, {saved}')
+
+
+def _run_rest(runner: Any, run_iter: Callable[[int, Any], None], done: int, batch_idx: int, data_batch: Any) -> None:
+    """Run an iteration of an epoch, or pass over it, leaving the random numbers as it would have left them."""
+    if batch_idx >= done:
+        run_iter(batch_idx, data_batch)
+    else:
+        seed_everything(runner.seed, runner.iter - 1, runner.rank, cuda=True)
+
+
+def _start_worker(start: Callable[[int], None] | None, number: int) -> None:
+    """Start a data worker that ends when its parent says so, not when the whole process group is told to end."""
+    def obey() -> None:
+        while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    if start is not None:
+        start(number)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=obey, daemon=True).start()
 
 
 @contextmanager
@@ -72,6 +111,7 @@ def save_on_sigterm(runner: Any) -> Iterator[None]:
 
     Raises:
         TerminatedError: Inside the block, after SIGTERM.
+        ConnectionError: If another process of the training is gone.
 
     Note:
         Only the main thread hears signals; in another one this is a no-op.
@@ -79,10 +119,22 @@ def save_on_sigterm(runner: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+
+    def build_dataloader(*args: Any, **kwargs: Any) -> Any:
+        loader = type(runner).build_dataloader(*args, **kwargs)
+        loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
+        return loader
+
     hook = TerminationHook()
     runner.register_hook(hook)
+    runner.build_dataloader = build_dataloader
     previous = signal.signal(signal.SIGTERM, hook.note)
     try:
         yield
+    except RuntimeError as error:
+        if get_world_size() == 1 or isinstance(error, BisenetError) or not (hook.asked or 'peer' in str(error)):
+            raise
+        raise ConnectionError('another process of this training is gone; run the same command with --resume to go on '
+                              'from the last checkpoint') from error
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -26,16 +26,8 @@ from torch import nn
 
 from ..errors import CheckpointError, DamagedCheckpointError
 
-__all__ = [
-    'DamagedCheckpointError',
-    'RefusedCheckpointError',
-    'find_resumable',
-    'first_non_finite',
-    'load_checkpoint',
-    'load_weights',
-    'plain_weights',
-    'weights_only_checkpoints',
-]
+__all__ = ['DamagedCheckpointError', 'RefusedCheckpointError', 'find_resumable', 'first_non_finite', 'load_checkpoint',
+           'load_weights', 'plain_weights', 'weights_only_checkpoints']
 
 _FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 _UNSAFE_GLOBAL = re.compile(r'GLOBAL ([\w.<>]+)')

@@ -17,16 +17,8 @@ from ..errors import DamagedCheckpointError, InputError, expect
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    'HEADER_KEY',
-    'decode_config',
-    'encode_config',
-    'parse_network',
-    'pretrained_names',
-    'read_index',
-    'read_shipped',
-    'shipped_graph',
-]
+__all__ = ['HEADER_KEY', 'decode_config', 'encode_config', 'parse_network', 'pretrained_names', 'read_index',
+           'read_shipped', 'shipped_graph']
 
 FOLDER = Path(__file__).resolve().parent / 'shipped'
 HEADER_KEY = 'bisenet_plugins'

@@ -118,6 +118,9 @@ class OldIterator:
     def __init__(self, loader):
         self.loader = iter(loader)
 
+    def __iter__(self):
+        return self
+
     def __next__(self):
         return next(self.loader)
 

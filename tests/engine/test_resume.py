@@ -1,4 +1,4 @@
-"""A run of two processes, killed at a random iteration and resumed, equals one that was left alone."""
+"""A run of two processes, one of which is killed at a random iteration, ends, and resumed equals one left alone."""
 
 import contextlib
 import os
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from bisenet_plugins.engine import read_history
+from bisenet_plugins.files import is_running
 from bisenet_plugins.weights import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,8 +44,8 @@ def logs(work_dir: Path) -> list[Path]:
     return sorted(work_dir.glob('*/vis_data/scalars.json'))
 
 
-def kill_all(parent: int) -> None:
-    """Kill a process and all it has started, as a power cut would: torchrun's workers have sessions of their own."""
+def family_of(parent: int) -> list[int]:
+    """Return a process and all it has started; torchrun's workers have sessions of their own."""
     parents = {}
     for stat in Path('/proc').glob('[0-9]*/stat'):
         try:
@@ -54,9 +55,20 @@ def kill_all(parent: int) -> None:
     family = [parent]
     for pid in family:
         family.extend(child for child, above in parents.items() if above == pid)
-    for pid in family:
+    return family
+
+
+def kill(processes: list[int]) -> None:
+    """Kill processes, those that are gone excepted."""
+    for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def rank_of(pid: int) -> str:
+    """Return the rank that torchrun gave to a process, or nothing."""
+    entries = Path(f'/proc/{pid}/environ').read_bytes().decode().split('\0')
+    return next((entry for entry in entries if entry.startswith('RANK=')), '')
 
 
 def last_step(work_dir: Path) -> int:
@@ -73,15 +85,22 @@ def test_a_killed_run_resumes_with_the_same_loss_curve(tiny_config, tmp_path):
     wanted = read_history([(path, 0) for path in logs(straight)])
     assert [step for step, row in wanted.items() if 'loss' in row] == list(range(1, 13))
 
-    moment = random.Random().randrange(3, 10)
-    print(f'the kill comes after iteration {moment}')
+    moment, rank = random.Random().randrange(3, 10), random.Random().randrange(2)
+    print(f'the kill of process {rank} comes after iteration {moment}')
     process = launch(tiny_config, killed)
+    family = []
     try:
         while last_step(killed) < moment and process.poll() is None:
             time.sleep(0.02)
+        family = family_of(process.pid)
+        kill(family_of(next(pid for pid in family if rank_of(pid) == f'RANK={rank}')))  # as when memory runs out
+        output, _ = process.communicate(timeout=60)
     finally:
-        kill_all(process.pid)
-        output, _ = process.communicate()
+        kill(family_of(process.pid))
+    assert process.returncode == 1 and not [pid for pid in family if is_running(pid)], output
+    told = [line for line in output.splitlines() if line.startswith('error: ')]
+    assert told == ['error: another process of this training is gone; run the same command with --resume to go on '
+                    'from the last checkpoint'], output
     stopped = last_step(killed)
     assert stopped < 12, output
     assert not (killed / 'iter_12.pth').exists()

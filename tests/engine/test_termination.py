@@ -29,17 +29,30 @@ class Tell(Hook):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train(config, folder, place='', resume=False):
+def train(config, folder, place='', resume=False, epochs=False):
     Tell.place = place
     cfg = load_config(config, folder, OPTIONS)
     cfg.custom_hooks = [dict(type=Tell)]
+    for drawing in ('curves', 'pictures'):
+        del cfg.default_hooks[drawing]
+    if epochs:
+        cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2)
+        cfg.train_dataloader.sampler.type = 'DefaultSampler'
+        cfg.train_dataloader.dataset.pipeline.pop(0)  # SeedSample, which needs a ResumableSampler
+        cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1)
+        cfg.log_processor.by_epoch = True
     run_training(prepare_training(cfg, resume))
-    return torch.load(folder / 'iter_6.pth', weights_only=False)
+    return torch.load(folder / ('epoch_2.pth' if epochs else 'iter_6.pth'), weights_only=False)
 
 
 @pytest.fixture(scope='module')
 def straight(trained, tmp_path_factory):
     return train(trained[0], tmp_path_factory.mktemp('straight'))
+
+
+@pytest.fixture(scope='module')
+def straight_epochs(trained, tmp_path_factory):
+    return train(trained[0], tmp_path_factory.mktemp('epochs'), epochs=True)
 
 
 @pytest.mark.parametrize(('place', 'step'), [('train 1', 2), ('val 3', 3)])
@@ -51,6 +64,16 @@ def test_a_terminated_training_resumes_with_equal_weights(trained, straight, tmp
     resumed = train(trained[0], tmp_path, resume=True)
     for part in ('state_dict', 'optimizer'):
         torch.testing.assert_close(resumed[part], straight[part], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(('place', 'step'), [('train 5', 6), ('val 4', 4)])
+def test_a_loop_over_epochs_resumes_within_an_epoch(trained, straight_epochs, tmp_path, place, step):
+    with pytest.raises(TerminatedError, match=f'terminated after iteration {step}, saved as .*iter_{step}.pth'):
+        train(trained[0], tmp_path, place, epochs=True)
+    resumed = train(trained[0], tmp_path, resume=True, epochs=True)
+    assert resumed['meta']['iter'] == straight_epochs['meta']['iter'] == 8
+    for part in ('state_dict', 'optimizer'):
+        torch.testing.assert_close(resumed[part], straight_epochs[part], rtol=0, atol=0)
 
 
 def test_a_second_signal_ends_the_process_at_once():

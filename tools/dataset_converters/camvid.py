@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bisenet_plugins.cli.main import run_module  # noqa: E402
 from bisenet_plugins.datasets.camvid import CamVidDataset  # noqa: E402
-from bisenet_plugins.errors import expect  # noqa: E402
+from bisenet_plugins.errors import expect, printable  # noqa: E402
 from bisenet_plugins.files import write_atomically  # noqa: E402
 
 RESUME = 'run the same command to resume'
@@ -82,10 +82,9 @@ class PrepareReport:
     problems: list[str] = field(default_factory=list)
 
     def to_text(self) -> str:
-        """Return a line for each split, then the problems, then their count."""
+        """Return a line for each split, then the count of the problems."""
         lines = [f'{split}: {self.written[split]} written, {self.present[split]} there already'
                  for split in SPLITS if self.written[split] or self.present[split]]
-        lines += self.problems
         return '\n'.join([*lines, f'{len(self.problems)} file(s) left out'])
 
 
@@ -324,8 +323,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Convert and print the report."""
+    """Convert and print the report, with a line on stderr for each file that was left out."""
     report = prepare_camvid(args.source, args.out, args.splits, args.unknown_as_void)
+    for problem in report.problems:
+        print(f'failed: {printable(problem)}', file=sys.stderr)
     print(report.to_text())
     return 1 if report.problems else 0
 

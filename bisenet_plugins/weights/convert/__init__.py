@@ -4,13 +4,4 @@ from .convert import Conversion, convert_file, read_weights, recognise, to_mmseg
 from .projects import SOURCES
 from .sources import Source
 
-__all__ = [
-    'SOURCES',
-    'Conversion',
-    'Source',
-    'convert_file',
-    'read_weights',
-    'recognise',
-    'to_mmseg',
-    'to_ours',
-]
+__all__ = ['SOURCES', 'Conversion', 'Source', 'convert_file', 'read_weights', 'recognise', 'to_mmseg', 'to_ours']

@@ -209,5 +209,5 @@ def test_tool_exit_status(segnet, tmp_path, monkeypatch, capsys, bad, status):
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(TOOL), run_name='__main__')
     assert stop.value.code == status
-    said = capsys.readouterr().out
+    said = ''.join(capsys.readouterr())
     assert f'train: {2 - status} written' in said and ('a.png: label: expected one' in said) == bad
