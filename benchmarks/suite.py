@@ -34,8 +34,8 @@ def commands() -> dict[str, str]:
                            '--size 512 1024 --image-size 1024 2048 --images data/camvid/val --rounds 10 --seconds 60',
         'throughput': f'throughput {name} --images data/camvid/val --count 64 --rounds 3',
         'matmul': f'matmul torch:{name} onnxruntime:{name} openvino:{name} --size 360 480 --rounds 20',
-        'matmul_512x1024': 'matmul torch:bisenetv2-128 onnxruntime:bisenetv2-128 openvino:bisenetv2-128 --size 512 1024 '
-                           '--rounds 20',
+        'matmul_512x1024': 'matmul torch:bisenetv2-128 onnxruntime:bisenetv2-128 openvino:bisenetv2-128 '
+                           '--size 512 1024 --rounds 20',
         'growth': f'growth --pretrained {name} --rounds 5',
         'mask': 'mask --rounds 20',
         'data': 'data_loading --rounds 24',
