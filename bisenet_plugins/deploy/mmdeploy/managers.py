@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from mmdeploy.backend.base import BACKEND_MANAGERS, BaseBackendManager, BaseWrapper
-from mmdeploy.core.rewriters import function_rewriter
+from mmdeploy.core.rewriters import function_rewriter, rewriter_utils
 from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, get_root_logger
 from torch import Tensor
 
@@ -133,7 +133,13 @@ class BackendManager(BaseBackendManager):
 
 
 def register_managers() -> None:
-    """Put the managers in mmdeploy's registry, behind mmdeploy's own so that they are the ones found."""
+    """Put the managers in mmdeploy's registry, behind mmdeploy's own so that they are the ones found.
+
+    mmdeploy evaluates paths such as ``mmseg.models`` after ``exec('import ...')``, which binds no local name from
+    Python 3.13 on: the packages become global names there.
+    """
+    for module in (function_rewriter, rewriter_utils):
+        vars(module).update({name: sys.modules[name] for name in ('bisenet_plugins', 'mmdeploy', 'mmseg', 'torch')})
     for backend in SUFFIXES.keys() - set(PROGRAMS):
         name = runtime_module(backend)
         with quiet_mmdeploy():
