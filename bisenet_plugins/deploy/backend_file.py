@@ -62,7 +62,7 @@ def build_backend_file(
         return f'{stem}.xml'
     graph = f'{stem}.onnx' if precision == 'fp32' else f'{stem}_{precision}.onnx'
     if calibration is not None and precision == 'int8':
-        quantize_onnx(onnx_path, graph, calibration, symmetric=backend != 'onnxruntime')
+        quantize_onnx(onnx_path, graph, calibration, backend != 'onnxruntime', backend != 'tensorrt-rtx')
     elif precision == 'fp16':
         to_float16(onnx_path, graph)
     elif os.path.abspath(onnx_path) != os.path.abspath(graph):

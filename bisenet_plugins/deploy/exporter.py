@@ -141,7 +141,7 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
     head = predictor.model.decode_head
     preprocess: Any = preprocess_of(predictor.cfg)
     if options.network_size:  # the graph resizes by itself
-        preprocess = replace(preprocess, scale=None, scale_factor=1.0)
+        preprocess = replace(preprocess, scale=options.shape and options.shape[::-1], scale_factor=1.0, keep_ratio=True)
     if options.shape:
         preprocess = replace(preprocess, size=options.shape, divisor=1, stretch=options.stretch)
     names = ['torch', *([] if options.backend in PROGRAMS else ['mmdeploy', 'onnx']), runtime_module(options.backend)]

@@ -15,8 +15,8 @@ from .options import OPSETS
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ['check_graph', 'convolution_span', 'describe_graph', 'finish_graph', 'fold_batch_norms', 'load_graph',
-           'module_of', 'save_graph']
+__all__ = ['attribute', 'check_graph', 'convolution_span', 'describe_graph', 'finish_graph', 'fold_batch_norms',
+           'load_graph', 'module_of', 'save_graph']
 
 STANDARD_DOMAINS = ('', 'ai.onnx')
 
@@ -97,12 +97,16 @@ def module_of(node_name: str) -> str:
     return path or 'the segmentor itself'
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: object) -> object:
+def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
+    """Return an attribute of a node.
+
+    Args:
+        node: The node.
+        name: Name of the attribute.
+        default: What is returned where the node has none.
+    """
     from onnx import helper
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return helper.get_attribute_value(attribute)
-    return default
+    return next((helper.get_attribute_value(entry) for entry in node.attribute if entry.name == name), default)
 
 
 def _inline_shared_initializers(graph: onnx.GraphProto) -> None:
@@ -141,13 +145,13 @@ def fold_batch_norms(graph: onnx.GraphProto) -> int:
     norms = [node for node in graph.node if node.op_type == 'BatchNormalization']
     for node in norms:
         gamma, beta, mean, var = (arrays[name].astype(np.float64) for name in node.input[1:5])
-        scale = gamma / np.sqrt(var + float(_attribute(node, 'epsilon', 1e-5)))  # type: ignore[arg-type]
+        scale = gamma / np.sqrt(var + float(attribute(node, 'epsilon', 1e-5)))  # type: ignore[arg-type]
         shift = beta - mean * scale
         place = list(graph.node).index(node)
         following = [other for other in graph.node if node.output[0] in other.input]
         conv = following[0] if len(following) == 1 and following[0].op_type == 'Conv' else None
-        if conv is not None and conv.input[1] in arrays and _attribute(conv, 'group', 1) == 1 \
-                and not any(_attribute(conv, 'pads', [0])):  # type: ignore[arg-type]
+        if conv is not None and conv.input[1] in arrays and attribute(conv, 'group', 1) == 1 \
+                and not any(attribute(conv, 'pads', [0])):  # type: ignore[arg-type]
             weight = arrays[conv.input[1]].astype(np.float64)
             bias = arrays[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else np.zeros(len(weight))
             bias = bias + np.einsum('oihw,i->o', weight, shift)

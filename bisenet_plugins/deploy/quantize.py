@@ -22,7 +22,7 @@ from ..runtime.backends import Backend
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.backends.openvino import OpenVINOBackend, import_openvino
 from ..runtime.postprocess import to_mask
-from .graph import convolution_span, load_graph
+from .graph import attribute, convolution_span, load_graph
 from .options import METHODS, SEARCH_MODES
 
 __all__ = ['Calibration', 'layer_groups', 'quantize_onnx', 'quantize_openvino', 'search_layers']
@@ -201,7 +201,8 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
     return search_layers(quantise, open_model, open_model(model), list(groups), calibration)
 
 
-def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric: bool = False) -> None:
+def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric: bool = False,
+                  depthwise: bool = True) -> None:
     """Quantise an ONNX file: QuantizeLinear and DequantizeLinear around what runs in INT8.
 
     Args:
@@ -209,6 +210,8 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         save_path: File to write.
         calibration: Images; its report is filled in.
         symmetric: Zero points are zero and biases stay in single precision, as TensorRT needs it.
+        depthwise: Whether grouped convolutions are quantised. TensorRT-RTX pads their groups to four channels, and its
+            engine then holds zeros of three times each one's input.
 
     Raises:
         MissingPackageError: If onnxruntime is not installed.
@@ -224,7 +227,8 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         graph = load_graph(prepared).graph
         first, last = convolution_span(graph, path)
         # resizing and argmax behind the last convolution, and normalisation before the first, are not quantised
-        inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS]
+        inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS
+                  and (depthwise or attribute(node, 'group', 1) == 1)]
         by_group = layer_groups([node.name for node in inside])
         ops = {node.name: node.op_type for node in inside}
         groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]

@@ -52,8 +52,9 @@ class Preprocess:
         mean: Mean of each channel, in the network's order; empty where nothing is normalised.
         std: Deviation of each channel.
         to_rgb: Whether the network takes RGB.
-        size: Height and width of a static input: an image is resized to fit, and mirrored at its lower or right border
-            up to this size; None leaves it to ``scale``.
+        size: Height and width of a static input, into which an image is resized and mirrored at its lower and right
+            border; where it has room, the factor is the geometric mean of the test pipeline's and the largest that
+            fits. None leaves it to ``scale``.
         stretch: Whether an image is resized to ``size`` without keeping its ratio instead.
         scale: Width and height that the image is resized into.
         scale_factor: Factor on both sides, where there is no ``scale``.
@@ -107,14 +108,15 @@ class Preprocess:
         """
         if self.size is not None and self.stretch:
             return self.size
-        if self.size is not None:
-            factor = (min(self.size[0] / height, self.size[1] / width),) * 2
-        elif self.scale is None:
+        if self.scale is None:
             factor = (self.scale_factor, self.scale_factor)
         elif self.keep_ratio:
             factor = (min(max(self.scale) / max(height, width), min(self.scale) / min(height, width)),) * 2
         else:
             factor = (self.scale[1] / height, self.scale[0] / width)
+        if self.size is not None:
+            largest = min(self.size[0] / height, self.size[1] / width)
+            factor = (min(largest, (largest * min(factor)) ** 0.5),) * 2
         return int(height * factor[0] + 0.5), int(width * factor[1] + 0.5)
 
     def fit(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
@@ -134,8 +136,7 @@ class Preprocess:
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         if self.size is not None and self.size != (height, width):
-            below, right = self.size[0] - height, self.size[1] - width
-            image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REFLECT)
+            image = cv2.copyMakeBorder(image, 0, self.size[0] - height, 0, self.size[1] - width, cv2.BORDER_REFLECT)
         return image, (0, height, 0, width)
 
     def __call__(self, image: np.ndarray) -> Prepared:

@@ -66,6 +66,23 @@ def test_javascript(exported, tmp_path):
     assert sum(json.loads(told).values()) == mask.size
 
 
+def test_cpp(exported, tmp_path):
+    """Compiled against the headers on the compiler's paths, run with the library of the Python package."""
+    import onnxruntime
+    libraries = list(Path(onnxruntime.__file__).parent.glob('capi/libonnxruntime.so.*'))
+    build = ['g++', '-std=c++17', '-I/usr/include/onnxruntime', EXAMPLES / 'segment.cpp']
+    if shutil.which('g++') is None or not libraries or subprocess.run([*build, '-M'], capture_output=True).returncode:
+        pytest.skip('g++, or the headers of ONNX Runtime and stb (Debian: libonnxruntime-dev, libstb-dev; elsewhere in '
+                    'CPLUS_INCLUDE_PATH), or the library in the Python package, is not installed')
+    for name in ('libonnxruntime.so', 'libonnxruntime.so.1'):
+        (tmp_path / name).symlink_to(libraries[0])
+    run([*build, '-o', tmp_path / 'segment', f'-L{tmp_path}', '-lonnxruntime'])
+    artifact, photo, mask = exported
+    told = run([tmp_path / 'segment', artifact.path, photo, tmp_path / 'mask.png'], LD_LIBRARY_PATH=str(tmp_path))
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / 'mask.png'), cv2.IMREAD_UNCHANGED), mask)
+    assert told == f'classes: {json.dumps(artifact.classes)}\n'
+
+
 class Server(http.server.BaseHTTPRequestHandler):
     """A model repository behind the KServe V2 protocol with its binary extension, on ONNX Runtime."""
 

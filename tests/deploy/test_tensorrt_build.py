@@ -3,10 +3,13 @@
 import os
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from bisenet_plugins.deploy.backend_file import build_backend_file
+from bisenet_plugins.deploy.graph import attribute
 from bisenet_plugins.deploy.tensorrt_build import build_engine, check_backend
 from bisenet_plugins.errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError
 from tests.deploy.conftest import make, needs
@@ -43,13 +46,20 @@ def test_a_damaged_graph_is_refused(tiny, tmp_path):
         build_engine(str(tmp_path / 'm.onnx'), str(tmp_path / 'e'))
 
 
-@needs('tensorrt_rtx')
+@needs('onnx', 'tensorrt_rtx')
 def test_quantised_graph_is_taken(tiny, tmp_path):
-    from bisenet_plugins.deploy.quantize import quantize_onnx
-    quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), tiny_calibration(tiny), symmetric=True)
-    build_engine(str(tmp_path / 'q.onnx'), str(tmp_path / 'q.engine'), shapes=SHAPES,
-                 compute_capabilities=('8.6', '8.9'))
-    assert (tmp_path / 'q.engine').stat().st_size > 10_000
+    import onnx
+    engine = build_backend_file(tiny[0].path, str(tmp_path), 'tensorrt-rtx', 'int8', tiny_calibration(tiny), SHAPES,
+                                ('8.6', '8.9'))
+    content = Path(engine).read_bytes()
+    assert len(content) > 10_000
+    assert bytes(100_000) not in content  # what INT8 depthwise convolutions would be padded with
+    graph = onnx.load(tmp_path / 'end2end_int8.onnx').graph
+    weights = {entry.name for entry in graph.initializer}
+    kinds = {(attribute(node, 'group', 1) > 1, node.input[1] in weights) for node in graph.node
+             if node.op_type == 'Conv'}
+    assert {(False, False), (True, True)} <= kinds  # quantized; depthwise, with weights as they were
+    assert (True, False) not in kinds
 
 
 def test_without_a_gpu_tensorrt_says_so_at_once(tiny, tmp_path, monkeypatch):

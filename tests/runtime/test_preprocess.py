@@ -91,7 +91,8 @@ def test_a_static_input_keeps_the_ratio_and_is_mirrored():
     np.testing.assert_array_equal(prepared.inputs[0, :, :, :30], small.transpose(2, 0, 1))
     np.testing.assert_array_equal(prepared.inputs[0, :, :, 30:60], small[:, ::-1].transpose(2, 0, 1))
     assert Preprocess(size=(32, 64))(image(64, 96)).window == (0, 32, 0, 48)
-    assert Preprocess(size=(40, 64), scale=(24, 16))(small).window == (0, 40, 0, 60)
+    assert Preprocess(size=(64, 128), scale=(24, 16))(small).window == (0, 32, 0, 48)  # 1.6 is between 0.8 and 3.2
+    assert Preprocess(size=(10, 64), scale=(120, 80))(small).window == (0, 10, 0, 15)  # the scale does not fit
     assert Preprocess(size=(32, 64), stretch=True)(small).window == (0, 32, 0, 64)
     assert Preprocess(size=(9, 70))(image(3, 4)).inputs.shape == (1, 3, 9, 70)
 
