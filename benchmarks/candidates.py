@@ -40,10 +40,10 @@ __all__ = ['Candidate', 'config_at', 'open_candidate', 'parse_candidate', 'stage
 
 BACKENDS = ('torch', 'openvino', 'onnxruntime', 'auto')
 PAIR = {'bisenetv2': 1024, 'bisenetv2-128': 128}
-"""mmseg's BiSeNet V2 and the same network of our parts, with random weights, by the width of the main head."""
+"""mmseg's BiSeNet V2 and the same network of our parts, by the width of the main head."""
 HELP = ('[NAME=][KIND:]NETWORK[,CHECKPOINT]: KIND is mmseg or a backend (torch, openvino, onnxruntime, auto), with '
         '-int8 behind it for an INT8 graph; NETWORK is a config, the name of a network in the package, what "bisenet '
-        f'export" wrote, or one of {", ".join(PAIR)} (mmseg\'s, random weights)')
+        f'export" wrote, or one of {", ".join(PAIR)} (mmseg\'s, with its checkpoint or random weights)')
 _LOADING = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations')
 
 
@@ -128,7 +128,7 @@ def open_candidate(
         name: Its name in tables.
         kind: ``mmseg``, or a backend of :class:`~bisenet_plugins.runtime.Predictor`, with ``-int8`` for an INT8 graph.
         path: Network, as :func:`parse_candidate` reads it.
-        checkpoint: Weights of a config; without them the network has random ones.
+        checkpoint: Weights of a config, or of mmseg's BiSeNetV2; without them the network has random ones.
         size: Height and width of the network's input, in place of the test pipeline's.
         device: Where a config's network runs.
         native: Whether the image is not resized at all.
@@ -142,15 +142,16 @@ def open_candidate(
     path = path if isinstance(path, Config) else str(path)
     if path in PAIR:
         size = size or (512, 1024)
-        pair = write_pair(f'work_dirs/pair-{size[0]}x{size[1]}', load_image(None, (256, 512)), size, PAIR[path])
+        folder = f'work_dirs/pair-{size[0]}x{size[1]}-{Path(checkpoint or "random").stem}'
+        pair = write_pair(folder, load_image(None, (256, 512)), size, PAIR[path], checkpoint, 19)
         path = str(pair['mmseg' if backend == 'mmseg' else 'ours'])
-        checkpoint = checkpoint or str(Path(path).with_suffix('.pth'))
-        if precision:  # quantised from synthetic scenes: with random weights only the time means something
-            folder = Path(path).with_name(f'{Path(path).stem}-int8')
-            deploy(path, checkpoint, str(folder), DeployOptions(
-                precision='int8', calibration='synthetic', calibration_images=8, search='off', verify=False,
-                overwrite=True))
-            path, checkpoint = str(folder), None
+        checkpoint = str(Path(path).with_suffix('.pth'))
+        if precision:
+            made = f'{Path(path).with_suffix("")}-int8'
+            deploy(path, checkpoint, made, DeployOptions(
+                backend='openvino', precision='int8', calibration='synthetic', calibration_images=8, search='off',
+                verify=False, overwrite=True))
+            path, checkpoint = made, None
     settings: dict[str, Any] = dict(backend=backend, device=device, threads=torch.get_num_threads())
     if isinstance(path, str) and not path.endswith('.py'):
         if path not in pretrained_names() or backend != 'mmseg' and backend != 'torch' and device == 'cpu':
