@@ -55,11 +55,12 @@ class BackendWrapper(BaseWrapper):
     Args:
         backend: Loaded artifact.
         output_names: Name of the one output.
+        contained: Whether the graph takes bytes and gives masks without channels.
     """
 
-    def __init__(self, backend: Backend, output_names: Sequence[str] | None = None) -> None:
+    def __init__(self, backend: Backend, output_names: Sequence[str] | None = None, contained: bool = False) -> None:
         super().__init__(list(output_names or ['output']))
-        self.backend = backend
+        self.backend, self.contained = backend, contained
 
     def forward(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run the artifact.
@@ -68,8 +69,9 @@ class BackendWrapper(BaseWrapper):
             inputs: The one input by name.
         """
         (value,) = inputs.values()
-        result = self.backend(value.detach().cpu().contiguous().numpy())
-        return {self.output_names[0]: torch.from_numpy(result)}
+        value = value.permute(0, 2, 3, 1).byte() if self.contained else value
+        result = torch.from_numpy(self.backend(value.detach().cpu().contiguous().numpy()))
+        return {self.output_names[0]: result[:, None] if self.contained else result}
 
 
 class BackendManager(BaseBackendManager):
@@ -102,10 +104,11 @@ class BackendManager(BaseBackendManager):
             device: Unused; required by mmdeploy's interface.
             input_names: Unused; required by mmdeploy's interface.
             output_names: Name of the output.
-            deploy_cfg: Unused; required by mmdeploy's interface.
+            deploy_cfg: Deploy config; ``codebase_config`` says whether the graph is self-contained.
             **kwargs: Unused; required by mmdeploy's interface.
         """
-        return BackendWrapper(open_backend(cls.backend, backend_files[0]), output_names)
+        contained = bool(((deploy_cfg or {}).get('codebase_config') or {}).get('self_contained'))
+        return BackendWrapper(open_backend(cls.backend, backend_files[0]), output_names, contained)
 
     @classmethod
     def to_backend(cls, ir_files: Sequence[str], work_dir: str, deploy_cfg: Any, log_level: int = logging.INFO,

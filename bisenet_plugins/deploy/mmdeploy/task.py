@@ -50,6 +50,32 @@ class BilateralSegmentation(Segmentation):
         size = get_input_shape(deploy_cfg)
         super().__init__(prepare_model_config(model_cfg, tuple(size) if size else None), deploy_cfg, device)
 
+    def build_dataset(self, dataset_cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Build a dataset whose images have the size of a static artifact, which mmdeploy's other steps give them.
+
+        Args:
+            dataset_cfg: Config of the dataset.
+            *args: As mmdeploy's own takes them.
+            **kwargs: As mmdeploy's own takes them.
+        """
+        size, steps = get_input_shape(self.deploy_cfg), dataset_cfg.get('pipeline') or ()
+        if size:
+            dataset_cfg = deepcopy(dataset_cfg)
+            kept = [step for step in steps if step['type'] != 'Resize']
+            dataset_cfg['pipeline'] = [*kept[:1], dict(type='Resize', scale=tuple(size), keep_ratio=False), *kept[1:]]
+        return super().build_dataset(dataset_cfg, *args, **kwargs)
+
+    def update_data_preprocessor(self, data_preprocessor: Any) -> Any:
+        """Return the preprocessor of a backend's model: a self-contained graph takes bytes, which nothing normalises.
+
+        Args:
+            data_preprocessor: Config of the network's.
+        """
+        contained = get_codebase_config(self.deploy_cfg).get('self_contained')
+        if not contained:
+            return super().update_data_preprocessor(data_preprocessor)
+        return dict(type='SegDataPreProcessor', bgr_to_rgb=contained.get('channel_order', 'bgr') == 'rgb')
+
     def get_preprocess(self, *args: Any, **kwargs: Any) -> list[dict]:
         """Return the SDK's steps before the network.
 
