@@ -29,6 +29,8 @@ class Rule(NamedTuple):
         kind = 'a whole number' if self.whole else 'a number'
         if self.most < math.inf:
             return f'{kind} from {self.least:g} to {self.most:g}'
+        if self.least == -math.inf:
+            return kind
         return f'{kind} above 0' if 0 < self.least < 1 else f'{kind} of at least {self.least:g}'
 
     def allows(self, value: Any) -> bool:
@@ -39,21 +41,23 @@ class Rule(NamedTuple):
         return known and self.least <= value <= self.most and math.isfinite(value)
 
 
-COUNT, NATURAL = Rule(True, 1), Rule(True, 0)
+COUNT, NATURAL, WHOLE, NUMBER = Rule(True, 1), Rule(True, 0), Rule(True, -math.inf), Rule(False, -math.inf)
 POSITIVE, WEIGHT, SHARE = Rule(False, 1e-12), Rule(False, 0), Rule(False, 0, 1)
 RULES = {
     **dict.fromkeys('aggregation_channels batch_size channels crop_size depths in_channels kernel_sizes length '
                     'max_components mid_channels num_blocks num_classes num_convs num_pictures out_channels '
-                    'projection_channels reduction scale size stem_channels stem_fusion_kernel gather_kernel '
-                    'attention_strides max_iters max_epochs val_interval accumulative_counts'.split(), COUNT),
+                    'projection_channels reduction scale size stem_channels stride stem_fusion_kernel gather_kernel '
+                    'attention_strides max_iters max_epochs val_interval accumulative_counts base_batch_size '
+                    'window_size'.split(), COUNT),
     **dict.fromkeys('cache_size cell_width focus_classes hue_delta brightness_delta min_area num_workers '
                     'out_backbone_strides seed version val_begin'.split(), NATURAL),
-    **dict.fromkeys('channel_ratio contrast_range depth_mult expand_ratio limit_gb ratio_range saturation_range '
-                    'smooth width_mult'.split(), POSITIVE),
+    **dict.fromkeys('channel_ratio contrast_range depth_mult expand_ratio limit_gb max_norm ratio_range '
+                    'saturation_range smooth std width_mult'.split(), POSITIVE),
     **dict.fromkeys('bce_weight class_weight dice_weight fusion_weights loss_weight lr wait_time '
                     'weight_decay'.split(), WEIGHT),
+    'ignore_index': WHOLE, 'mean': NUMBER, 'power': NUMBER,
     **dict.fromkeys('cat_max_ratio dropout_ratio focus_prob min_kept momentum prob shift_ratio '
-                    'threshold'.split(), SHARE),
+                    'thresh threshold'.split(), SHARE),
 }
 """By the name of an argument; where a part asks for more, it says so itself."""
 

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 from mmseg.utils import register_all_modules
 
-from .arguments import accepted_arguments, check_argument, check_arguments, nearest
+from .arguments import accepted_arguments, check_argument, check_arguments, describe, fits, nearest
 from .errors import BisenetError, ConfigError, expect, told_by
 
 __all__ = ['check_config', 'explained', 'read_config']
@@ -42,9 +42,16 @@ KINDS = dict(
     collate_fn='FUNCTIONS', default_hooks='HOOKS', custom_hooks='HOOKS', val_evaluator='METRICS',
     test_evaluator='METRICS', metrics='METRICS', visualizer='VISUALIZERS', vis_backends='VISBACKENDS',
     log_processor='LOG_PROCESSORS', init_cfg='WEIGHT_INITIALIZERS')
+# Of those, the keys that hold one part or several.
+LISTS = frozenset('''custom_hooks datasets init_cfg param_scheduler pipeline test_evaluator transforms tta_pipeline
+    val_evaluator vis_backends'''.split())
 # Arguments that mean the same in every part, whoever wrote it.
-COMMON = frozenset('''accumulative_counts batch_size channels dropout_ratio in_channels lr max_epochs max_iters momentum
-    num_classes num_workers prob seed val_begin val_interval weight_decay'''.split())
+COMMON = frozenset('''accumulative_counts base_batch_size batch_size channels crop_size dropout_ratio ignore_index
+    in_channels loss_weight lr max_epochs max_iters max_norm mean momentum num_classes num_workers power prob seed size
+    std stride thresh val_begin val_interval weight_decay window_size'''.split())
+PLAIN: dict[str, Any] = {**dict.fromkeys('auto_scale_lr env_cfg randomness'.split(), dict), 'log_level': str | int,
+    **dict.fromkeys('default_scope experiment_name load_from work_dir'.split(), str),
+    **dict.fromkeys('find_unused_parameters resume'.split(), bool)}
 REGISTRIES = {name: value for name, value in vars(registries).items() if isinstance(value, Registry)}
 
 
@@ -108,9 +115,21 @@ def check_config(cfg: Config) -> None:
     if isinstance(cfg.get('model'), dict) and 'type' not in cfg.model:
         raise ConfigError(f'model.type: expected the name of a registered model, got a dict of {[*cfg.model]}')
     for key in KEYS & {*cfg}:
+        if key in PLAIN and cfg[key] is not None:
+            expect(fits(cfg[key], PLAIN[key]), key, describe(PLAIN[key]), cfg[key])
         if key in KINDS or key.endswith('_dataloader'):
-            expect(cfg[key] is None or isinstance(cfg[key], dict | list | tuple), key, 'a dict', cfg[key])
+            _check_kind(key, cfg[key], key)
         _check_node(cfg[key], key, KINDS.get(key, ''))
+
+
+def _check_kind(key: str, value: Any, path: str) -> None:
+    """Refuse plain values where a part stands, or several."""
+    several = key in LISTS
+    inner: Any = value if several and isinstance(value, list | tuple) else [value]
+    if key == 'default_hooks' and isinstance(value, dict):
+        inner = [*value.values()]
+    plain = str | int | float if several else str | int | float | list | tuple
+    expect(not any(isinstance(one, plain) for one in inner), path, 'a list of dicts' if several else 'a dict', value)
 
 
 def _check_node(node: Any, path: str, kind: str) -> None:
@@ -127,9 +146,15 @@ def _check_node(node: Any, path: str, kind: str) -> None:
         known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]
         raise ConfigError(f"{path}.type: expected a type registered in '{registry.name}', got {name!r}"
                           + (nearest(name, known) or '; custom_imports names the package that registers it'))
+    cls = registry.get(name) if registry is not None and kind == 'METRICS' and isinstance(name, str) else None
+    own = {'type', *accepted_arguments(cls)} if isinstance(cls, type) else set()  # a metric drops what is not its own
     for key, value in node.items():
         if key in COMMON:
             check_argument(key, value, f'{path}.')
+        if key in KINDS and key != 'metrics':
+            _check_kind(key, value, f'{path}.{key}')
+        if own and key not in own and (meant := nearest(key, own, 0.75)):
+            raise ConfigError(f'{path}: expected an argument of {name}, got {key!r}{meant}')
         _check_node(value, f'{path}.{key}', KINDS.get(key, kind))
 
 
@@ -164,10 +189,13 @@ def _explain(error: Exception, cfg: Config) -> str:
     lacking = re.fullmatch(r"'Config(?:Dict)?' object has no attribute '(\w+)'", told)
     if lacking:
         return f'config: expected {lacking[1]}, got none'
-    cls = None
+    if 'need at least one array to concatenate' in told:  # as a dataset of nothing says it
+        told = 'expected samples, got none; "bisenet check-data" says more'
+    cls, sample = None, None
     parts = {part for name, registry in REGISTRIES.items() if name not in ('RUNNERS', 'LOOPS')
              for known in (registry, registry.parent) if known is not None for part in known.module_dict.values()}
     for frame, _ in traceback.walk_tb(error.__traceback__):
+        sample = frame.f_locals.get('results', sample)  # of a transform
         if type(frame.f_locals.get('self')) in parts:
             cls = type(frame.f_locals['self'])  # the innermost part that ran
         cls = frame.f_locals.get('obj_cls', cls)  # of mmengine's build_from_cfg: the innermost part that was built
@@ -180,19 +208,26 @@ def _explain(error: Exception, cfg: Config) -> str:
             except BisenetError as found:
                 told = str(found)
     if not isinstance(cls, type):
+        named = re.findall(r"['`]([^'`]+)['`]", told)
+        path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, str) and node in named)
+        if path:
+            return f'{path}: expected another value, got {told}'
         return told if type(error) in (ValueError, RuntimeError) else f'{type(error).__name__}: {told}'
     if unknown:
         key = unknown[3]
-        path = _find(cfg._cfg_dict, '', lambda node: key in node)
+        path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, dict) and key in node)
         return f'{path or cls.__name__}: expected an argument of {cls.__name__}, got {key!r}' \
                f'{nearest(key, accepted_arguments(cls))}'
-    path = _find(cfg._cfg_dict, '', lambda node: str(node.get('type')).rpartition('.')[2] == cls.__name__)
+    path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, dict) and str(node.get('type')).rpartition('.')[2]
+                 == cls.__name__)
+    if isinstance(sample, dict) and sample.get('seg_map_path'):
+        told += f', at {sample.get("img_path")} with {sample["seg_map_path"]}'
     return ': '.join(filter(None, (path, '' if told.startswith(cls.__name__) else cls.__name__, told)))
 
 
 def _find(node: Any, path: str, holds: Any) -> str | None:
-    """Return the dotted path of the first dict below for which something holds."""
-    if isinstance(node, dict) and holds(node):
+    """Return the dotted path of the first value below for which something holds."""
+    if holds(node):
         return path
     pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
     found = (_find(inner, f'{path}.{key}'.strip('.'), holds) for key, inner in pairs)

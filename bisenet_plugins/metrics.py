@@ -51,7 +51,7 @@ def check_ids(label: np.ndarray, num_classes: int, ignore_index: int, name: str)
         Traceback (most recent call last):
         bisenet_plugins.errors.InputError: a.png: expected class ids from 0 to 1, or 255 where nothing counts, got 3
     """
-    strange = np.unique(label[((label < 0) | (label >= num_classes)) & (label != ignore_index)])
+    strange = np.unique(label[((label < 0) | (label >= num_classes) | (label % 1 != 0)) & (label != ignore_index)])
     if strange.size:
         listed = ', '.join(map(str, strange[:8].tolist())) + (' and others' if strange.size > 8 else '')
         raise InputError(f'{name}: expected class ids from 0 to {num_classes - 1}, or {ignore_index} where nothing '

@@ -136,6 +136,45 @@ OTHERS = [
 ]
 
 
-@cases(*BROKEN, *MISSING, *FOLDER, *KEYS, *OLD, *TYPES, *NUMBERS, *KEYS_OF_PARTS, *OTHERS)
+LOADER, SET = "train_dataloader['dataset']", "model['decode_head']"
+NESTED = [added(f'nested-{number:02}-{says.rpartition(".")[2]}', text, (says, 'expected')) for number, (text, says) in
+          enumerate((
+    (f'{SET} = [1, 2]', 'decode_head'), (f'{SET} = "FCNHead"', 'decode_head'), ("model['backbone'] = 3", 'backbone'),
+    ("model['backbone'] = None", 'backbone'), (f'{LOADER} = []', 'train_dataloader.dataset'),
+    (f"{LOADER}['pipeline'] = None", 'pipeline'), (f"{LOADER}['pipeline'] = ['PackSegInputs']", 'pipeline'),
+    ("train_dataloader['sampler'] = 'Random'", 'train_dataloader.sampler'),
+    ("optim_wrapper['optimizer'] = 'SGD'", 'optim_wrapper.optimizer'), ("optim_wrapper['clip_grad'] = 3", 'clip_grad'),
+    ("optim_wrapper['clip_grad'] = dict(max_norm='a')", 'max_norm'),
+    ("optim_wrapper['clip_grad'] = dict(max_norm=-1)", 'optim_wrapper.clip_grad.max_norm'),
+    ("param_scheduler = 'PolyLR'", 'param_scheduler'), ('param_scheduler = [3]', 'param_scheduler'),
+    ("param_scheduler[0]['power'] = 'a'", 'param_scheduler.0.power'), ("custom_hooks = ['EMAHook']", 'custom_hooks'),
+    ("custom_hooks = [dict(type='EMAHook', priority='HIGHER')]", 'custom_hooks.0.priority'),
+    ("default_hooks['checkpoint'] = 'yes'", 'default_hooks'),
+    ("default_hooks['checkpoint']['interval'] = -5", 'interval'),
+    ("default_hooks['checkpoint']['interval'] = 'a'", 'interval'),
+    ("default_hooks['checkpoint']['max_keep_ckpts'] = 0", 'max_keep_ckpts'), ('train_cfg = []', 'train_cfg'),
+    ("val_evaluator = dict(type='IoUMetric', ignore_index='a')", 'val_evaluator.ignore_index'),
+    ("val_evaluator = dict(type='IoUMetric', iou_metric=['mIoU'])", "did you mean 'iou_metrics'?"),
+    ("train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1)", 'train_dataloader.sampler'),
+    ("model['data_preprocessor']['std'] = [0, 0, 0]", 'model.data_preprocessor.std'),
+    ("model['data_preprocessor']['std'] = [60., -60., 60.]", 'std'),
+    ("model['data_preprocessor']['mean'] = 'a'", 'mean'),
+    ("model['data_preprocessor']['size'] = (0, 0)", 'model.data_preprocessor.size'),
+    ("model['test_cfg'] = dict(mode='slide', crop_size=(0, 0), stride=(8, 8))", 'model.test_cfg.crop_size'),
+    ("model['test_cfg'] = dict(mode='slide', crop_size=(32, 32), stride=(0, 8))", 'model.test_cfg.stride'),
+    (f"{SET}['loss_decode']['loss_weight'] = float('nan')", 'loss_decode.loss_weight'),
+    (f"{SET}['ignore_index'] = 'a'", 'decode_head.ignore_index'),
+    (f"{SET}['sampler'] = dict(type='OHEMPixelSampler', thresh=-1)", 'decode_head.sampler.thresh'),
+    ("model['auxiliary_head'] = 3", 'auxiliary_head'), ('env_cfg = 3', 'env_cfg'), ('randomness = 3', 'randomness'),
+    ('log_processor = dict(window_size=-1)', 'log_processor.window_size'), ("log_level = 'LOUD'", 'log_level'),
+    ('log_level = 3.5', 'log_level'), ('visualizer = 3', 'visualizer'), ("resume = 'yes'", 'resume'),
+    ('load_from = 3', 'load_from'), ("load_from = ['a']", 'load_from'), ('default_scope = 3', 'default_scope'),
+    ('experiment_name = 3', 'experiment_name'), ("find_unused_parameters = 'a'", 'find_unused_parameters'),
+    ('auto_scale_lr = dict(base_batch_size=0, enable=True)', 'auto_scale_lr.base_batch_size'),
+    ("runner_type = 'Runer'", 'runner_type'), (f"{LOADER}['size'] = (48, 64, 3)", 'size'),
+    (f"{LOADER}['pipeline'].insert(1, dict(type='RandomCrop', crop_size=(0, 0)))", 'crop_size')))]
+
+
+@cases(*BROKEN, *MISSING, *FOLDER, *KEYS, *OLD, *TYPES, *NUMBERS, *KEYS_OF_PARTS, *OTHERS, *NESTED)
 def test_a_mistake_in_a_config_is_one_sentence(case, runner, material, tmp_path):
     judge(case, runner, material, tmp_path / 'case')

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import shutil
 import zipfile
 
 import cv2
@@ -158,6 +159,20 @@ LABELS = dict(
     size=(label(GOOD[:20]), ('1.png',)), colour=(label(np.full((48, 64, 3), 90, np.uint8)), ('1.png',)),
     text=(write('labels/1.png', b'label'), ('1.png',)), empty=(write('labels/1.png', b''), ('1.png',)),
     missing=(lambda folder: (folder / 'labels' / '1.png').unlink(), ('1.png',)))
+LABELS.update(
+    float_=(lambda folder: Image.fromarray(np.full((48, 64), 0.5, np.float32)).save(
+        folder / 'labels' / '1.png', format='TIFF'), ('1.png', 'whole')),
+    negative=(lambda folder: Image.fromarray(np.full((48, 64), -1, np.int32)).save(
+        folder / 'labels' / '1.png', format='TIFF'), ('1.png',)),
+    jpeg=(write('labels/1.png', cv2.imencode('.jpg', np.random.default_rng(0).integers(
+        0, 99, (48, 64)).astype(np.uint8))[1].tobytes()), ('1.png',)),
+    one=(label(GOOD[:1, :1]), ('1.png',)), row=(label(GOOD[:1]), ('1.png',)), alpha=(label(np.full(
+        (48, 64, 4), 90, np.uint8)), ('1.png',)),
+    none=(lambda folder: [path.unlink() for path in (folder / 'labels').iterdir()], ('.png',)),
+    no_folder=(lambda folder: shutil.rmtree(folder / 'labels'), ('labels',)),
+    no_images=(lambda folder: [path.unlink() for path in (folder / 'images').iterdir()], ('',)),
+    swapped=(lambda folder: ((folder / 'images').rename(folder / 'x'), (folder / 'labels').rename(folder / 'images'),
+                             (folder / 'x').rename(folder / 'labels')), ('.png',)))
 READERS = dict(train=('train', 'files.py', '--work-dir', 'w'), test=('test', 'files.py', 'net.pth', '--work-dir', 'w'),
                analyze=('analyze', 'images', '--labels', 'labels', *NET), check_data=('check-data', 'files.py'))
 WRONG_LABELS = [Case(f'{use}-label-{name}', words, says if use in ('analyze', 'check_data') or name in (
@@ -171,13 +186,31 @@ def gif(folder):
     frames[0].save(folder / 'images' / 'b.tif', save_all=True, append_images=frames[1:])
 
 
+COLOUR = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+KINDS = dict(
+    rgba=('a.png', np.dstack([COLOUR, COLOUR[..., 0]])), deep=('a.png', COLOUR.astype(np.uint16) * 256),
+    grey=('a.png', COLOUR[..., 0]), one=('a.png', COLOUR[:1, :1]), row=('a.png', COLOUR[:1]),
+    column=('a.png', COLOUR[:, :1]), upper=('A.PNG', COLOUR), long_=('a.png', np.zeros((1, 9000, 3), np.uint8)))
+MODES = dict(CMYK='a.jpg', P='a.png', LA='a.png')
+MODES['1'] = 'a.png'
+ODD = [Case(f'odd-image-{name}', PREDICT, ('1 done',), status=0, may=('outputs', 'outputs/*'), change=write(
+    f'in/{file}', cv2.imencode(file[1:].lower(), pixels)[1].tobytes())) for name, (file, pixels) in KINDS.items()]
+
+
+def of_mode(mode, file):
+    Image.fromarray(COLOUR).convert(mode).save(found := io.BytesIO(), format=dict(jpg='JPEG', png='PNG')[file[2:]])
+    return found.getvalue()
+
+
+ODD += [Case(f'odd-mode-{mode}', PREDICT, ('1 done',), status=0, may=('outputs', 'outputs/*'), change=write(
+    f'in/{file}', of_mode(mode, file))) for mode, file in MODES.items()]
 SAID = [Case('gif-and-pages', ('predict', 'images', *NET), ('b.tif: 3 pages, the first is used', '4 done (6 images)'),
              status=0,
              change=gif,
              may=('outputs', 'outputs/*'))]
 
 
-@cases(*IMAGES, *ONE_OF_TWO, *GIVEN, *CHECKPOINTS, *RESUMED, *WRONG_LABELS, *SAID)
+@cases(*IMAGES, *ONE_OF_TWO, *GIVEN, *CHECKPOINTS, *RESUMED, *WRONG_LABELS, *ODD, *SAID)
 def test_a_damaged_file_is_named(case, runner, material, tmp_path):
     judge(case, runner, material, tmp_path / 'case')
     assert not (tmp_path / 'case' / 'ran').exists(), 'code of a pickle ran'

@@ -35,6 +35,11 @@ OTHERS = [
     Case('model-not-exported', ('predict', 'images', '--model', 'labels'), ('labels',)),
     Case('backend-with-model', ('predict', 'images', '--model', 'labels', '--backend', 'torch'), ('--backend',)),
     Case('device', (*PREDICT, '--device', 'abacus'), ('abacus',)),
+    *(Case(f'device-{name}', (*PREDICT, '--device', name), ('device: expected', repr(name)))
+      for name in ('', 'cpu:9', 'meta', 'cpu cuda', 'CUDA')),
+    *(Case(f'input-{number}', ('predict', name, *PREDICT[2:]), ('input: expected', repr(name)))
+      for number, name in enumerate(('', 'http://127.0.0.1:9/a.png', 'rtsp://127.0.0.1:9/x'))),
+    Case('out-is-the-input', (*PREDICT, '--out-dir', 'images'), ('images',)),
     Case('device-cuda', (*PREDICT, '--device', 'cuda'), ('cuda',)),
     Case('device-cuda-9', (*PREDICT, '--device', 'cuda:9'), ('cuda:9',)),
     Case('export-shape', (*EXPORT, '--shape', 'big'), ('big',)),

@@ -200,6 +200,8 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
             name, size, label, on_disk = read_sample(dataset, index)
             if label.ndim != 2:
                 raise Unusable('channels', f'{name}: label of shape {label.shape}')
+            if label.dtype.kind == 'f':
+                raise Unusable('unreadable label', f'{name}: expected whole ids, got {label.dtype}')
         except Unusable as unusable:
             report.add(unusable.kind, str(unusable))
             continue

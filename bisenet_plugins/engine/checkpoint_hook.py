@@ -11,6 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmseg.registry import HOOKS
 
+from ..errors import expect
 from ..files import write_atomically
 from .reproducible import sync_buffers
 
@@ -43,6 +44,9 @@ class AtomicCheckpointHook(CheckpointHook):
         args: As for mmengine's ``CheckpointHook``.
         kwargs: As for mmengine's ``CheckpointHook``; ``backend_args`` defaults to atomic local files.
 
+    Raises:
+        InputError: If ``interval`` or ``max_keep_ckpts`` is neither -1 nor a whole number of at least 1.
+
     Note:
         Running statistics are averaged over the processes before they are saved, so that all processes continue from
         what the file holds. With gradient accumulation, save at multiples of ``accumulative_counts``: gradients
@@ -57,6 +61,11 @@ class AtomicCheckpointHook(CheckpointHook):
         if kwargs.get('backend_args') is None and kwargs.get('file_client_args') is None:
             kwargs['backend_args'] = {'backend': 'atomic_local'}
         super().__init__(*args, **kwargs)
+        for name in ('interval', 'max_keep_ckpts'):
+            value = getattr(self, name)
+            expect(isinstance(value, int) and (value == -1 or value > 0), f'{type(self).__name__}.{name}',
+                   'a whole number of at least 1, or -1 for never' if name == 'interval' else
+                   'a whole number of at least 1, or -1 for all', value)
 
     def before_train(self, runner: Any) -> None:
         """Prepare the folder, and warn where gradients would be lost."""

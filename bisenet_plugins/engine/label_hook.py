@@ -78,6 +78,6 @@ class LabelCheckHook(Hook):
                 deep = np.asarray(image) if image.mode.startswith(('I', 'F')) else None
         except (OSError, UnidentifiedImageError):  # of a format that only the dataset's own loader knows
             return
-        if deep is not None and deep.max(initial=0) > 255:
-            raise InputError(f'{path}: expected class ids of at most 255, of which 8 bits are read, got a 16-bit label '
-                             f'with ids up to {deep.max()}')
+        if deep is not None and (lost := deep[(deep != deep.clip(0, 255)) | (deep % 1 != 0)]).size:
+            raise InputError(f'{path}: expected whole class ids from 0 to 255, as 8 bits are read, got a label of '
+                             f'{deep.dtype} with {lost[0]}')

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
 from ..config import check_config, explained, read_config
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, InputError
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
 from .label_hook import LabelCheckHook
 from .termination import save_on_sigterm
@@ -34,13 +34,11 @@ LAUNCHERS = {
     'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')),
 }
 
+OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
-def load_config(
-    path: str | os.PathLike[str],
-    work_dir: str | os.PathLike[str] | None = None,
-    cfg_options: dict[str, Any] | None = None,
-    launcher: str = 'none',
-) -> Config:
+
+def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] | None = None,
+                cfg_options: dict[str, Any] | None = None, launcher: str = 'none') -> Config:
     """Read a config and lay a command line's options over it.
 
     Args:
@@ -91,6 +89,11 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     _require_keys(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
     if cfg.get('load_from') and '://' not in str(cfg.load_from):
         load_checkpoint(cfg.load_from)
+    sampler = str((cfg.train_dataloader.get('sampler') or {}).get('type')).rpartition('.')[2]
+    epochs = cfg.train_cfg.get('type') == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
+    if epochs and sampler in ('ResumableSampler', 'InfiniteSampler'):
+        raise ConfigError('train_dataloader.sampler: expected one that ends with the epoch, such as DefaultSampler, '
+                          f'got {sampler}')
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -115,15 +118,8 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     return cfg
 
 
-def prepare_test(
-    cfg: Config,
-    checkpoint: str | os.PathLike[str],
-    out: str | None = None,
-    show_dir: str | None = None,
-    show: bool = False,
-    wait_time: float = 2.0,
-    tta: bool = False,
-) -> Config:
+def prepare_test(cfg: Config, checkpoint: str | os.PathLike[str], out: str | None = None, show_dir: str | None = None,
+                 show: bool = False, wait_time: float = 2.0, tta: bool = False) -> Config:
     """Apply the options of a test.
 
     Args:
@@ -191,6 +187,9 @@ def build_runner(cfg: Config) -> Runner:
                           f'its environment variables {", ".join(lacking)}')
     if launcher != 'none' and not torch.cuda.is_available() and get_device() == 'cpu':
         _prepare_cpu_processes(cfg)
+    hooks = cfg.get('default_hooks') or {}
+    for name in [name for name, hook in hooks.items() if hook is None and name not in OWN_HOOKS]:
+        del hooks[name]  # mmengine knows how to leave its own out, and no other
     with explained(cfg):
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks):
@@ -223,10 +222,8 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
         torch_dist.init_process_group(backend='gloo')
     wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False),
-    )
+        type='MMDistributedDataParallel', broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
     wrapper.device_ids = None
     cfg.model_wrapper_cfg = wrapper
     if _without_sync_bn(cfg.model):
@@ -279,6 +276,7 @@ def run_test(cfg: Config) -> dict[str, float]:
 
     Raises:
         CheckpointError: If the weights are not those of the config's network, or not finite numbers.
+        InputError: If nothing is labelled.
         RefusedCheckpointError: If a checkpoint that the config names needs pickle.
     """
     with weights_only_checkpoints():
@@ -286,4 +284,7 @@ def run_test(cfg: Config) -> dict[str, float]:
         if '://' not in str(cfg.load_from):  # the runner itself would test a network that got no weight at all
             load_weights(_plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
         with explained(cfg):
-            return runner.test()
+            metrics = runner.test()
+    if metrics and all(value != value for value in metrics.values()):
+        raise InputError('test_dataloader: expected labelled pixels, got none, so every metric is nan')
+    return metrics

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -70,18 +71,14 @@ class Predictor:
         for a folder); the backend is made at the first image, and changes to ``model`` after that change no prediction.
     """
 
-    def __init__(self,
-                 network: Any,
-                 weights: str | os.PathLike[str] | dict[str, Any] | None = None,
-                 *,
-                 backend: str = 'auto',
-                 device: Any = 'cpu',
-                 threads: int = 0,
-                 precision: str = 'fp32') -> None:
+    def __init__(self, network: Any, weights: str | os.PathLike[str] | dict[str, Any] | None = None, *,
+                 backend: str = 'auto', device: Any = 'cpu', threads: int = 0, precision: str = 'fp32') -> None:
         if backend not in (*BACKENDS, 'auto'):
             raise InputError(f"backend: expected one of {(*BACKENDS, 'auto')}, got {backend!r}")
         expect(precision in PRECISIONS, 'precision', f'one of {PRECISIONS}', precision)
         self.device = str(device)
+        expect(bool(re.fullmatch(r'cpu(:0)?|(?!cpu|meta)[a-z]+(:\d+)?', self.device)), 'device',
+               "'cpu', or an accelerator such as 'cuda:0'", self.device)
         on_cpu = self.device.startswith('cpu')
         if backend not in ('torch', 'auto') and not on_cpu:
             raise InputError(f"backend {backend!r}: expected device='cpu', got device={self.device!r}")

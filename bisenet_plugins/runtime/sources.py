@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expect
 from ..files import read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
@@ -65,6 +65,9 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
     Returns:
         Sources in the order given, files of a folder sorted; each once, each with a name of its own.
 
+    Raises:
+        InputError: If an input is empty or an address in a network.
+
     Note:
         An input that matches nothing becomes a source of kind ``missing``, so that it is counted, not forgotten.
 
@@ -75,6 +78,7 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
     shut = [Path(folder).resolve() for folder in exclude]
     listed: list[Source] = []
     for text in inputs:
+        expect(bool(text) and '://' not in text, 'input', 'a file, folder, pattern or camera', text)
         path = Path(text)
         if text.isdigit() and not path.exists():
             listed.append(Source('camera', f'camera_{int(text)}', index=int(text)))

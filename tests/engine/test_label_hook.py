@@ -32,13 +32,18 @@ def test_an_id_outside_the_classes_is_named(step):
         check(RUNNER, 0, dict(data_samples=[batch([[9, 9]])['data_samples']]))
 
 
-def test_a_label_of_16_bits_is_named_where_8_do_not_hold_it(tmp_path):
+def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
     for name, most in (('fits.png', 2), ('deep.png', 258)):
         Image.fromarray(np.array([[0, most]], np.uint16)).save(tmp_path / name)
+    for number, most in enumerate((0.5, float('nan'), -1.0)):
+        Image.fromarray(np.array([[0, most]], np.float32)).save(tmp_path / f'float{number}.tif')
     hook = LabelCheckHook()
     hook.before_train_iter(RUNNER, 0, batch([[0, 2]], str(tmp_path / 'fits.png')))
-    with pytest.raises(InputError, match='deep.png: expected .* got a 16-bit label with ids up to 258'):
+    with pytest.raises(InputError, match='deep.png: expected .* got a label of uint16 with 258'):
         hook.before_train_iter(RUNNER, 0, batch([[0, 2]], str(tmp_path / 'deep.png')))
+    for number in range(3):
+        with pytest.raises(InputError, match=f'float{number}.tif: expected whole class ids .* got a label of float32'):
+            hook.before_train_iter(RUNNER, 0, batch([[0, 0]], str(tmp_path / f'float{number}.tif')))
 
 
 def test_every_training_and_test_has_it(trained, tmp_path):
