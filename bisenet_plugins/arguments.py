@@ -44,7 +44,7 @@ class Rule(NamedTuple):
 COUNT, NATURAL, WHOLE, NUMBER = Rule(True, 1), Rule(True, 0), Rule(True, -math.inf), Rule(False, -math.inf)
 POSITIVE, WEIGHT, SHARE = Rule(False, 1e-12), Rule(False, 0), Rule(False, 0, 1)
 RULES = {
-    **dict.fromkeys('aggregation_channels batch_size channels crop_size depths in_channels kernel_sizes length '
+    **dict.fromkeys('aggregation_channels batch batch_size channels crop_size depths in_channels kernel_sizes length '
                     'max_components mid_channels num_blocks num_classes num_convs num_pictures out_channels '
                     'projection_channels reduction scale size stem_channels stride stem_fusion_kernel gather_kernel '
                     'attention_strides max_iters max_epochs val_interval accumulative_counts base_batch_size '

@@ -208,7 +208,8 @@ def _explain(error: Exception, cfg: Config) -> str:
             except BisenetError as found:
                 told = str(found)
     if not isinstance(cls, type):
-        named = re.findall(r"['`]([^'`]+)['`]", told)
+        first = str((error.args or ('',))[0])
+        named = [first, *re.findall(r"['`]([^'`]+)['`]", first)]
         path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, str) and node in named)
         if path:
             return f'{path}: expected another value, got {told}'

@@ -118,14 +118,22 @@ WEIGHTS = dict(
              ('conv_seg',)),
     folder=(lambda folder: ((folder / 'net.pth').unlink(), (folder / 'net.pth').mkdir()), ('net.pth',)),
     image=(write('net.pth', PNG), ('net.pth',)))
+WEIGHTS.update(
+    integers=(with_state(lambda state: {name: value.to(torch.int32) for name, value in state.items()}), ('net.pth',)),
+    complex_=(with_state(lambda state: {name: value.to(torch.complex64) if 'conv_seg.w' in name else value
+                                        for name, value in state.items()}), ('conv_seg.weight',)),
+    variance=(with_state(lambda state: {name: -1 - value if name.endswith('running_var') else value
+                                        for name, value in state.items()}), ('running_var',)),
+    infinite=(with_state(lambda state: {name: value / 0 if name.endswith('conv_seg.weight') else value
+                                        for name, value in state.items()}), ('conv_seg.weight',)))
 USES = dict(test=('test', 'c.py', 'net.pth', '--work-dir', 'w'), predict=('predict', 'images', *NET),
             analyze=('analyze', 'images', *NET), export=('export', 'c.py', 'net.pth', '--out', 'out'),
             convert=('convert', 'net.pth', 'new.pth', '--config', 'c.py'),
             train=('train', 'c.py', '--work-dir', 'w', '--cfg-options', 'load_from=net.pth'))
-FINE = {('train', 'lacking'), ('train', 'classes'), ('train', 'nan')}  # it starts from what fits
+FINE = {('train', name) for name in ('lacking', 'classes', 'nan', *list(WEIGHTS)[-4:])}  # it starts from what fits
 CHECKPOINTS = [Case(f'{use}-weights-{name}', words, says, change=change) for name, (change, says) in WEIGHTS.items()
                for use, words in USES.items() if (use, name) not in FINE and not (use == 'convert' and name in (
-                   'nan', 'other', 'lacking', 'classes'))]
+                   'nan', 'other', 'lacking', 'classes', *list(WEIGHTS)[-4:]))]
 
 
 def resume(edit):
@@ -161,7 +169,7 @@ LABELS = dict(
     missing=(lambda folder: (folder / 'labels' / '1.png').unlink(), ('1.png',)))
 LABELS.update(
     float_=(lambda folder: Image.fromarray(np.full((48, 64), 0.5, np.float32)).save(
-        folder / 'labels' / '1.png', format='TIFF'), ('1.png', 'whole')),
+        folder / 'labels' / '1.png', format='TIFF'), ('1.png',)),
     negative=(lambda folder: Image.fromarray(np.full((48, 64), -1, np.int32)).save(
         folder / 'labels' / '1.png', format='TIFF'), ('1.png',)),
     jpeg=(write('labels/1.png', cv2.imencode('.jpg', np.random.default_rng(0).integers(

@@ -39,6 +39,12 @@ OTHERS = [
       for name in ('', 'cpu:9', 'meta', 'cpu cuda', 'CUDA')),
     *(Case(f'input-{number}', ('predict', name, *PREDICT[2:]), ('input: expected', repr(name)))
       for number, name in enumerate(('', 'http://127.0.0.1:9/a.png', 'rtsp://127.0.0.1:9/x'))),
+    Case('demo-without-photo', ('demo', '--out-dir', 'out', '--photo', 'none.png'), ('none.png',), may=('out/*',)),
+    Case('demo-photo-of-text', ('demo', '--out-dir', 'out', '--photo', 'c.py'), ('c.py',), may=('out/*',)),
+    Case('export-batch-dynamic', (*EXPORT, '--batch', '4'), ('batch: expected 1', '4')),
+    Case('config-out-of-range', ('config', 'c.py', '--out', 'b.py', '--cfg-options', 'optim_wrapper.optimizer.lr=-1'),
+         ('optim_wrapper.optimizer.lr', '-1')),
+    Case('convert-onto-a-folder', ('convert', 'ours.pth', 'images'), ('error: images: Is a directory',)),
     Case('out-is-the-input', (*PREDICT, '--out-dir', 'images'), ('images',)),
     Case('device-cuda', (*PREDICT, '--device', 'cuda'), ('cuda',)),
     Case('device-cuda-9', (*PREDICT, '--device', 'cuda:9'), ('cuda:9',)),

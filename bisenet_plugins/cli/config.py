@@ -29,6 +29,7 @@ def run(args: Namespace) -> None:
     """Write the file, and say how to train it."""
     from mmengine.config import Config
 
+    from ..config import check_config
     from ..errors import InputError
     from ..files import write_atomically
     from .list import read_configs, read_networks
@@ -38,6 +39,7 @@ def run(args: Namespace) -> None:
     if network:  # its last stage starts from the one before; the network itself is what one starts from
         cfg.load_from = f'bisenet_plugins://{args.name}'
     cfg.merge_from_dict(config_options(args))
+    check_config(cfg)
     path = Path(args.out or f'{Path(args.name).stem if args.name.endswith(".py") else Path(args.name).name}.py')
     if path.exists() and not args.overwrite:
         raise InputError(f'--out: expected a new file or --overwrite, got {path}, which is there')

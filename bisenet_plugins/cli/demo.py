@@ -36,53 +36,48 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Segment, train, print the table of classes; 1 if the score is not what it should be."""
     folder = Path(args.out_dir or Path('work_dirs') / 'demo')
-    failed = show_pretrained(folder / 'pretrained', args.photo)
+    show_pretrained(folder / 'pretrained', args.photo)
     miou = train_demo(args, folder)
     print('try next:\n'
           '  bisenet predict STREET_IMAGE  the network in the package on an image of yours\n'
           '  bisenet list                  all networks and configs\n'
           '  bisenet config NAME           one of them as a file, to change and to train\n'
           '  docs/own_data.md              train on images and masks of your own')
-    return max(judge(miou), failed)
+    return judge(miou)
 
 
-def show_pretrained(folder: Path, photo: str | None = None) -> int:
+def show_pretrained(folder: Path, photo: str | None = None) -> None:
     """Segment a drawn scene, and a photograph by the default network where there is one, and say what is in them.
 
     Args:
         folder: Folder for ``scene.png`` and the overlays.
         photo: A street image of the user's own.
 
-    Returns:
-        1 if an image could not be segmented, else 0; nothing is done where no network comes with the package.
+    Raises:
+        InputError: If the photograph is no image.
+
+    Note:
+        Nothing is done where no network comes with the package.
     """
     from ..datasets.scenes.painter import paint_scene
-    from ..errors import InputError
     from ..runtime import load_pretrained
     from ..visualize import write_image
     from ..weights import pretrained_names
 
     if DRAWN not in pretrained_names():
-        return 0
+        return
     write_image(folder / 'scene.png', paint_scene((360, 480), seed=5, index=0)[0])
-    failed = 0
     for name, path in ((DRAWN, folder / 'scene.png'), *([(pretrained_names()[0], Path(photo))] if photo else [])):
         predictor = load_pretrained(name, backend='torch')
-        try:
-            predictor.segment(path)  # warms up
-            begin = time.perf_counter()
-            found = predictor.segment(path)
-        except InputError as error:
-            print(f'failed: {error}', file=sys.stderr)
-            failed = 1
-            continue
+        predictor.segment(path)  # warms up
+        begin = time.perf_counter()
+        found = predictor.segment(path)
         seconds, target = time.perf_counter() - begin, folder / f'{path.stem}_segmented.jpg'
         found.save(target)
         print(f'{path.name} segmented by {name} in {1000 * seconds:.0f} ms, '
               f'{100 * found.network_seconds / seconds:.0f} % of them in the network:')
         print('  ' + ', '.join(f'{what} {100 * share:.1f} %' for what, share in found.shares.items()))
         print(f'  look at {target.resolve()}', flush=True)
-    return failed
 
 
 class _TableKeeper(logging.Handler):

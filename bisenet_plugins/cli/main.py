@@ -165,7 +165,8 @@ def explain_failure(error: Exception) -> str:
         "KeyError: 'model' (--debug shows where)"
     """
     if isinstance(error, OSError) and error.strerror:
-        named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ''
+        name = error.filename2 or error.filename  # of a file that is moved, the place it was meant for
+        named = os.fsdecode(name) if isinstance(name, str | bytes) else ''
         text = f'{named}{": " if named else ""}{error.strerror}'
     elif isinstance(error, ModuleNotFoundError) and not isinstance(error, BisenetError):
         text = f'{error}; "bisenet doctor" says what to install'

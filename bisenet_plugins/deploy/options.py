@@ -141,6 +141,7 @@ class DeployOptions:
                 ('network_size', self.channel_order or not self.network_size,
                  'a self-contained graph (--self-contained), because only that resizes by itself'),
                 ('stretch', self.shape or not self.stretch, 'a static shape, because a dynamic one keeps every ratio'),
+                ('batch', self.batch == 1 or self.shape or self.backend.startswith('tensorrt'), '1 of a dynamic shape'),
                 ('precision', plain or self.backend not in PROGRAMS, f'fp32, because the format is {self.backend}'),
                 ('precision', self.precision != 'int8' or self.exporter == 'trace',
                  'exporter trace, whose names of layers the search needs'),

@@ -61,11 +61,10 @@ class AtomicCheckpointHook(CheckpointHook):
         if kwargs.get('backend_args') is None and kwargs.get('file_client_args') is None:
             kwargs['backend_args'] = {'backend': 'atomic_local'}
         super().__init__(*args, **kwargs)
-        for name in ('interval', 'max_keep_ckpts'):
+        for name, otherwise in (('interval', 'never'), ('max_keep_ckpts', 'all')):
             value = getattr(self, name)
             expect(isinstance(value, int) and (value == -1 or value > 0), f'{type(self).__name__}.{name}',
-                   'a whole number of at least 1, or -1 for never' if name == 'interval' else
-                   'a whole number of at least 1, or -1 for all', value)
+                   f'a whole number of at least 1, or -1 for {otherwise}', value)
 
     def before_train(self, runner: Any) -> None:
         """Prepare the folder, and warn where gradients would be lost."""

@@ -232,15 +232,11 @@ def _prepare_cpu_processes(cfg: Config) -> None:
 
 def _without_sync_bn(node: Any) -> int:
     """Replace SyncBN by BN everywhere below, and count."""
-    count = 0
-    if isinstance(node, dict):
-        if node.get('type') in ('SyncBN', 'MMSyncBN'):
-            node['type'] = 'BN'
-            count += 1
-        count += sum(_without_sync_bn(value) for value in node.values())
-    elif isinstance(node, (list, tuple)):
-        count += sum(_without_sync_bn(value) for value in node)
-    return count
+    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
+    found = isinstance(node, dict) and node.get('type') in ('SyncBN', 'MMSyncBN')
+    if found:
+        node['type'] = 'BN'
+    return found + sum(map(_without_sync_bn, inner))
 
 
 def run_training(cfg: Config) -> Runner:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DeployError
+from ..arguments import check_arguments
+from ..errors import DeployError, expect
 from ..version import __version__
 from .backends import Backend, open_backend
 from .onnx_metadata import read_metadata
@@ -99,7 +100,12 @@ class Artifact:
                     mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
             if bare:
                 values['file'] = os.path.basename(path)
+            check_arguments(cls, values)
             artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)
+            for name, known in (('precision', ('fp32', 'fp16', 'int8')), ('output', ('mask', 'logits', 'logits_s8'))):
+                expect(values[name] in known, name, f'one of {known}', values[name])
+            for name in ('classes', 'palette'):
+                expect(len(values[name]) in (0, artifact.num_classes), name, str(artifact.num_classes), values[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):

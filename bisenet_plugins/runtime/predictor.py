@@ -73,8 +73,7 @@ class Predictor:
 
     def __init__(self, network: Any, weights: str | os.PathLike[str] | dict[str, Any] | None = None, *,
                  backend: str = 'auto', device: Any = 'cpu', threads: int = 0, precision: str = 'fp32') -> None:
-        if backend not in (*BACKENDS, 'auto'):
-            raise InputError(f"backend: expected one of {(*BACKENDS, 'auto')}, got {backend!r}")
+        expect(backend in (*BACKENDS, 'auto'), 'backend', f"one of {(*BACKENDS, 'auto')}", backend)
         expect(precision in PRECISIONS, 'precision', f'one of {PRECISIONS}', precision)
         self.device = str(device)
         expect(bool(re.fullmatch(r'cpu(:0)?|(?!cpu|meta)[a-z]+(:\d+)?', self.device)), 'device',
@@ -82,8 +81,7 @@ class Predictor:
         on_cpu = self.device.startswith('cpu')
         if backend not in ('torch', 'auto') and not on_cpu:
             raise InputError(f"backend {backend!r}: expected device='cpu', got device={self.device!r}")
-        if not isinstance(threads, int) or threads < 0:
-            raise InputError(f'threads: expected a whole number of at least 0, got {threads!r}')
+        expect(isinstance(threads, int) and threads >= 0, 'threads', 'a whole number of at least 0', threads)
         self.backend, self.threads, self.precision = backend, threads, precision
         self._lock = threading.Lock()
         self._compute: Backend | None = None
@@ -92,9 +90,8 @@ class Predictor:
         self.artifact: Artifact | None = None
         self.name = network if isinstance(network, str) and _is_shipped(network) else None
         source: Artifact | Network
-        if self.name is not None and weights is not None:
-            raise InputError(f'weights: expected None with the name of a network that comes with the package, got '
-                             f'{weights}')
+        expect(self.name is None or weights is None, 'weights',
+               'None with the name of a network that comes with the package', weights)
         if self.name is not None and (graph := shipped_graph(self.name, precision)) and self._runs_graphs(on_cpu):
             source = self.artifact = Artifact.load(str(graph))
         elif isinstance(network, str | os.PathLike) and (Path(network).is_dir() or Path(network).suffix == '.onnx'):
@@ -137,6 +134,10 @@ class Predictor:
             raise InputError(f'network is {source}, which has its own weights and backend: expected weights=None and '
                              f"backend='auto', got {weights!r} and {self.backend!r}")
         self._source, artifact = str(source), Artifact.load(str(source))
+        expect(self.device.startswith('cpu') or artifact.backend not in GRAPH_BACKENDS, 'device',
+               f"'cpu' for a graph of {artifact.backend}", self.device)
+        expect(self.precision in ('fp32', artifact.precision), 'precision', f'that of {source}, {artifact.precision}',
+               self.precision)
         self.precision = artifact.precision
         if folder:
             self.backend = artifact.backend
@@ -297,7 +298,5 @@ def load_pretrained(name: str, **settings: Any) -> Predictor:
         >>> from bisenet_plugins import pretrained_names
         >>> predictor = load_pretrained(pretrained_names()[0], backend='torch')
     """
-    known = pretrained_names()
-    if name not in known:
-        raise InputError(f"name: expected one of {', '.join(known)}, got {name!r}")
+    expect(name in pretrained_names(), 'name', f"one of {', '.join(pretrained_names())}", name)
     return Predictor(name, **settings)

@@ -248,7 +248,8 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
     """
     state = plain_weights(loaded)
     own = model.state_dict()
-    wrong = [name for name in own if name in state and own[name].shape != state[name].shape]
+    wrong = [name for name in own if name in state and (own[name].shape != state[name].shape or
+             own[name].is_floating_point() != state[name].is_floating_point())]
     spare = ('auxiliary_head', 'num_batches_tracked')
     missing = [name for name in own if name not in state and not any(part in name for part in spare)]
     if wrong or missing:
@@ -256,7 +257,7 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
                               f'{len(wrong)} of another shape, the first is {(wrong or missing)[0]}')
     broken = first_non_finite({name: state[name] for name in own if name in state})
     if broken is not None:
-        raise CheckpointError(f'{origin}: expected finite weights, got NaN or infinity in {broken}')
+        raise CheckpointError(f'{origin}: expected finite weights and variances above 0, got others in {broken}')
     surplus = model.load_state_dict(state, strict=False).unexpected_keys
     surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
     if surplus:
@@ -264,7 +265,7 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
 
 
 def first_non_finite(state: Mapping[str, Any]) -> str | None:
-    """Return the name of the first weight that holds NaN or infinity, or None.
+    """Return the name of the first weight that holds NaN or infinity, or a negative variance, or None.
 
     Args:
         state: Weights by name.
@@ -274,4 +275,4 @@ def first_non_finite(state: Mapping[str, Any]) -> str | None:
         'b'
     """
     return next((name for name, value in state.items() if torch.is_tensor(value) and value.is_floating_point()
-                 and not torch.isfinite(value).all()), None)
+                 and (not torch.isfinite(value).all() or name.endswith('running_var') and (value < 0).any())), None)

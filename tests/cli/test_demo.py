@@ -8,6 +8,7 @@ from bisenet_plugins.cli.demo import CONFIG, DRAWN, SHORT, judge, show_pretraine
 from bisenet_plugins.cli.options import find_config
 from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.engine.launch import load_config
+from bisenet_plugins.errors import InputError
 from bisenet_plugins.weights import pretrained_names
 
 SMALL = ['train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.num_workers=0',
@@ -29,19 +30,20 @@ def test_the_network_of_the_package_is_shown_first(tmp_path, capsys):
     photo = tmp_path / 'photo.png'
     cv2.imwrite(str(photo), paint_scene((48, 64), 0, 0)[0])
     torch.set_num_threads(1)
-    assert show_pretrained(tmp_path / 'out', str(photo)) == 0
+    show_pretrained(tmp_path / 'out', str(photo))
     told = capsys.readouterr().out
     assert f'scene.png segmented by {DRAWN} in ' in told and 'Road ' in told
     assert f'photo.png segmented by {pretrained_names()[0]} in ' in told
     for name in ('scene', 'photo'):
         assert (path := tmp_path / 'out' / f'{name}_segmented.jpg').is_file() and str(path) in told
     assert cv2.imread(str(tmp_path / 'out' / 'scene_segmented.jpg')).shape[0] > 360  # its legend
-    assert show_pretrained(tmp_path / 'out', str(tmp_path / 'none.png')) == 1
-    assert 'none.png' in capsys.readouterr().err
+    with pytest.raises(InputError, match='none.png'):
+        show_pretrained(tmp_path / 'out', str(tmp_path / 'none.png'))
 
 
 def test_nothing_is_shown_where_no_network_comes_with_the_package(no_shipped_network, tmp_path):
-    assert show_pretrained(tmp_path / 'nothing') == 0 and not (tmp_path / 'nothing').exists()
+    show_pretrained(tmp_path / 'nothing')
+    assert not (tmp_path / 'nothing').exists()
 
 
 @pytest.mark.parametrize('miou, status', [(50, 0), (49.9, 1)])

@@ -182,7 +182,7 @@ def test_changed_bytes_are_noticed(tmp_path):
 def test_weights_that_are_not_finite_are_refused():
     layer = torch.nn.Linear(2, 2)
     state = {**layer.state_dict(), 'bias': torch.tensor([1.0, float('inf')])}
-    with pytest.raises(CheckpointError, match='here: expected finite weights, got NaN or infinity in bias'):
+    with pytest.raises(CheckpointError, match='here: expected finite weights .*, got others in bias'):
         load_weights(layer, dict(state_dict=state), 'here')
 
 
