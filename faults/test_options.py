@@ -36,7 +36,7 @@ OTHERS = [
     Case('backend-with-model', ('predict', 'images', '--model', 'labels', '--backend', 'torch'), ('--backend',)),
     Case('device', (*PREDICT, '--device', 'abacus'), ('abacus',)),
     *(Case(f'device-{name}', (*PREDICT, '--device', name), ('device: expected', repr(name)))
-      for name in ('', 'cpu:9', 'meta', 'cpu cuda', 'CUDA')),
+      for name in ('', 'cpu:9', 'cpu cuda', 'CUDA')),
     *(Case(f'input-{number}', ('predict', name, *PREDICT[2:]), ('input: expected', repr(name)))
       for number, name in enumerate(('', 'http://127.0.0.1:9/a.png', 'rtsp://127.0.0.1:9/x'))),
     Case('demo-without-photo', ('demo', '--out-dir', 'out', '--photo', 'none.png'), ('none.png',), may=('out/*',)),

@@ -105,7 +105,7 @@ class Artifact:
             for name, known in (('precision', ('fp32', 'fp16', 'int8')), ('output', ('mask', 'logits', 'logits_s8'))):
                 expect(values[name] in known, name, f'one of {known}', values[name])
             for name in ('classes', 'palette'):
-                expect(len(values[name]) in (0, artifact.num_classes), name, str(artifact.num_classes), values[name])
+                expect(len(values[name]) <= artifact.num_classes, name, f'at most {artifact.num_classes}', values[name])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):

@@ -76,7 +76,7 @@ class Predictor:
         expect(backend in (*BACKENDS, 'auto'), 'backend', f"one of {(*BACKENDS, 'auto')}", backend)
         expect(precision in PRECISIONS, 'precision', f'one of {PRECISIONS}', precision)
         self.device = str(device)
-        expect(bool(re.fullmatch(r'cpu(:0)?|(?!cpu|meta)[a-z]+(:\d+)?', self.device)), 'device',
+        expect(bool(re.fullmatch(r'cpu(:0)?|(?!cpu)[a-z]+(:\d+)?', self.device)), 'device',
                "'cpu', or an accelerator such as 'cuda:0'", self.device)
         on_cpu = self.device.startswith('cpu')
         if backend not in ('torch', 'auto') and not on_cpu:
