@@ -43,15 +43,9 @@ class _Shown:
     mask: np.ndarray
 
 
-def write_page(
-    predictor: Predictor,
-    samples: Sequence[Sample],
-    out: str | os.PathLike[str],
-    title: str = 'What the network learnt',
-    stages: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
-    show: int = 6,
-) -> Scores | None:
+def write_page(predictor: Predictor, samples: Sequence[Sample], out: str | os.PathLike[str],
+               title: str = 'What the network learnt', stages: Sequence[str] | None = None,
+               classes: Sequence[str] | None = None, show: int = 6) -> Scores | None:
     """Write a page with masks, errors, pathways, Grad-CAM, confusion matrix and IoU bars.
 
     Args:

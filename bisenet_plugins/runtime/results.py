@@ -68,17 +68,10 @@ class Listener:
         """A source is done, skipped, or failed for the reason given."""
 
 
-def predict_sources(
-    segment: Callable[..., list[Segmentation]],
-    sources: Sequence[Source],
-    out_dir: str | os.PathLike[str],
-    save: Sequence[str] = ('overlay',),
-    opacity: float = 0.5,
-    batch_size: int = 1,
-    skip_existing: bool = False,
-    max_frames: int | None = None,
-    listener: Listener | None = None,
-) -> Summary:
+def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequence[Source],
+                    out_dir: str | os.PathLike[str], save: Sequence[str] = ('overlay',), opacity: float = 0.5,
+                    batch_size: int = 1, skip_existing: bool = False, max_frames: int | None = None,
+                    listener: Listener | None = None) -> Summary:
     """Segment all sources and write the results to ``out_dir/KIND/NAME``.
 
     Args:
@@ -209,13 +202,8 @@ class _Run:
         self.listener.ended(source, failure)
 
 
-def _segment(
-    segment: Callable[[list[Any]], list[Segmentation]],
-    frames: open_source,
-    size: int,
-    most: int | None,
-    finish: _Step,
-) -> None:
+def _segment(segment: Callable[[list[Any]], list[Segmentation]], frames: open_source, size: int, most: int | None,
+             finish: _Step) -> None:
     """Segment the frames of a video or a camera."""
     with WriteBehind(2 * size) as behind, closing(read_ahead(islice(frames, most), 2 * size)) as ahead:
         try:

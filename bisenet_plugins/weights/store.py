@@ -60,9 +60,7 @@ def pretrained_names(folder: str | os.PathLike[str] | None = None) -> tuple[str,
     return tuple(read_index(folder))
 
 
-def read_shipped(
-    name: str, folder: str | os.PathLike[str] | None = None
-) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_shipped(name: str, folder: str | os.PathLike[str] | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read a trained network that comes with the package.
 
     Args:
