@@ -181,7 +181,7 @@ def table(result: dict[str, Any], rows: Sequence[str]) -> list[str]:
             continue
         mean = statistics.mean(values)
         first = mean if first is None else first
-        what = ROWS[row].what if row in ROWS else row
+        what = ROWS[row].what if row in ROWS else 'from random weights, same data, budget and schedule'
         lines.append(f'| {row} | {what} | {mean:.2f} | {mean - first:+.2f} | '
                      f'{" ".join(f"{value:.2f}" for value in values)} |')
     return ['| row | what differs | mIoU, mean | difference | each seed |', '|---|---|---|---|---|', *lines]
@@ -197,11 +197,13 @@ def plot(result: dict[str, Any], out: Path) -> None:
             colour = '#d62728' if name in OURS else '#1f77b4'
             axis.errorbar(cost['median'], statistics.mean(values), fmt='o', color=colour, capsize=3,
                           yerr=[[statistics.mean(values) - min(values)], [max(values) - statistics.mean(values)]])
-            axis.annotate(f'{name}, {cost["gmacs"]:.1f} GMACs', (cost['median'], statistics.mean(values)),
-                          xytext=(6, 6), textcoords='offset points', fontsize=8)
+            right = cost['median'] > max(other['median'] for other in result['cost'].values()) / 2
+            axis.annotate(f'{name}, {cost["gmacs"]:.1f} GMACs', (cost['median'], statistics.mean(values)), fontsize=8,
+                          xytext=(-6 if right else 6, 6), textcoords='offset points', ha='right' if right else 'left')
     axis.set_xlabel(f'milliseconds for {TEST_SIZE[0]} x {TEST_SIZE[1]}, PyTorch, CPU (left is better)')
     axis.set_ylabel('mIoU on the held-out drive in %')
     axis.grid(alpha=0.3)
+    axis.set(xlim=(0, None), ylim=(0, None))
     axis.margins(0.25)
     write_atomically(out, figure_bytes(figure))
 

@@ -89,8 +89,7 @@ def upsample_argmax(
     expect(dtype is None or not (dtype.is_floating_point or dtype.is_complex), 'dtype', 'an integer type', dtype)
     small = torch.empty(0, dtype=dtype or torch.int64)
     on_cpu = values.device.type == 'cpu'
-    mask = _mask_of(values.numpy() if on_cpu else values, size, align_corners, window, window_size,
-                    small.numpy().dtype)
+    mask = _mask_of(values.numpy() if on_cpu else values, size, align_corners, window, window_size, small.numpy().dtype)
     return torch.from_numpy(mask) if on_cpu else mask.to(small.dtype)
 
 

@@ -15,8 +15,7 @@ FORMATS = {'onnx': 'onnxruntime', **{name: name for name in (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', metavar='NAME_OR_CONFIG',
-                        help='network that comes with the package, or config file')
+    parser.add_argument('config', metavar='NAME_OR_CONFIG', help='network that comes with the package, or config file')
     parser.add_argument('checkpoint', metavar='WEIGHTS', nargs='?', help='weights of the config')
     parser.add_argument('--out', required=True, help='folder of the artifact')
     parser.add_argument('--format', default='onnx', choices=FORMATS, help='what to make (default: %(default)s)')

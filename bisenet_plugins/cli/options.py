@@ -181,5 +181,4 @@ def open_network(args: Namespace, backend: str) -> Predictor:
     if args.model and not Path(network).exists():
         raise InputError(f'--model: expected what "export" wrote, there is nothing at {network}')
     own = bool(args.model) and Path(network).is_dir()
-    return Predictor(network, weights, backend='auto' if own else backend, device=args.device,
-                     precision=args.precision)
+    return Predictor(network, weights, backend='auto' if own else backend, device=args.device, precision=args.precision)

@@ -93,9 +93,9 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         if options.verify:
             artifact.checks = compare(artifact.folder, predictor, samples, options.threads)
             require_agreement(artifact.checks)
-            artifact.save()
         for name in filter(lambda name: name.endswith('.onnx'), os.listdir(artifact.folder)):
             describe_graph(os.path.join(artifact.folder, name), artifact.metadata(name))
+        artifact.save()
         if os.path.isdir(out):
             os.replace(out, os.path.join(folder, 'before')) if os.listdir(out) else os.rmdir(out)
         os.replace(artifact.folder, out)

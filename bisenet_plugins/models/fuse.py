@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 import torch
 from mmcv.cnn import ConvModule, fuse_conv_bn
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .layers import RepConvModule
 
 Network = TypeVar('Network', bound=nn.Module)
+_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 def switch_to_deploy(model: Network) -> Network:
@@ -27,8 +29,9 @@ def switch_to_deploy(model: Network) -> Network:
 
     Note:
         The folding is mmcv's ``fuse_conv_bn``, after that of every ``RepConvModule``.
-        A batch norm that no convolution precedes stays: the first of the context embedding does. The result cannot be
-        trained on.
+        A batch norm that no convolution directly precedes stays: the first of the context embedding does, and those of
+        DDRNet's and PIDNet's pyramid pooling, which come before their convolutions. So does one that computes more
+        than a batch norm, as timm's with an activation. The result cannot be trained on.
 
     Source:
         BiSeNet V2, Section "Inference" (auxiliary heads are discarded).
@@ -48,6 +51,9 @@ def switch_to_deploy(model: Network) -> Network:
         for name, child in parent.named_children():
             if isinstance(child, RepConvModule) and (folded := child.folded()) is not None:
                 setattr(parent, name, folded)
+            before = isinstance(parent, ConvModule) and 'conv,norm' not in ','.join(parent.order)
+            if isinstance(child, _BatchNorm) and (before or type(child).forward not in _FORWARDS):
+                setattr(parent, name, nn.Sequential(child))  # out of fuse_conv_bn's sight
     return fuse_conv_bn(model)
 
 

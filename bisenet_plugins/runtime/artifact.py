@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
@@ -48,6 +49,7 @@ class Artifact:
         versions: Versions of what made it.
         quantization: mIoU before and after INT8, and the layers kept in higher precision.
         checks: How it compared with the PyTorch model.
+        sha256: Checksums of the files that the backend loads, by name.
         folder: Where it lies; not written.
     """
 
@@ -71,6 +73,7 @@ class Artifact:
     versions: dict[str, str] = field(default_factory=dict)
     quantization: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
     folder: str = ''
 
     @classmethod
@@ -81,7 +84,7 @@ class Artifact:
             source: Folder that a deployment wrote, or an ONNX file out of one.
 
         Raises:
-            DeployError: If it is neither, or a file is missing.
+            DeployError: If it is neither, or a file is missing or damaged.
         """
         bare = os.path.isfile(source)
         folder = os.path.dirname(source) if bare else source
@@ -110,7 +113,18 @@ class Artifact:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):
             raise DeployError(f'{folder} has lost its file {artifact.file}')
+        if not bare and artifact.sha256 and (damaged := dict(artifact.digests().items() ^ artifact.sha256.items())):
+            raise DeployError(f'{os.path.join(folder, min(damaged))}: expected the bytes that "export" wrote, whose '
+                              f'checksum {META_FILE} holds, got others; export again')
         return artifact
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every file that the backend loads."""
+        stem, found = os.path.splitext(self.file)[0] + '.', {}
+        for name in filter(lambda name: name.startswith(stem), os.listdir(self.folder or '.')):
+            with open(os.path.join(self.folder, name), 'rb') as file:
+                found[name] = hashlib.sha256(file.read()).hexdigest()
+        return found
 
     def to_json(self, indent: int | None = None) -> str:
         """Return what :meth:`load` reads.
@@ -123,7 +137,8 @@ class Artifact:
         return json.dumps(values, indent=indent)
 
     def save(self) -> None:
-        """Write ``artifact.json`` into the artifact's folder."""
+        """Write ``artifact.json`` into the artifact's folder, with checksums."""
+        self.sha256 = self.digests()
         with open(os.path.join(self.folder, META_FILE), 'w') as file:
             file.write(self.to_json(2) + '\n')
 
@@ -134,7 +149,7 @@ class Artifact:
             name: The file, relative to the folder; it is described as an artifact for ONNX Runtime.
         """
         precision = self.precision if name == self.graph else 'fp32'
-        alone = replace(self, backend='onnxruntime', precision=precision, file=name, graph=name)
+        alone = replace(self, backend='onnxruntime', precision=precision, file=name, graph=name, sha256={})
         pre, miou = self.preprocess, self.checks.get('miou_artifact')
         plain = dict(classes=self.classes, palette=self.palette, mean=pre.mean, std=pre.std)
         order = self.channel_order or ('rgb' if pre.to_rgb else 'bgr')

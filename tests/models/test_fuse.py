@@ -3,6 +3,8 @@
 import pytest
 import torch
 from mmcv.cnn import ConvModule
+from mmseg.models.backbones import DDRNet, PIDNet
+from mmseg.models.utils import DAPPM
 from torch import nn
 
 from bisenet_plugins.models import BilateralNetwork, DetailBranch, fuse, switch_to_deploy
@@ -32,6 +34,27 @@ def test_maps_are_the_same_and_the_original_stays(size, expansion):
     assert any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert not any(parameter.requires_grad for parameter in fast.parameters())
+
+
+class NormAndReLU(nn.BatchNorm2d):
+    """A batch norm that ends in an activation, as timm's networks have them."""
+
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+@pytest.mark.parametrize('make', [
+    lambda: DAPPM(8, 8, 8, num_scales=3, kernel_sizes=[3], strides=[2], paddings=[1]), lambda: DDRNet(3, 8, 16),
+    lambda: PIDNet(channels=8, ppm_channels=8, num_stem_blocks=1, num_branch_blocks=1),
+    lambda: nn.Sequential(nn.Conv2d(3, 8, 3), NormAndReLU(8), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)),
+    lambda: nn.Sequential(nn.Conv2d(3, 8, 1), ConvModule(8, 8, 1, norm_cfg=dict(type='BN'),
+                                                         order=('conv', 'act', 'norm')))])
+def test_a_batch_norm_stays_where_folding_would_change_the_network(make):
+    torch.manual_seed(0)
+    net = shaken(make())
+    x = torch.randn(1, 8 if isinstance(net, DAPPM) else 3, 128, 128)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused_copy(net)(x), net(x), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(('options', 'count'), [

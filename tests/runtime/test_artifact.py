@@ -27,6 +27,11 @@ def test_what_is_written_is_read(tmp_path):
         Artifact.load(str(tmp_path))
     (tmp_path / 'end2end.onnx').write_bytes(b'')
     assert Artifact.load(str(tmp_path)) == made
+    made.save()
+    assert Artifact.load(str(tmp_path)) == made and list(made.sha256) == ['end2end.onnx']
+    (tmp_path / 'end2end.onnx').write_bytes(b'1')
+    with pytest.raises(DeployError, match='end2end.onnx: expected the bytes that "export" wrote'):
+        Artifact.load(str(tmp_path))
 
 
 @pytest.mark.parametrize('text', ['{}', '[]', '{', '{"preprocess": {}, "color": 1}', '{"preprocess": 1}'])

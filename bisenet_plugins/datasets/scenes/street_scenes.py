@@ -98,8 +98,7 @@ class StreetSceneDataset(BaseSegDataset):
         pipeline: Sequence[dict | Callable] = (),
         **kwargs: Any,
     ) -> None:
-        expect(min(size) >= SMALLEST_SIDE, 'size',
-               f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
+        expect(min(size) >= SMALLEST_SIDE, 'size', f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
         expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
         self.length, self.seed = int(length), int(seed)
         self.size = (int(size[0]), int(size[1]))

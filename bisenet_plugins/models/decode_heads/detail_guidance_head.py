@@ -76,7 +76,4 @@ class DetailGuidanceHead(BaseDecodeHead):
         logits = resize_to(seg_logits, label, self.align_corners)  # (N, 1, H, W)
         bce, dice = self.loss_decode.terms(logits, target, valid)
         name = self.loss_decode.loss_name
-        return {
-            f'{name}_bce': self.loss_decode.bce_weight * bce,
-            f'{name}_dice': self.loss_decode.dice_weight * dice,
-        }
+        return {f'{name}_bce': self.loss_decode.bce_weight * bce, f'{name}_dice': self.loss_decode.dice_weight * dice}

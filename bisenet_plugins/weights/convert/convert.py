@@ -186,8 +186,7 @@ def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], 
                               + '\n  '.join(unmatched))
     missing = [prefix for prefix in needed if prefix not in used]
     if missing:
-        raise CheckpointError(f'weights: expected a network ({source}), got none under:\n  '
-                              + '\n  '.join(missing))
+        raise CheckpointError(f'weights: expected a network ({source}), got none under:\n  ' + '\n  '.join(missing))
     return renamed
 
 

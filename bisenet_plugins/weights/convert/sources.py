@@ -119,8 +119,7 @@ def head_options(weights: Weights, align_corners: bool, auxiliary: Mapping[str, 
          'auxiliary_head.stage2.channels': 32}
     """
     num_classes, channels = weights['decode_head.conv_seg.weight'].shape[:2]
-    options = {'num_classes': num_classes, 'decode_head.channels': channels,
-               'decode_head.align_corners': align_corners}
+    options = {'num_classes': num_classes, 'decode_head.channels': channels, 'decode_head.align_corners': align_corners}
     for index, (name, aligned) in enumerate(auxiliary.items()):
         classifier = weights.get(f'auxiliary_head.{index}.conv_seg.weight')
         if classifier is not None:
