@@ -12,7 +12,7 @@ NOTEBOOK = Path(__file__).resolve().parents[2] / 'docs' / 'tutorial.ipynb'
 def test_the_tutorial_runs(monkeypatch):
     nbformat, client = pytest.importorskip('nbformat'), pytest.importorskip('nbclient')
     pytest.importorskip('ipykernel')
-    monkeypatch.setenv('TUTORIAL_SECONDS', '3')
+    monkeypatch.setenv('TUTORIAL_SECONDS', '2')
     monkeypatch.setenv('PYTHONPATH', str(NOTEBOOK.parents[1]))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     notebook = nbformat.read(NOTEBOOK, as_version=4)

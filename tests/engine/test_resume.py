@@ -97,7 +97,10 @@ def test_a_killed_run_resumes_with_the_same_loss_curve(tiny_config, tmp_path):
         output, _ = process.communicate(timeout=60)
     finally:
         kill(family_of(process.pid))
-    assert process.returncode == 1 and not [pid for pid in family if is_running(pid)], output
+    patience = time.monotonic() + 10  # a data worker looks for its parent every few seconds
+    while (left := [pid for pid in family if is_running(pid)]) and time.monotonic() < patience:
+        time.sleep(0.1)
+    assert process.returncode == 1 and not left, output
     told = [line for line in output.splitlines() if line.startswith('error: ')]
     assert told == ['error: another process of this training is gone; run the same command with --resume to go on '
                     'from the last checkpoint'], output

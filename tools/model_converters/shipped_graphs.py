@@ -71,6 +71,7 @@ def export_graphs(config: Any, weights: str | os.PathLike[str], name: str, folde
                 precision=precision, output='logits_s8', images=images, image_count=EVERY if evaluate else 4,
                 calibration=calibration if precision == 'int8' else None, dump_info=False, verify=False))
             halve_weights(artifact.path)  # of INT8 those of the layers that stay in floating point
+            artifact.save()
             samples = load_samples(images, EVERY if evaluate else 4, predictor.cfg, (96, 128))
             artifact.checks = compare(out, predictor, samples)
             require_agreement(dict(artifact.checks, precision=precision.replace('fp32', 'fp16')))
