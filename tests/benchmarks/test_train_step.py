@@ -53,7 +53,7 @@ def test_two_processes_learn_the_same():
 
 @pytest.mark.slow
 def test_every_series_is_a_step():
-    for name in SERIES:
+    for name in SERIES.keys() - {'mmseg', 'ours'}:  # which are compared above
         assert train_steps(name, 2, (64, 64), 1, 'cpu', False, False, 5)['first_loss'] > 0
 
 

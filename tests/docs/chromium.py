@@ -122,10 +122,18 @@ class Page:
     def wait_for(self, condition, limit=60):
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + limit
-        while not self.run(condition):
+        while not self._holds(condition):
             if time.monotonic() > end:
                 raise TimeoutError(f'{condition}; {self.errors}')
             time.sleep(0.1)
+
+    def _holds(self, condition):
+        try:
+            return self.run(condition)
+        except RuntimeError as error:
+            if 'navigated or closed' in str(error):  # between two pages
+                return False
+            raise
 
     def screenshot(self, path, whole=False):
         """Write a PNG of the window, or of the whole page."""
