@@ -19,6 +19,15 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / 'deep').iterdir()) == []
 
 
+def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
+    def stop(*_):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(files.os, 'fsync', stop)
+    with pytest.raises(OSError, match=r'No space left on device: .*x\.pth'):
+        write_atomically(tmp_path / 'x.pth', b'content')
+
+
 def test_an_image_is_read_as_bgr_and_anything_else_is_named(tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), np.full((2, 3), 7, np.uint8))
     assert read_image(tmp_path / 'a.png').tolist() == [[[7] * 3] * 3] * 2

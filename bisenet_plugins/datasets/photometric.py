@@ -41,8 +41,7 @@ class PhotoMetricDistortionByTable(PhotoMetricDistortion):
         """Multiply by ``alpha`` and add ``beta``, cut to what a byte holds."""
         if img.dtype != np.uint8:
             return super().convert(img, alpha, beta)
-        table = super().convert(_LEVELS, alpha, beta)
-        return cv2.LUT(np.ascontiguousarray(img), table)
+        return cv2.LUT(np.ascontiguousarray(img), super().convert(_LEVELS, alpha, beta))
 
     def hue(self, img: np.ndarray) -> np.ndarray:
         """Turn the hue, in half of the calls."""

@@ -136,12 +136,16 @@ class DeployOptions:
                 raise InputError(f'{name}: expected height and width of at least 1 pixel, got {size}')
         plain = self.precision == 'fp32'
         portable = self.shape is not None and (self.backend != 'ncnn' or self.output == 'logits_s8')
+        engine = self.backend.startswith('tensorrt')
         minmax = self.calibration_method == 'minmax' and self.ranges is None
         for name, holds, expected in (
                 ('network_size', self.channel_order or not self.network_size,
                  'a self-contained graph (--self-contained), because only that resizes by itself'),
                 ('stretch', self.shape or not self.stretch, 'a static shape, because a dynamic one keeps every ratio'),
-                ('batch', self.batch == 1 or self.shape or self.backend.startswith('tensorrt'), '1 of a dynamic shape'),
+                ('max_shape', engine and not self.shape or self.max_shape == (1024, 2048),
+                 'the default, because only a dynamic TensorRT engine has a largest input'),
+                ('calibration', self.precision == 'int8' or not self.calibration, 'none, because only INT8 has ranges'),
+                ('batch', self.batch == 1 or self.shape or engine, '1 of a dynamic shape'),
                 ('precision', plain or self.backend not in PROGRAMS, f'fp32, because the format is {self.backend}'),
                 ('precision', self.precision != 'int8' or self.exporter == 'trace',
                  'exporter trace, whose names of layers the search needs'),
@@ -195,8 +199,7 @@ class DeployOptions:
         if self.backend == 'tensorrt-rtx':
             backend['common_config']['compute_capabilities'] = list(self.compute_capabilities)
         if self.backend == 'openvino':
-            opt_shape = self.layout(1, self.shape or OPT_SHAPE)
-            backend['model_inputs'] = [dict(opt_shapes=dict(input=opt_shape))]
+            backend['model_inputs'] = [dict(opt_shapes=dict(input=self.layout(1, self.shape or OPT_SHAPE)))]
         return dict(
             custom_imports=dict(imports=[MODULE], allow_failed_imports=False),
             onnx_config=dict(

@@ -39,8 +39,7 @@ def export_program(segmentor: Any, options: DeployOptions) -> Any:
     dynamic = None
     if options.shape is None:
         free = torch.export.Dim.DYNAMIC
-        sides = {1: free, 2: free} if options.channel_order else {2: free, 3: free}
-        dynamic = ({0: free, **sides},)
+        dynamic = (dict.fromkeys((0, 1, 2) if options.channel_order else (0, 2, 3), free),)
     try:
         return torch.export.export(model, (_example(options),), dynamic_shapes=dynamic)
     except Exception as error:  # torch.export's errors have no class of their own above Exception

@@ -254,8 +254,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         def open_model(candidate: str) -> Backend:
             return OnnxRuntimeBackend(candidate, calibration.threads)
 
-        best = search_layers(quantise, open_model, open_model(path), groups, calibration)
-        shutil.copyfile(best, save_path)
+        shutil.copyfile(search_layers(quantise, open_model, open_model(path), groups, calibration), save_path)
 
 
 class _Reader:

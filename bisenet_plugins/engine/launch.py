@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
 from ..config import check_config, explained, read_config
-from ..errors import CheckpointError, ConfigError, InputError
+from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
 from .label_hook import LabelCheckHook
 from .termination import save_on_sigterm
@@ -54,6 +54,9 @@ def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] |
         ConfigError: If there is no such file, it is no mmengine config, or something in it is seen to be wrong.
         InputError: If a value is not what its argument must be.
     """
+    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
+        value = os.environ.get(name, '0')
+        expect(value.isdigit(), f'environment variable {name}', 'a whole number of at least 0', value)
     cfg = read_config(path)
     cfg.launcher = launcher
     if cfg_options:

@@ -50,8 +50,7 @@ class PicturesHook(Hook):
     def before_val_epoch(self, runner: Any) -> None:
         """Choose the batches to show."""
         self._rows = []
-        batches = len(runner.val_dataloader)
-        self._chosen = {int(place) for place in np.linspace(0, batches - 1, self.num_pictures)}
+        self._chosen = {int(place) for place in np.linspace(0, len(runner.val_dataloader) - 1, self.num_pictures)}
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Keep the first sample of a chosen batch."""

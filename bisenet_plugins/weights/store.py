@@ -82,8 +82,7 @@ def read_shipped(name: str, folder: str | os.PathLike[str] | None = None) -> tup
     path = base / entry['file']
     if not path.is_file():
         raise FileNotFoundError(f'{name}: expected its weights at {path}, got no such file')
-    content = _verified(path, entry['sha256'])
-    return parse_network(content, str(path))
+    return parse_network(_verified(path, entry['sha256']), str(path))
 
 
 def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[str] | None = None) -> Path | None:

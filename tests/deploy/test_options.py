@@ -54,6 +54,9 @@ def test_bytes_have_their_own_axes():
     (dict(max_drop=float('nan')), 'max_drop: expected at least 0, got nan'),
     (dict(shape=(0, 64)), r'shape: expected height and width of at least 1 pixel, got \(0, 64\)'),
     (dict(max_shape=(64,)), r'max_shape: expected height and width of at least 1 pixel, got \(64,\)'),
+    (dict(max_shape=(64, 64)), r'max_shape: expected the default.* got max_shape=\(64, 64\)'),
+    (dict(backend='tensorrt', shape=(64, 64), max_shape=(64, 64)), 'max_shape: expected the default'),
+    (dict(calibration='train'), "calibration: expected none, .* got calibration='train'"),
     (dict(network_size=(32, 64)), 'network_size: expected a self-contained graph'),
 ])
 def test_what_cannot_work_is_refused(arguments, match):

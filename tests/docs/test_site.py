@@ -105,7 +105,9 @@ def test_the_mask_is_that_of_onnx_runtime(page, assets, url, precision, least):
     assert isinstance(found, dict), found
     told = json.loads((assets / 'network.json').read_text())
     graph = assets / told['graphs'][precision]
-    session = onnxruntime.InferenceSession(graph, providers=['CPUExecutionProvider'])
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry('session.x64quantprecision', '1')  # no saturation, as in a browser
+    session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
     image = cv2.imread(str(assets / 'scene0.png'))[..., ::-1]
     inputs = ((image - np.float32(told['preprocess']['mean'])) / np.float32(told['preprocess']['std']))
     (logits, ) = session.run(None, {session.get_inputs()[0].name: inputs.transpose(2, 0, 1)[None].astype(np.float32)})

@@ -102,8 +102,7 @@ class OpenVINOBackend:
             return self._requests
         copy = self.model.clone()
         source = next(op for op in copy.get_ordered_ops() if op.get_friendly_name() == argmax[-1].get_friendly_name())
-        model = import_openvino().Model([source.input_value(0)], copy.get_parameters())
-        return _Requests(self.compile(model))
+        return _Requests(self.compile(import_openvino().Model([source.input_value(0)], copy.get_parameters())))
 
 
 class _Requests:

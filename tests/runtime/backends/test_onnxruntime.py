@@ -52,6 +52,28 @@ def test_threads_reach_the_session():
     assert options.intra_op_num_threads == 2
 
 
+def test_products_of_int8_do_not_saturate():
+    from onnx import TensorProto, helper, numpy_helper
+
+    values = dict(weight=np.full((32, 32, 1, 1), 127, np.int8), zero_s8=np.int8(0), zero_u8=np.uint8(0),
+                  fine=np.float32(1 / 255), coarse=np.float32(0.1))
+    nodes = [helper.make_node(kind, inputs, [output]) for kind, inputs, output in (
+        ('QuantizeLinear', ['input', 'fine', 'zero_u8'], 'bytes'),
+        ('DequantizeLinear', ['bytes', 'fine', 'zero_u8'], 'x'),
+        ('DequantizeLinear', ['weight', 'fine', 'zero_s8'], 'w'),
+        ('Conv', ['x', 'w'], 'y'),
+        ('QuantizeLinear', ['y', 'coarse', 'zero_u8'], 'sums'),
+        ('DequantizeLinear', ['sums', 'coarse', 'zero_u8'], 'output'))]
+    shape = [1, 32, 8, 8]
+    graph = helper.make_graph(
+        nodes, 'int8', [helper.make_tensor_value_info('input', TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info('output', TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)], ir_version=8)
+    found = OnnxRuntimeBackend(model.SerializeToString())(np.ones(shape, np.float32))
+    np.testing.assert_allclose(found, 32 * 127 / 255, atol=0.1)
+
+
 def test_what_cannot_be_loaded_is_named(tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no graph')
     with pytest.raises(DeployError, match=r'bad\.onnx cannot be loaded by ONNX Runtime: '):
