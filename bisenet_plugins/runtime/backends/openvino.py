@@ -142,7 +142,9 @@ def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINO
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore', torch.jit.TracerWarning)
-            model = openvino.convert_model(network, example_input=torch.from_numpy(example))
+            # traced here: OpenVINO's own call would run the network two more times to check the trace
+            traced = torch.jit.trace(network, torch.from_numpy(example), check_trace=False)
+            model = openvino.convert_model(traced, example_input=torch.from_numpy(example))
         model.reshape([-1, example.shape[1], -1, -1])
         return OpenVINOBackend(model, threads)
     except Exception as error:  # OpenVINO's errors have no class of their own above Exception
