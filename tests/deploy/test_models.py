@@ -21,6 +21,8 @@ MODELS = {
     'STDC2-Seg75': 'stdc/stdc2_seg75_*.py',
     'V2-MobileNetV2': 'bisenetv2/bisenetv2_mobilenetv2-bga_*cityscapes-*.py',
 }
+DYNAMIC = [(name, 'dynamic') for name in MODELS]
+STATIC = [(name, 'static') for name in ('V2', 'V1-R18', 'STDC1-Seg50')]  # of each family one
 
 
 def config_of(name: str) -> Path:
@@ -29,26 +31,27 @@ def config_of(name: str) -> Path:
     return found[0]
 
 
-@pytest.fixture(scope='module', params=MODELS)
+@pytest.fixture(scope='module', params=[*DYNAMIC, *STATIC], ids='-'.join)
 def network(request, tmp_path_factory):
-    """A network's weights, its dynamic and its static artifact for ONNX Runtime."""
+    """A network, and its artifact for ONNX Runtime."""
     pytest.importorskip('mmdeploy', reason='mmdeploy is not installed; see docs/deploy.md')
     import torch
 
-    folder = tmp_path_factory.mktemp(request.param)
-    config = Config.fromfile(config_of(request.param))
-    if request.param == 'V2-Large':  # as deep as it is, but narrow: an exporter does not see the width
+    name, kind = request.param
+    folder = tmp_path_factory.mktemp(name)
+    config = Config.fromfile(config_of(name))
+    if name == 'V2-Large':  # as deep as it is, but narrow: an exporter does not see the width
         config.merge_from_dict({f'model.backbone.{branch}.width_mult': 0.5
                                 for branch in ('detail_branch', 'semantic_branch')})
     torch.manual_seed(0)
     predictor = Predictor(config, backend='torch', threads=1)
     weights = folder / 'weights.pth'
     torch.save(dict(state_dict=predictor.model.state_dict()), weights)
-    made = {}
-    for name, shape in (('dynamic', None), ('static', (64, 128))):
-        made[name] = deploy(config, str(weights), str(folder / name),
-                            DeployOptions(shape=shape, verify=False, dump_info=False))
-    return predictor, made, folder
+    shape = (64, 128) if kind == 'static' else None
+    artifact = deploy(config, str(weights), str(folder / kind), DeployOptions(shape=shape, verify=False, dump_info=False))
+    artifact.preprocess.scale = None  # small images stay small
+    artifact.save()
+    return predictor, artifact
 
 
 def images(artifact: Artifact):
@@ -58,16 +61,12 @@ def images(artifact: Artifact):
 
 
 @needs('mmdeploy', 'onnxruntime')
-@pytest.mark.parametrize('shape', ['dynamic', 'static'])
 @pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_equals_pytorch(network, shape, backend, tmp_path):
+def test_equals_pytorch(network, backend, tmp_path):
     from bisenet_plugins.deploy.verify import compare, judge
     if backend == 'openvino':
         pytest.importorskip('openvino', reason='openvino is not installed; see docs/deploy.md')
-    predictor, made, _ = network
-    artifact = made[shape]
-    artifact.preprocess.scale = None  # small images stay small
-    artifact.save()
+    predictor, artifact = network
     if backend == 'openvino':
         artifact = other_backend(artifact, tmp_path / 'openvino', 'openvino')
     report = compare(artifact.folder, predictor, images(artifact), threads=1)
@@ -76,10 +75,10 @@ def test_equals_pytorch(network, shape, backend, tmp_path):
 
 
 @needs('mmdeploy', 'tensorrt_rtx')
+@pytest.mark.parametrize('network', STATIC, indirect=True, ids='-'.join)
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
 def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
-    _, made, _ = network
-    artifact = other_backend(made['static'], tmp_path / 'engine', 'tensorrt-rtx', precision,
+    artifact = other_backend(network[1], tmp_path / 'engine', 'tensorrt-rtx', precision,
                              compute_capabilities=('8.6', '8.9'))
     assert Path(artifact.path).stat().st_size > 100_000
 
@@ -87,8 +86,8 @@ def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
 @needs('mmdeploy', 'onnxruntime')
 def test_half_precision_agrees(network, tmp_path):
     from bisenet_plugins.deploy.verify import compare
-    predictor, made, _ = network
-    artifact = other_backend(made['static'], tmp_path / 'half', 'onnxruntime', 'fp16')
+    predictor, artifact = network
+    artifact = other_backend(artifact, tmp_path / 'half', 'onnxruntime', 'fp16')
     report = compare(artifact.folder, predictor, images(artifact), threads=1)
     assert report['agreement'] > 99.0  # untrained networks tie often; trained ones are held to 99.9 %
     assert np.isfinite(report['max_logit_difference'])
@@ -97,10 +96,8 @@ def test_half_precision_agrees(network, tmp_path):
 @needs('mmdeploy', 'onnx')
 def test_graph_has_no_training_parts(network):
     import onnx
-    _, made, _ = network
-    for artifact in made.values():
-        graph = onnx.load(artifact.path).graph
-        names = ' '.join([node.name for node in graph.node] + [tensor.name for tensor in graph.initializer])
-        assert 'auxiliary_head' not in names
-        assert {node.domain for node in graph.node} == {''}
-        assert not [node.name for node in graph.node if node.op_type in ('BatchNormalization', 'Dropout')]
+    graph = onnx.load(network[1].path).graph
+    names = ' '.join([node.name for node in graph.node] + [tensor.name for tensor in graph.initializer])
+    assert 'auxiliary_head' not in names
+    assert {node.domain for node in graph.node} == {''}
+    assert not [node.name for node in graph.node if node.op_type in ('BatchNormalization', 'Dropout')]
