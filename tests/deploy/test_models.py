@@ -48,7 +48,8 @@ def network(request, tmp_path_factory):
     weights = folder / 'weights.pth'
     torch.save(dict(state_dict=predictor.model.state_dict()), weights)
     shape = (64, 128) if kind == 'static' else None
-    artifact = deploy(config, str(weights), str(folder / kind), DeployOptions(shape=shape, verify=False, dump_info=False))
+    options = DeployOptions(shape=shape, verify=False, dump_info=False)
+    artifact = deploy(config, str(weights), str(folder / kind), options)
     artifact.preprocess.scale = None  # small images stay small
     artifact.save()
     return predictor, artifact
