@@ -1,9 +1,9 @@
 """What takes too long for a test, as figures: ``python -m faults.endurance --out FILE [--only NAME ...] [--short]``.
 
 ``kills``: 20 SIGKILLs and 10 SIGTERMs at random moments of a training; every resumed run must equal one left alone.
-``disk``: trainings and predictions on disks that fill at ten places. ``growth``: memory over 10,000 predictions.
-``threads``: masks of 8 threads that share a predictor, for every backend. ``network``: attempts to reach another
-machine in predict, train, test and export. The exit status is 1 if one of them is not as it should be.
+``disk``: trainings and predictions on disks that fill at ten places. ``growth``: memory over 10,000 predictions of each
+backend. ``threads``: masks of 8 threads that share a predictor, for every backend. ``network``: attempts to reach
+another machine in predict, train, test and export. The exit status is 1 if one of them is not as it should be.
 """
 
 from __future__ import annotations
@@ -102,26 +102,31 @@ def disk(short: bool) -> dict:
 
 
 def growth(short: bool) -> dict:
-    """Measure the memory that predictions add."""
+    """Measure the memory that predictions of images of eight sizes add: with each backend, and with the default."""
     import numpy as np
 
-    from bisenet_plugins import load_pretrained, pretrained_names
+    from bisenet_plugins import Predictor, load_pretrained, pretrained_names
 
-    predictor = load_pretrained(pretrained_names()[0])
-    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    config = write_config(Path(tempfile.mkdtemp()), 2)
+    images = [np.random.default_rng(seed).integers(0, 256, (48 + 8 * seed, 64 + 9 * seed, 3), dtype=np.uint8)
+              for seed in range(8)]
 
     def resident() -> float:
         pages = int(Path('/proc/self/statm').read_text().split()[1])
         return pages * resource.getpagesize() / 1e6
 
-    count = 300 if short else 10_000
-    for _ in range(count // 10):
-        predictor(image)
-    before = resident()
-    for _ in range(count):
-        predictor(image)
-    grown = resident() - before
-    return dict(predictions=count, grown_mb=round(grown, 1), right=grown < 20)
+    rows = {}
+    for name in ('torch', 'openvino', 'onnxruntime', 'default network'):
+        default = name == 'default network'
+        predictor = load_pretrained(pretrained_names()[0]) if default else Predictor(str(config), backend=name)
+        count = (1000 if default else 10_000) // (50 if short else 1)
+        for number in range(count // 10 + 8):
+            predictor(images[number % 8])
+        before = resident()
+        for number in range(count):
+            predictor(images[number % 8])
+        rows[name] = dict(predictions=count, grown_mb=round(resident() - before, 1))
+    return dict(rows=rows, right=all(row['grown_mb'] < 20 for row in rows.values()))
 
 
 def threads(short: bool) -> dict:
