@@ -56,7 +56,7 @@ ifeq ($(STACK),openmmlab)
 $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch "setuptools<81" wheel ninja psutil
-	$(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
+	CFLAGS="-g0 $(CFLAGS)" $(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
 	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,docs,imagenet]"
 	touch $@
 else

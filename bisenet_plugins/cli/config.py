@@ -68,8 +68,7 @@ def flat_source(cfg: Mapping[str, Any], name: str) -> str:
         stage, _, rest = key.partition('_')
         same = stage == 'test' and rest in ('dataloader', 'evaluator') and value == cfg.get(f'val_{rest}')
         lines.append(f'{key} = {f"val_{rest}" if same else _source(value, cfg)}')
-    style = dict(based_on_style='facebook', column_limit=120)
-    code, _ = FormatCode('\n'.join(lines), style_config=style)
+    code, _ = FormatCode('\n'.join(lines), style_config=dict(based_on_style='facebook', column_limit=120))
     return f'# Written by "bisenet config {name}".\n{code}'
 
 

@@ -63,8 +63,7 @@ def run(args: Namespace) -> None:
     from ..deploy.triton import check_triton, write_repository
 
     args.backend = FORMATS[args.format]
-    names = DeployOptions.__dataclass_fields__
-    options = {name: value for name, value in vars(args).items() if name in names}
+    options = {name: value for name, value in vars(args).items() if name in DeployOptions.__dataclass_fields__}
     for name in ('shape', 'network_size', 'max_shape'):
         options[name] = parse_shape(options[name]) if options[name] else None
     options['max_shape'] = options['max_shape'] or (1024, 2048)

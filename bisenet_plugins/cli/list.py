@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from ..errors import expect
 from .options import PACKAGE, configs_folder
 
 NEEDS_PACKAGE = False
@@ -23,6 +24,7 @@ def run(args: Namespace) -> None:
     configs = read_configs()
     networks = [entry for entry in read_networks(configs) if all(word in entry['name'] for word in args.words)]
     configs = [entry for entry in configs if all(word in entry['name'] for word in args.words)]
+    expect(bool(networks or configs), 'WORD', 'words that are in a name of a network or config', ' '.join(args.words))
     if args.json:
         print(json.dumps(dict(networks=networks, configs=configs), indent=2))
         return

@@ -106,8 +106,7 @@ class RandomScaleCropWarp(BaseTransform):
 
     def draw_offset(self, scaled: tuple[int, int]) -> tuple[int, int]:
         """Draw the place (y, x) of the crop's first pixel in the scaled image."""
-        top = np.random.randint(0, max(scaled[0] - self.crop_size[0], 0) + 1)
-        left = np.random.randint(0, max(scaled[1] - self.crop_size[1], 0) + 1)
+        top, left = (np.random.randint(0, max(side - crop, 0) + 1) for side, crop in zip(scaled, self.crop_size))
         return int(top), int(left)
 
     def draw_focus(self, label: np.ndarray | None, scaled: tuple[int, int]) -> tuple[int, int] | None:

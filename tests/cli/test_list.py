@@ -8,6 +8,11 @@ from bisenet_plugins.cli.options import configs_folder
 from bisenet_plugins.weights import pretrained_names
 
 
+def test_a_word_that_no_name_has_is_refused(bisenet):
+    assert bisenet('list', 'nothing')[::2] == (
+        1, "error: WORD: expected words that are in a name of a network or config, got 'nothing'\n")
+
+
 def test_every_network_and_config_is_listed(bisenet):
     status, told, _ = bisenet('list')
     stems = {path.stem for path in configs_folder().glob('*/**/*.py')

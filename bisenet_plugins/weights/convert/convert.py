@@ -224,8 +224,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
     odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if odd:
         raise CheckpointError(f'{path}: expected tensors, got a {type(loaded[odd[0]]).__name__} as {odd[0]!r}')
-    weights = {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}
-    return weights, _dataset_meta(meta)
+    return {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}, _dataset_meta(meta)
 
 
 def _dataset_meta(meta: Any) -> dict[str, Any]:
