@@ -75,7 +75,8 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, target)
     except OSError as error:  # of a write it does not know the file
-        error.filename = error.filename or str(target)
+        if error.strerror and error.filename is None:
+            error.filename = str(target)
         raise
     finally:
         partial.unlink(missing_ok=True)
