@@ -96,7 +96,10 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     except (Exception, KeyboardInterrupt) as error:
         if args.debug:
             raise
-        if not isinstance(error, KeyboardInterrupt):
+        cause: Any = error
+        while isinstance(cause, Exception):  # a library may have answered Ctrl-C by an error of its own
+            cause = cause.__context__
+        if cause is None:
             print(f'error: {explain_failure(error)}', file=sys.stderr)
             return getattr(error, 'exit_code', 1)
         for child in multiprocessing.active_children():  # data workers, which would be waited for
@@ -153,7 +156,7 @@ def _split(argv: Sequence[str] | None) -> tuple[str, list[str]]:
     return args.command, args.options
 
 
-def explain_failure(error: Exception) -> str:
+def explain_failure(error: BaseException) -> str:
     """Turn an exception into one line that is safe to print.
 
     Args:

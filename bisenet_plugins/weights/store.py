@@ -136,8 +136,7 @@ def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str
 
 def _config_of(content: bytes, origin: str) -> dict[str, Any]:
     """Take the config out of the header of a safetensors file."""
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], 'little')])
-    text = header.get('__metadata__', {}).get(HEADER_KEY)
+    text = json.loads(content[8:8 + int.from_bytes(content[:8], 'little')]).get('__metadata__', {}).get(HEADER_KEY)
     if text is None:
         raise DamagedCheckpointError(f'{origin}: expected weights with a config, as written by this package, got none')
     return decode_config(text)

@@ -117,7 +117,10 @@ def test_an_interrupt_says_how_to_resume(capsys):
     stopped = fail_with(KeyboardInterrupt())
     stopped.RESUME = 'run the same command to resume'
     assert run_module(stopped, 'a', []) == 130
-    assert capsys.readouterr().err == 'interrupted\ninterrupted; run the same command to resume\n'
+    swallowed = SyntaxError('told by a library')
+    swallowed.__context__ = KeyboardInterrupt()
+    assert run_module(fail_with(swallowed), 'a', []) == 130
+    assert capsys.readouterr().err == 'interrupted\ninterrupted; run the same command to resume\ninterrupted\n'
 
 
 def test_a_status_of_a_command_is_its_own():

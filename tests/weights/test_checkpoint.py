@@ -145,7 +145,7 @@ def test_nothing_whole_and_pickle_are_errors(tmp_path):
     make_run(tmp_path, [9, 10], 'iter_10.pth')
     for path in tmp_path.glob('*.pth'):
         cut(path)
-    with pytest.raises(DamagedCheckpointError, match='expected a whole checkpoint, got 2 damaged ones'):
+    with pytest.raises(DamagedCheckpointError, match=r"got damaged \['iter_\d+\.pth', '"):
         find_resumable(tmp_path)
     torch.save({**whole(10), 'note': Evil(tmp_path / 'x')}, tmp_path / 'iter_10.pth')
     with pytest.raises(RefusedCheckpointError, match='iter_10.pth: expected plain tensors'):

@@ -74,8 +74,7 @@ def paint_fence(canvas: Canvas, x: float, z0: float, z1: float) -> None:
     colour = [grey(rng, 40, 120), grey(rng, 150, 235), np.array([50.0, 85, 120]), np.array([60.0, 90, 50])][
         int(rng.integers(4))] * rng.uniform(0.8, 1.15)
     solid = rng.random() < 0.5
-    quad = [(x, 0, z0), (x, tall, z0), (x, tall, z1), (x, 0, z1)]
-    canvas.world_polygon(quad, FENCE, colour if solid else None)
+    canvas.world_polygon([(x, 0, z0), (x, tall, z0), (x, tall, z1), (x, 0, z1)], FENCE, colour if solid else None)
     for high in ((tall - 0.12, tall), (0.25, 0.37)):
         canvas.world_polygon([(x, high[0], z0), (x, high[1], z0), (x, high[1], z1), (x, high[0], z1)],
                              FENCE, colour * 0.8)

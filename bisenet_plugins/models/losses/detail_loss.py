@@ -86,8 +86,7 @@ class DetailTarget(nn.Module):
             maps = torch.cat(
                 [F.interpolate(borders[..., ::s, ::s], size=size, mode='nearest') for s in DETAIL_STRIDES], dim=1)
         fused = (maps * self.fusion_kernel).sum(1, keepdim=True)  # (N, 1, H, W), in float32 under autocast too
-        hard = fused > THRESHOLD if self.target == 'release' else fused >= THRESHOLD
-        target = hard.to(fused) * valid
+        target = (fused > THRESHOLD if self.target == 'release' else fused >= THRESHOLD).to(fused) * valid
         if self.fusion_kernel.requires_grad:
             target = target + (fused - fused.detach())
         return target, valid
