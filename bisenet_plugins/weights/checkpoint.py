@@ -208,7 +208,7 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
         else:
             return path
     if candidates:
-        raise DamagedCheckpointError(f'{folder}: expected a checkpoint, got damaged {[path.name for path in candidates]}')
+        raise DamagedCheckpointError(f'{folder}: expected a checkpoint, got damaged {[p.name for p in candidates]}')
     return None
 
 
