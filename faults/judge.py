@@ -6,6 +6,7 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,9 @@ def judge(case: Case, runner: Runner, material: Path, folder: Path) -> None:
         assert all(len(line) < 1000 for line in wrong), story
         text = '\n'.join(wrong) if wrong and wrong[0].startswith('error: ') else text  # logs hold the whole config
     text = ' '.join(text.split())
+    missing = re.search('error: (.* is not installed; it comes with the extra .*)', text)
+    if missing and case.words[0] in ('export', 'verify'):
+        pytest.skip(missing[1])
     for words in case.says:
         assert fnmatch.fnmatchcase(text, f'*{words.replace("[", "[[]")}*'), f'expected {words!r} in {story}'
     after = listing(folder)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import onnxruntime
 import pytest
 
 from bisenet_plugins.deploy import DeployOptions
@@ -10,6 +9,7 @@ from bisenet_plugins.deploy.triton import check_triton, model_config, write_repo
 from bisenet_plugins.errors import DeployError, InputError
 from tests.deploy.conftest import make, needs
 
+onnxruntime = pytest.importorskip('onnxruntime')
 pytestmark = needs('mmdeploy', 'onnx', 'onnxruntime')
 
 

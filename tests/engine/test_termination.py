@@ -6,6 +6,7 @@ import signal
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmseg.registry import HOOKS
 
 from bisenet_plugins.engine.launch import load_config, prepare_training, run_training
 from bisenet_plugins.engine.termination import TerminationHook, save_on_sigterm
@@ -15,6 +16,7 @@ OPTIONS = {'train_cfg.max_iters': 6, 'train_cfg.val_interval': 3, 'train_dataloa
            'train_dataloader.persistent_workers': False, 'default_hooks.checkpoint.interval': 6}
 
 
+@HOOKS.register_module(force=True)
 class Tell(Hook):
     """Send SIGTERM at one place of the run."""
 
@@ -32,7 +34,7 @@ class Tell(Hook):
 def train(config, folder, place='', resume=False, epochs=False):
     Tell.place = place
     cfg = load_config(config, folder, OPTIONS)
-    cfg.custom_hooks = [dict(type=Tell)]
+    cfg.custom_hooks = [dict(type='Tell')]
     for drawing in ('curves', 'pictures'):
         del cfg.default_hooks[drawing]
     if epochs:
