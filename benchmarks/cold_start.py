@@ -33,7 +33,9 @@ def commands(before: str | None = None) -> dict[str, tuple[str, tuple[str, ...]]
         before: Checkout of an earlier version, whose prediction is timed beside this one's.
     """
     here, predict = str(ROOT), (*CLI, 'predict', 'photo.png')
-    found = {'bisenet predict, before': (before, predict)} if before else {}
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
+    if before:  # every version has this script
+        found['bisenet predict, before'] = (before, (f'{Path(before).resolve()}/tools/predict.py', 'photo.png'))
     name = pretrained_names()[0]
     return {**found, 'bisenet predict': (here, predict),
             **{f'bisenet predict --backend {backend}': (here, (*predict, '--pretrained', name, '--backend', backend))
