@@ -6,6 +6,7 @@ read before that, so that ``--help`` answers at once, and ``doctor`` works where
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -25,7 +26,9 @@ def main(command: str | None = None, argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     load = None
-    if 'bisenet_plugins' not in sys.modules:
+    if 'bisenet_plugins' not in sys.modules:  # a process of its own
+        if '--show' not in (argv or sys.argv):
+            os.environ['MPLBACKEND'] = 'Agg'  # plots go into files, whatever the variable says
         spec = find_spec('bisenet_plugins')
         assert spec is not None and spec.loader is not None
         package = sys.modules[spec.name] = module_from_spec(spec)  # its submodules can be imported, it has not run yet

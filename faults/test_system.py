@@ -96,8 +96,6 @@ LEGAL = [
          more=dict(environment=dict(LANG='C', LC_ALL='C', PYTHONUTF8='0'))),
     Case('no-display', ('test', 'c.py', 'net.pth', '--work-dir', 'w'), ('mIoU',), status=0,
          more=dict(environment=dict(DISPLAY='', WAYLAND_DISPLAY=''))),
-    Case('no-plots', ('train', 'c.py', '--work-dir', 'w'), (), status=0, may=('w/*',),
-         more=dict(environment=dict(MPLBACKEND='none'))),
     *(Case(f'no-number-{name}', ('train', 'c.py', '--work-dir', 'w'), (name, "'x'"), may=('w/*',),
            more=dict(environment={name: 'x'})) for name in ('LOCAL_RANK', 'RANK', 'WORLD_SIZE')),
     Case('no-home', ('complexity', 'c.py'), (), status=0, more=dict(environment=dict(HOME='/nonexistent'))),

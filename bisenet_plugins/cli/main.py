@@ -81,7 +81,6 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
     args = parser.parse_args(argv)
     how = '; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', ''))))
-    os.environ['MPLBACKEND'] = 'Agg'  # a command writes files and opens no window, whatever the variable says
     logging.raiseExceptions = args.debug  # a log on a full disk does not explain itself by a traceback
     try:
         _answer_interrupts(how)

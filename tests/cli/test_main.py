@@ -72,6 +72,19 @@ def test_the_package_as_a_command_reads_its_options_first(tmp_path):
     assert not loaded & {*HEAVY, 'bisenet_plugins.parts'}
 
 
+@pytest.mark.parametrize('words, backend', [(['list', '--help'], 'Agg'), (['test', '--show', '--help'], 'none')])
+def test_plots_need_no_window_unless_one_is_asked_for(words, backend):
+    done = python(f'''
+import os, bisenet_cli
+os.environ['MPLBACKEND'] = 'none'
+try:
+    bisenet_cli.main(argv={words})
+except SystemExit:
+    print(os.environ['MPLBACKEND'])
+''')
+    assert done.stdout.splitlines()[-1:] == [backend], done.stderr
+
+
 def test_the_package_is_loaded_before_a_command_runs(tmp_path):
     done = python('''
 import sys, bisenet_cli
