@@ -31,14 +31,9 @@ BORDER_CELL_COST = 500
 """Work on one border cell beside its pixels, counted in numbers (pixels times classes) that a plain sum takes."""
 
 
-def upsample_argmax(
-    logits: Any,
-    size: tuple[int, int],
-    align_corners: bool = False,
-    window: tuple[int, int, int, int] | None = None,
-    window_size: tuple[int, int] | None = None,
-    dtype: Any = None,
-) -> Any:
+def upsample_argmax(logits: Any, size: tuple[int, int], align_corners: bool = False,
+                    window: tuple[int, int, int, int] | None = None, window_size: tuple[int, int] | None = None,
+                    dtype: Any = None) -> Any:
     """Return the winning class of every pixel of the bilinearly resized logits.
 
     Equals ``F.interpolate(logits, size, mode='bilinear', align_corners=align_corners).argmax(1)``, in a fraction of
@@ -93,13 +88,9 @@ def upsample_argmax(
     return torch.from_numpy(mask) if on_cpu else mask.to(small.dtype)
 
 
-def interpolate(
-    logits: np.ndarray,
-    size: tuple[int, int],
-    align_corners: bool = False,
-    window: tuple[int, int, int, int] | None = None,
-    window_size: tuple[int, int] | None = None,
-) -> np.ndarray:
+def interpolate(logits: np.ndarray, size: tuple[int, int], align_corners: bool = False,
+                window: tuple[int, int, int, int] | None = None,
+                window_size: tuple[int, int] | None = None) -> np.ndarray:
     """Return the bilinearly resized logits themselves; see :func:`upsample_argmax` for the arguments.
 
     Shape:
@@ -166,15 +157,7 @@ def _axes(logits: Any, size: Any, align_corners: bool, window: Any, window_size:
 
 
 @lru_cache(maxsize=64)
-def _axis(
-    low: int,
-    full: int,
-    start: int,
-    stop: int,
-    length: int,
-    align_corners: bool,
-    dtype: np.dtype[Any],
-) -> _Axis:
+def _axis(low: int, full: int, start: int, stop: int, length: int, align_corners: bool, dtype: np.dtype[Any]) -> _Axis:
     """Map ``length`` output pixels to pixels ``start:stop`` out of ``full``, and those to ``low`` logits.
 
     Positions are computed in the precision in which ``F.interpolate`` computes them.
@@ -242,9 +225,8 @@ def _interpolate_borders(pixels: np.ndarray, rows: _Axis, columns: _Axis, dtype:
     return mask
 
 
-def _border_labels(
-    pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis, dtype: np.dtype[Any]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _border_labels(pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis,
+                   dtype: np.dtype[Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield groups of the given cells ``(n, 3)`` (image, row, column) with their labels ``(n, r, c)``."""
     corners = _corner_values(pixels, cells, rows, columns)  # (4, n, K)
     floor = corners.min(0).max(1, keepdims=True)  # some class is nowhere in the cell below this
@@ -270,9 +252,8 @@ def _corner_values(pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: 
     return pixels.reshape(-1, classes)[index].reshape(4, -1, classes)
 
 
-def _best_of_two(
-    corners: np.ndarray, candidates: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis, dtype: np.dtype[Any]
-) -> np.ndarray:
+def _best_of_two(corners: np.ndarray, candidates: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis,
+                 dtype: np.dtype[Any]) -> np.ndarray:
     """Label cells with two candidates each by the sign of the interpolated difference; zero goes to the lower class."""
     pair = candidates.nonzero()[1].reshape(-1, 2)  # (n, 2), lower class first
     values = corners[:, np.arange(len(pair))[:, None], pair]
@@ -281,9 +262,8 @@ def _best_of_two(
     return np.where(lead > 0, higher, lower)
 
 
-def _best_of_many(
-    corners: np.ndarray, candidates: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis, dtype: np.dtype[Any]
-) -> np.ndarray:
+def _best_of_many(corners: np.ndarray, candidates: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis,
+                  dtype: np.dtype[Any]) -> np.ndarray:
     """Label cells, sorted by falling number of candidates, one candidate after the other."""
     counts = np.count_nonzero(candidates, axis=1)
     begin = counts.cumsum() - counts

@@ -72,9 +72,8 @@ def machine() -> dict[str, Any]:
                 python=platform.python_version(), torch=torch.__version__, versions=versions)
 
 
-def interleave(
-    calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup: int = 2, least: float = 0.0
-) -> dict[str, list[float]]:
+def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup: int = 2,
+               least: float = 0.0) -> dict[str, list[float]]:
     """Time several calls in turn, so that whatever slows the machine down slows all of them.
 
     Args:

@@ -215,9 +215,8 @@ def heat_map(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return cv2.addWeighted(image, 0.5, cv2.applyColorMap(grey, cv2.COLORMAP_JET), 0.5, 0.0)
 
 
-def image_grid(
-    rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell_width: int = 320, gap: int = 4
-) -> np.ndarray:
+def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell_width: int = 320,
+               gap: int = 4) -> np.ndarray:
     """Arrange images in rows below one line of titles.
 
     Args:

@@ -49,12 +49,8 @@ class LoadDecoded(BaseTransform):
         ['LoadImageFromFile', 'LoadAnnotations']
     """
 
-    def __init__(
-        self,
-        folder: str,
-        limit_gb: float = 32.0,
-        loaders: Sequence[dict[str, Any]] = (dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')),
-    ) -> None:
+    def __init__(self, folder: str, limit_gb: float = 32.0, loaders: Sequence[dict[str, Any]] = (
+            dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'))) -> None:
         expect(bool(loaders), 'loaders', 'transforms that load', loaders)
         self.folder = Path(folder)
         self.limit_gb = limit_gb

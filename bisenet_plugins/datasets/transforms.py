@@ -74,20 +74,10 @@ class RandomScaleCropWarp(BaseTransform):
         ((16, 32, 3), (16, 32))
     """
 
-    def __init__(
-        self,
-        scale: tuple[int, int],
-        ratio_range: tuple[float, float],
-        crop_size: tuple[int, int],
-        size: tuple[int, int] | None = None,
-        keep_ratio: bool = True,
-        cat_max_ratio: float = 1.0,
-        focus_classes: Sequence[int] = (),
-        focus_prob: float = 0.0,
-        pad_val: float | Sequence[float] = 0,
-        seg_pad_val: int = _IGNORED,
-        exact: bool = True,
-    ) -> None:
+    def __init__(self, scale: tuple[int, int], ratio_range: tuple[float, float], crop_size: tuple[int, int],
+                 size: tuple[int, int] | None = None, keep_ratio: bool = True, cat_max_ratio: float = 1.0,
+                 focus_classes: Sequence[int] = (), focus_prob: float = 0.0, pad_val: float | Sequence[float] = 0,
+                 seg_pad_val: int = _IGNORED, exact: bool = True) -> None:
         expect(ratio_range[0] <= ratio_range[1], 'ratio_range', 'two rising positive numbers', ratio_range)
         expect(cat_max_ratio > 0, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
         self.focus_classes, self.focus_prob = tuple(focus_classes), focus_prob
@@ -222,13 +212,8 @@ def _nearest_places(side: int, scaled: int, offset: int, crop: int, size: int) -
     return cv2.resize(places, (size, 1), interpolation=cv2.INTER_NEAREST)[0].astype(np.intp)
 
 
-def _sample(
-    image: np.ndarray,
-    scaled: tuple[int, ...],
-    offset: tuple[int, ...],
-    sides: Sequence[int],
-    steps: tuple[float, ...],
-) -> np.ndarray:
+def _sample(image: np.ndarray, scaled: tuple[int, ...], offset: tuple[int, ...], sides: Sequence[int],
+            steps: tuple[float, ...]) -> np.ndarray:
     """Sample an image bilinearly at the places that it would have when scaled; edges are repeated beyond it.
 
     Args:

@@ -93,13 +93,8 @@ class WritePredictionsHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(
-        self,
-        ids_dir: str | None = None,
-        show_dir: str | None = None,
-        show: bool = False,
-        wait_time: float = 2.0,
-    ) -> None:
+    def __init__(self, ids_dir: str | None = None, show_dir: str | None = None, show: bool = False,
+                 wait_time: float = 2.0) -> None:
         self.ids_dir = Path(ids_dir) if ids_dir is not None else None
         self.show_dir = Path(show_dir) if show_dir is not None else None
         self.show = show

@@ -153,9 +153,8 @@ def _pathway_rows(predictor: Predictor, shown: Sequence[_Shown]) -> list[list[di
     return rows
 
 
-def _heat_rows(
-    predictor: Predictor, sample: _Shown, stages: Sequence[str] | None, classes: Sequence[str] | None
-) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def _heat_rows(predictor: Predictor, sample: _Shown, stages: Sequence[str] | None,
+               classes: Sequence[str] | None) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """One row for each class, one figure for each stage; no figures for a class that is not predicted."""
     inputs = _network_input(predictor, sample.prepared)
     names = list(stages) if stages else default_stages(predictor.model, inputs)

@@ -80,12 +80,17 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         (519232, 45711360)
     """
     modes = [(layer, layer.training) for layer in model.modules()]
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     device = next(model.parameters()).device
     try:
         model.eval()  # separately: several backbones return nothing here
+        for norm in norms:  # is not counted, and slow on meta tensors
+            vars(norm)['forward'] = nn.Identity().forward
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, in_channels, *shape, device=device))
     finally:
+        for norm in norms:
+            vars(norm).pop('forward', None)
         for layer, mode in modes:
             layer.training = mode
     params = sum(p.numel() for p in model.parameters())

@@ -85,6 +85,7 @@ def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
 
 
 @needs('mmdeploy', 'onnxruntime')
+@pytest.mark.parametrize('network', [*STATIC, ('V2-MobileNetV2', 'dynamic')], indirect=True, ids='-'.join)
 def test_half_precision_agrees(network, tmp_path):
     from bisenet_plugins.deploy.verify import compare
     predictor, artifact = network

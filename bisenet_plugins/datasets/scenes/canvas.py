@@ -61,9 +61,8 @@ class Canvas:
         haze_depth: Depth in metres at which two thirds of a colour have faded.
     """
 
-    def __init__(
-        self, size: tuple[int, int], camera: Camera, rng: np.random.Generator, haze: np.ndarray, haze_depth: float
-    ) -> None:
+    def __init__(self, size: tuple[int, int], camera: Camera, rng: np.random.Generator, haze: np.ndarray,
+                 haze_depth: float) -> None:
         """Start with an empty image, all void."""
         self.height, self.width = size
         self.image: np.ndarray = np.zeros((*size, 3), np.uint8)
@@ -76,9 +75,7 @@ class Canvas:
         blue, green, red = (colour * clear + self.haze * (1 - clear)).tolist()
         return min(max(blue, 0.0), 255.0), min(max(green, 0.0), 255.0), min(max(red, 0.0), 255.0)
 
-    def polygon(
-        self, pixels: np.ndarray, class_id: int | None, colour: np.ndarray | None, depth: float = 0.0
-    ) -> None:
+    def polygon(self, pixels: np.ndarray, class_id: int | None, colour: np.ndarray | None, depth: float = 0.0) -> None:
         """Fill a polygon ``(P, 2)`` or several apart, ``(M, P, 2)``; ``None`` leaves image or label as it is."""
         corners = np.rint(pixels).astype(np.int32)
         shapes = [corners] if corners.ndim == 2 else list(corners)
@@ -87,10 +84,8 @@ class Canvas:
         if class_id is not None:
             cv2.fillPoly(self.label, shapes, class_id)
 
-    def world_polygon(
-        self, points: np.ndarray | Sequence, class_id: int | None, colour: np.ndarray | None,
-        depth: float | None = None,
-    ) -> None:
+    def world_polygon(self, points: np.ndarray | Sequence, class_id: int | None, colour: np.ndarray | None,
+                      depth: float | None = None) -> None:
         """Project a polygon of world points ``(P, 3)``, or several ``(M, P, 3)`` that do not overlap, and fill it."""
         points = np.asarray(points, dtype=np.float64)
         if depth is None:
@@ -102,10 +97,8 @@ class Canvas:
         return abs(x * self.camera.focal / z + self.camera.centre - self.width / 2) < (
             self.width / 2 + reach * self.camera.focal / z)
 
-    def ellipse(
-        self, centre: np.ndarray, axes: tuple[float, float], class_id: int | None, colour: np.ndarray | None,
-        depth: float = 0.0, angle: float = 0.0, thickness: int = -1,
-    ) -> None:
+    def ellipse(self, centre: np.ndarray, axes: tuple[float, float], class_id: int | None, colour: np.ndarray | None,
+                depth: float = 0.0, angle: float = 0.0, thickness: int = -1) -> None:
         """Draw an ellipse; its label is always filled."""
         middle = (round(float(centre[0])), round(float(centre[1])))
         radii = (max(int(round(axes[0])), 1), max(int(round(axes[1])), 1))

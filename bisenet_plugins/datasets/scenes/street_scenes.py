@@ -89,15 +89,8 @@ class StreetSceneDataset(BaseSegDataset):
 
     METAINFO = dict(CamVidDataset.METAINFO)
 
-    def __init__(
-        self,
-        length: int,
-        seed: int = 0,
-        size: tuple[int, int] = (180, 240),
-        cache_size: int = 0,
-        pipeline: Sequence[dict | Callable] = (),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, length: int, seed: int = 0, size: tuple[int, int] = (180, 240), cache_size: int = 0,
+                 pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
         expect(min(size) >= SMALLEST_SIDE, 'size', f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
         expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
         self.length, self.seed = int(length), int(seed)

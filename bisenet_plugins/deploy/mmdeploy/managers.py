@@ -8,15 +8,17 @@ registry; nothing of mmdeploy, torch or the runtimes is changed for longer than 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from mmdeploy.backend.base import BACKEND_MANAGERS, BaseBackendManager, BaseWrapper
+from mmdeploy.core import FUNCTION_REWRITER
 from mmdeploy.core.rewriters import function_rewriter, rewriter_utils
 from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, get_root_logger
 from torch import Tensor
@@ -150,19 +152,43 @@ def register_managers() -> None:
             BACKEND_MANAGERS.register(name)(type(f'BackendManager_{name}', (BackendManager,), dict(backend=backend)))
 
 
+def _replacer() -> Callable[..., None]:
+    """Return what does mmdeploy's ``_replace_all_obj`` with one search of the process for all of its functions."""
+    holders: dict[int, list[Any]] = {}
+
+    def replace(old: Any, new: Any, ignore_refs: Sequence[Any] = (), ignore_keys: Sequence[str] = ()) -> None:
+        if id(old) not in holders:  # the first function to be rewritten, or to be restored
+            original = [item['origin_func'] for item in FUNCTION_REWRITER._origin_functions]
+            rewritten = [item.func for items in FUNCTION_REWRITER._func_contexts.values() for item in items]
+            group = next(group for group in (original, rewritten, [old]) if any(item is old for item in group))
+            holders.clear()
+            holders.update({id(function): [] for function in group})
+            for holder in gc.get_referrers(*group):
+                if isinstance(holder, dict | list):
+                    for value in holder.values() if isinstance(holder, dict) else holder:
+                        holders.get(id(value), []).append(holder)
+        for holder in holders.pop(id(old)):
+            for key, value in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+                if value is old and key not in ignore_keys:
+                    holder[key] = new
+
+    return replace
+
+
 @contextlib.contextmanager
 def quiet_mmdeploy() -> Iterator[None]:
     """Keep mmdeploy's remarks about what these networks do not need out of the log, and its rewriters quick.
 
     A rewriter looks up the function that called it; mmdeploy reads the source files of the whole stack for that, at
-    every call.
+    every call, and searches the whole process for what refers to a function, once for each function.
     """
-    logger, found = get_root_logger(), function_rewriter.get_frame_func
+    logger, found, replace = get_root_logger(), function_rewriter.get_frame_func, function_rewriter._replace_all_obj
     level = logger.level
     logger.setLevel(logging.ERROR)
     function_rewriter.get_frame_func = lambda top=1: (frame := sys._getframe(top)).f_globals[frame.f_code.co_name]
+    function_rewriter._replace_all_obj = _replacer()
     try:
         yield
     finally:
         logger.setLevel(level)
-        function_rewriter.get_frame_func = found
+        function_rewriter.get_frame_func, function_rewriter._replace_all_obj = found, replace

@@ -160,9 +160,8 @@ class BilateralSegmentor(EncoderDecoder):
         with recomputed_norms(self) if self.recompute_norms else nullcontext():
             return super().loss(inputs, data_samples)
 
-    def predict(
-        self, inputs: Tensor, data_samples: list[SegDataSample] | None = None, return_logits: bool | None = None
-    ) -> list[SegDataSample]:
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None,
+                return_logits: bool | None = None) -> list[SegDataSample]:
         """Return every image with its mask at the size of the original image.
 
         Args:

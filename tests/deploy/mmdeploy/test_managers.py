@@ -1,5 +1,7 @@
 """What the backend managers read from a deploy config."""
 
+import types
+
 import pytest
 
 from bisenet_plugins.errors import InputError
@@ -21,3 +23,28 @@ def test_an_unknown_precision_is_refused():
     from bisenet_plugins.deploy.mmdeploy.managers import precision_of
     with pytest.raises(InputError, match="precision: expected one of .*, got 'int4'"):
         precision_of(dict(backend_config=dict(type='openvino', precision='int4')))
+
+
+@pytest.mark.parametrize('quick', [True, False], ids=['quick', 'mmdeploys_own'])
+def test_rewritten_functions_are_replaced_wherever_they_are_held_and_come_back(quick):
+    """The quick search for references finds the places that mmdeploy's own finds."""
+    import contextlib
+
+    from mmdeploy.core import FUNCTION_REWRITER, RewriterContext
+
+    from bisenet_plugins.deploy.mmdeploy.managers import quiet_mmdeploy
+    context = RewriterContext({}, backend='onnxruntime')
+    with context:
+        originals = tuple(item['origin_func'] for item in FUNCTION_REWRITER._origin_functions)  # no list: it stays
+    module = types.ModuleType('module_of_a_test')
+    listed = list(originals)
+    vars(module).update({f'function{i}': function for i, function in enumerate(originals)})
+    for _ in range(2 if quick else 1):
+        with quiet_mmdeploy() if quick else contextlib.nullcontext():
+            with context:
+                replaced = [listed[i] is not function for i, function in enumerate(originals)]
+                assert [vars(module)[f'function{i}'] for i in range(len(originals))] == listed
+                late = list(listed)  # as of a module that is imported during the export
+        assert sum(replaced) > 3
+        assert all(found is wanted for found, wanted in zip(listed, originals, strict=True))
+        assert all(found is wanted for found, wanted in zip(late, originals, strict=True))
