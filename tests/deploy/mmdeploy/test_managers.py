@@ -46,5 +46,5 @@ def test_rewritten_functions_are_replaced_wherever_they_are_held_and_come_back(q
                 assert [vars(module)[f'function{i}'] for i in range(len(originals))] == listed
                 late = list(listed)  # as of a module that is imported during the export
         assert sum(replaced) > 3
-        assert all(found is wanted for found, wanted in zip(listed, originals, strict=True))
-        assert all(found is wanted for found, wanted in zip(late, originals, strict=True))
+        assert all(got is expected for got, expected in zip(listed, originals, strict=True))
+        assert all(got is expected for got, expected in zip(late, originals, strict=True))
