@@ -11,7 +11,7 @@ CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
 # glibc then keeps freed memory: a third less time in the system for tests that build many networks
 KEEP_MEMORY := MALLOC_TRIM_THRESHOLD_=1073741824 MALLOC_MMAP_THRESHOLD_=1073741824
 
-.PHONY: setup check test faults demo docs wheel bench gpu clean
+.PHONY: setup check test test-all faults demo docs wheel bench gpu clean
 
 setup: $(STAMP)
 
@@ -21,6 +21,9 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 test: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
+	$(KEEP_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-all: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
 	$(KEEP_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile
 
 faults: $(STAMP) $(CONVERTERS)

@@ -1,1 +1,1 @@
-"""Bad inputs and faults, and what must come of each: ``make faults`` runs all, ``make test`` a third of them."""
+"""Bad inputs and faults, and what must come of each: ``make faults`` runs all, ``make test`` a sixth of them."""

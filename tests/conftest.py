@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import base_dataset
 from mmseg.utils import register_all_modules
+from yapf.yapflib import yapf_api
 
 import bisenet_plugins  # noqa: F401
 from bisenet_plugins.runtime.artifact import META_KEY, Artifact
@@ -15,6 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests that run side by side share the cores.
 torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else min(2, os.cpu_count() or 1))
 register_all_modules(init_default_scope=True)
+# A dataset collects garbage when it is made: a third of a second, each time, in a process that has loaded everything.
+base_dataset.gc = SimpleNamespace(collect=lambda: None)
+# A runner lays out the text of its config four times.
+format_code, formatted = yapf_api.FormatCode, {}
+
+
+def format_once(text, **settings):
+    """What yapf makes of a text, computed once."""
+    if text not in formatted:
+        formatted[text] = format_code(text, **settings)
+    return formatted[text]
+
+
+yapf_api.FormatCode = format_once
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
 
 from bisenet_plugins.deploy import DeployOptions, parse_shape
+from bisenet_plugins.models.cost import ShapesOnly
 
 ROOT = Path(__file__).resolve().parents[1] / 'configs'
 CONFIGS = sorted(
@@ -154,7 +155,7 @@ def test_datasets_build_without_reading_files(path):
 @pytest.mark.parametrize('path', [path for path in CONFIGS if path not in NETWORKS], ids=identity)
 def test_builds_and_classifies(path):
     """Without weights, on the meta device; of each of these networks another config takes the training step below."""
-    with torch.device('meta'), torch.no_grad():
+    with torch.device('meta'), ShapesOnly(), torch.no_grad():
         model = MODELS.build(model_of(path)).eval()
         logits = model(torch.zeros(1, 3, 65, 97))
     assert logits.shape[:2] == (1, classes_of(load(path)))
@@ -216,7 +217,7 @@ def test_config_of_the_readme_builds(tmp_path):
     (text,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(encoding='utf-8'), re.DOTALL)
     (tmp_path / 'mine.py').write_text(text.replace("'configs/", f"'{ROOT.as_posix()}/"), encoding='utf-8')
     cfg = Config.fromfile(tmp_path / 'mine.py')
-    with torch.device('meta'), torch.no_grad():
+    with torch.device('meta'), ShapesOnly(), torch.no_grad():
         assert MODELS.build(cfg.model).eval()(torch.zeros(1, 3, 65, 97)).shape[1] == classes_of(cfg) == 11
     assert cfg.param_scheduler[1].end == cfg.train_cfg.max_iters
     assert not set(cfg) - KNOWN_KEYS

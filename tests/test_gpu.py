@@ -62,7 +62,6 @@ def test_mixed_precision_trains_in_channels_last(wrapper, recompute):
     assert np.isfinite(losses).all() and losses[-1] < losses[0]
 
 
-@pytest.mark.slow
 @needs('onnx', 'mmdeploy')
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
 @pytest.mark.parametrize('backend', ['tensorrt', 'tensorrt-rtx'])

@@ -58,7 +58,6 @@ def followed(tmp_path_factory):
     patch.undo()
 
 
-@pytest.mark.slow
 def test_the_page_leads_to_a_trained_network(followed):
     begin, end = score('work_dirs/one_step'), score('work_dirs/my_config')
     assert end > begin + 15 and end > 50
@@ -68,7 +67,6 @@ def test_the_page_leads_to_a_trained_network(followed):
     assert logs.count('weights that were not loaded: decode_head.conv_seg (of another shape)') == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('name', ADDITIONS)
 def test_an_addition_fits_the_config(followed, name):
     path = followed / 'with_addition.py'

@@ -68,7 +68,6 @@ def site(tmp_path_factory):
     return folder / 'site'
 
 
-@pytest.mark.slow
 def test_it_holds_configs_tools_and_index(site):
     names = zipfile.ZipFile(next(site.parent.glob('*.whl'))).namelist()
     for place in ('configs', 'tools'):
@@ -80,7 +79,6 @@ def test_it_holds_configs_tools_and_index(site):
     assert not [name for name in names if name.startswith(('benchmarks/', 'tests/', 'bisenet_plugins/tests'))]
 
 
-@pytest.mark.slow
 def test_configs_are_found_from_an_empty_folder(site, tmp_path):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding='utf-8')
@@ -107,7 +105,6 @@ except ImportError as error:
 '''
 
 
-@pytest.mark.slow
 def test_the_runtime_extra_is_three_packages(site):
     text = next(site.glob('bisenet_plugins-*.dist-info/METADATA')).read_text()
     needs = Parser().parsestr(text).get_all('Requires-Dist')
@@ -146,7 +143,6 @@ def bare(site, tmp_path):
     return run
 
 
-@pytest.mark.slow
 def test_a_graph_is_predicted_without_pytorch_and_mmsegmentation(bare, small_config, write_graph):
     predictor = Predictor(small_config, backend='onnxruntime')
     image = cv2.imread(str(bare.folder / 'photo.png'))

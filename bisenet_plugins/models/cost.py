@@ -13,12 +13,29 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import explained, read_config
 
-__all__ = ['Complexity', 'build_uncounted', 'format_complexity', 'measure']
+__all__ = ['Complexity', 'ShapesOnly', 'build_uncounted', 'format_complexity', 'measure']
+
+
+class ShapesOnly(TorchFunctionMode):
+    """Leave out what changes no shape and takes most of the time on the ``meta`` device: random weights, batch norm.
+
+    Example:
+        >>> with torch.device('meta'), ShapesOnly():
+        ...     nn.BatchNorm2d(4)(torch.rand(2, 4, 1, 1)).shape
+        torch.Size([2, 4, 1, 1])
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Return the first argument of such a function."""
+        if func in (nn.functional.batch_norm, Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -58,7 +75,7 @@ def build_uncounted(config: Config | str | os.PathLike[str], **overrides: Any) -
     cfg = config if isinstance(config, Config) else read_config(config)
     cfg = Config(cfg.to_dict())
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in overrides.items()})
-    with torch.device('meta'), explained(cfg):
+    with torch.device('meta'), ShapesOnly(), explained(cfg):
         return MODELS.build(cfg.model).eval()
 
 
@@ -80,17 +97,12 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         (519232, 45711360)
     """
     modes = [(layer, layer.training) for layer in model.modules()]
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     device = next(model.parameters()).device
     try:
         model.eval()  # separately: several backbones return nothing here
-        for norm in norms:  # is not counted, and slow on meta tensors
-            vars(norm)['forward'] = nn.Identity().forward
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), ShapesOnly(), FlopCounterMode(display=False) as counter:
             model(torch.zeros(1, in_channels, *shape, device=device))
     finally:
-        for norm in norms:
-            vars(norm).pop('forward', None)
         for layer, mode in modes:
             layer.training = mode
     params = sum(p.numel() for p in model.parameters())

@@ -32,7 +32,7 @@ def test_candidates_are_read_from_the_command_line(config, tmp_path):
         open_candidate('x', 'other', config)
 
 
-@pytest.mark.parametrize('kind', ['mmseg', 'auto'])
+@pytest.mark.parametrize('kind', ['mmseg', pytest.param('auto', marks=pytest.mark.slow)])
 def test_a_network_of_the_package_is_timed_beside_mmsegs_own_api(kind):
     candidate, image = open_candidate('x', kind, NAME), load_image(None, (360, 480))
     assert candidate.gmacs > 1 and candidate.num_classes == 11

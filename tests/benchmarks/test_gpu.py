@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 import torch
 
 from benchmarks import gpu
 
 
+@pytest.mark.slow
 def test_the_table_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch, 'float16', torch.float32)  # half precision on a CPU takes minutes

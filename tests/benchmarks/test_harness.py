@@ -54,6 +54,7 @@ def hold(mebibytes):
     return peak_memory_mb() - before
 
 
+@pytest.mark.slow
 def test_peak_memory_is_the_process_own():
     assert 60 < apart(hold, 64) < 80
 

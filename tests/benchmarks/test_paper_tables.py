@@ -21,7 +21,7 @@ def test_counts_by_hand():
     assert not net[1]._forward_hooks
 
 
-@pytest.mark.parametrize('name', ['3a', '3c', '5'])
+@pytest.mark.parametrize('name', ['3a', '3c', pytest.param('5', marks=pytest.mark.slow)])
 def test_every_difference_to_the_base_row_is_the_papers(name):
     """Within 0.05 GFLOPs; rows of another alpha depend on the head's width, see the next test."""
     rows = [row for row in count_table(name) if row.row.alpha == 1]

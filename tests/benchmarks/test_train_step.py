@@ -17,8 +17,7 @@ from benchmarks.train_step import (
 )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('ohem', [False, True])
+@pytest.mark.parametrize('ohem', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_both_networks_start_from_the_same_loss(ohem):
     found = [train_steps(name, 2, (64, 64), 1, 'cpu', False, ohem, 5) for name in ('mmseg', 'ours')]
     assert all(len(one['seconds']) == 1 and one['peak_memory_mb'] > 0 for one in found)
@@ -57,6 +56,7 @@ def test_every_series_is_a_step():
         assert train_steps(name, 2, (64, 64), 1, 'cpu', False, False, 5)['first_loss'] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_allocator() is None, reason='tcmalloc is not installed')
 def test_the_allocator_is_that_of_the_process():
     maps = Path('/proc/self/maps').read_text

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmseg.registry import MODELS
 
 from benchmarks.variants import ABLATION_BASE, ABLATIONS, NETWORKS, apply_options, command_line
+from bisenet_plugins.models.cost import ShapesOnly
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 ROWS = [*((ABLATION_BASE, name, row) for name, row in ABLATIONS.items()),
@@ -27,7 +28,7 @@ every_row = pytest.mark.parametrize(('base', 'name', 'row'), ROWS, ids=[f'{b.spl
 
 
 def built(cfg: Config) -> torch.nn.Module:
-    with torch.device('meta'):
+    with torch.device('meta'), ShapesOnly():
         return MODELS.build(cfg.model).eval()
 
 
@@ -37,7 +38,7 @@ def test_row_builds_and_classifies(base, name, row):
         pytest.importorskip('mmpretrain', reason='mmpretrain is an extra')
     cfg = apply_options(CONFIGS / base, row.options)
     model = built(cfg)
-    with torch.no_grad():
+    with torch.no_grad(), ShapesOnly():
         assert model(torch.zeros(1, 3, 65, 97, device='meta')).shape[:2] == (1, cfg.model.num_classes)
     if base == ABLATION_BASE:
         heads = list(getattr(model, 'auxiliary_head', None) or [])

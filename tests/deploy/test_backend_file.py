@@ -23,7 +23,7 @@ def test_openvino_agrees(tiny, tmp_path, precision):
 
 
 @needs('tensorrt_rtx')
-@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
+@pytest.mark.parametrize('precision', [pytest.param('fp32', marks=pytest.mark.slow), 'fp16'])
 def test_tensorrt_rtx_takes_bytes_and_dynamic_shapes(tiny, tmp_path, precision):
     dynamic = other_backend(tiny[0], tmp_path / 'dynamic', 'tensorrt-rtx', precision)
     assert Path(dynamic.path).stat().st_size > 10_000

@@ -11,7 +11,6 @@ from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.predictor import Predictor
 from tests.deploy.conftest import ROOT, needs, other_backend
 
-pytestmark = pytest.mark.slow
 MODELS = {
     'V2': 'bisenetv2/bisenetv2_bga_4xb4-150k_cityscapes-*.py',
     'V2-Large': 'bisenetv2/bisenetv2*large*cityscapes-*.py',
@@ -23,6 +22,12 @@ MODELS = {
 }
 DYNAMIC = [(name, 'dynamic') for name in MODELS]
 STATIC = [(name, 'static') for name in ('V2', 'V1-R18', 'STDC1-Seg50')]  # of each family one
+QUICK = [('V2', 'dynamic'), ('V2-MobileNetV2', 'dynamic'), ('V1-R18', 'static'), ('STDC1-Seg50', 'static')]
+
+
+def params(cases):
+    """Mark the cases that the quick suite leaves out."""
+    return [pytest.param(case, marks=() if case in QUICK else pytest.mark.slow, id='-'.join(case)) for case in cases]
 
 
 def config_of(name: str) -> Path:
@@ -31,7 +36,7 @@ def config_of(name: str) -> Path:
     return found[0]
 
 
-@pytest.fixture(scope='module', params=[*DYNAMIC, *STATIC], ids='-'.join)
+@pytest.fixture(scope='module', params=params([*DYNAMIC, *STATIC]))
 def network(request, tmp_path_factory):
     """A network, and its artifact for ONNX Runtime."""
     pytest.importorskip('mmdeploy', reason='mmdeploy is not installed; see docs/deploy.md')
@@ -76,7 +81,7 @@ def test_equals_pytorch(network, backend, tmp_path):
 
 
 @needs('mmdeploy', 'tensorrt_rtx')
-@pytest.mark.parametrize('network', STATIC, indirect=True, ids='-'.join)
+@pytest.mark.parametrize('network', params(STATIC), indirect=True)
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
 def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
     artifact = other_backend(network[1], tmp_path / 'engine', 'tensorrt-rtx', precision,
@@ -85,7 +90,7 @@ def test_tensorrt_rtx_builds_without_a_gpu(network, precision, tmp_path):
 
 
 @needs('mmdeploy', 'onnxruntime')
-@pytest.mark.parametrize('network', [*STATIC, ('V2-MobileNetV2', 'dynamic')], indirect=True, ids='-'.join)
+@pytest.mark.parametrize('network', params([*STATIC, ('V2-MobileNetV2', 'dynamic')]), indirect=True)
 def test_half_precision_agrees(network, tmp_path):
     from bisenet_plugins.deploy.verify import compare
     predictor, artifact = network

@@ -10,7 +10,7 @@ from tests.deploy.conftest import make, needs
 
 
 @pytest.mark.parametrize('settings', [
-    dict(channel_order='rgb'), dict(shape=(64, 128), output='logits_s8')])
+    pytest.param(dict(channel_order='rgb'), marks=pytest.mark.slow), dict(shape=(64, 128), output='logits_s8')])
 def test_a_torch_export_program_is_the_network(tiny, tmp_path, settings):
     artifact = make(tiny, tmp_path / 'a', backend='torch-export', **settings)
     assert artifact.checks['agreement'] >= 99.99

@@ -128,7 +128,8 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
 
 
 @needs('mmdeploy', 'onnx', 'onnxruntime')
-@pytest.mark.parametrize('method', ['minmax', 'entropy', 'percentile'])
+@pytest.mark.parametrize('method', [
+    'minmax', *(pytest.param(method, marks=pytest.mark.slow) for method in ('entropy', 'percentile'))])
 def test_ranges_are_kept_for_the_next_time(tiny, tmp_path, method, monkeypatch):
     from bisenet_plugins.deploy import quantize
     given = tiny_calibration(tiny, method=method, ranges=str(tmp_path / 'ranges'))

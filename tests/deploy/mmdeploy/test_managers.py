@@ -25,7 +25,8 @@ def test_an_unknown_precision_is_refused():
         precision_of(dict(backend_config=dict(type='openvino', precision='int4')))
 
 
-@pytest.mark.parametrize('quick', [True, False], ids=['quick', 'mmdeploys_own'])
+@pytest.mark.parametrize('quick', [
+    pytest.param(True, id='quick'), pytest.param(False, id='mmdeploys_own', marks=pytest.mark.slow)])
 def test_rewritten_functions_are_replaced_wherever_they_are_held_and_come_back(quick):
     """The quick search for references finds the places that mmdeploy's own finds."""
     import contextlib

@@ -24,6 +24,16 @@ def test_importing_loads_nothing_and_registering_changes_nothing_in_torch():
     assert done.stdout.split('\n')[-3:] == ['[]', 'tensorrt-rtx', ''], done.stderr
 
 
+@pytest.fixture
+def quick_rewriters(monkeypatch):
+    """mmdeploy searches the whole process for each function, and a process of tests has loaded everything."""
+    from mmdeploy.core.rewriters import function_rewriter
+
+    from bisenet_plugins.deploy.mmdeploy.managers import _replacer
+    monkeypatch.setattr(function_rewriter, '_replace_all_obj', _replacer())
+
+
+@pytest.mark.usefixtures('quick_rewriters')
 def test_mmdeploy_s_own_pipeline_takes_our_config(tiny, tmp_path):
     """The calls of mmdeploy's tools/deploy.py, in its order, with files as it takes them."""
     import cv2
@@ -53,6 +63,7 @@ def test_mmdeploy_s_own_pipeline_takes_our_config(tiny, tmp_path):
 @pytest.mark.parametrize(('backend', 'size'), [
     (dict(type='onnxruntime'), None),
     (dict(type='openvino', model_inputs=[dict(opt_shapes=dict(input=[1, 3, 64, 128]))]), [128, 64])])
+@pytest.mark.usefixtures('quick_rewriters')
 def test_a_stock_deploy_config_is_enough(tiny, tmp_path, backend, size, monkeypatch):
     """mmdeploy's configs name none of our modules, ask for opset 11 and for its own optimizer."""
     if backend['type'] == 'openvino':

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.deploy.conftest import ROOT, needs
 
 pytestmark = needs('mmdeploy')
@@ -24,6 +26,7 @@ if __name__ == '__main__':
 """
 
 
+@pytest.mark.slow
 def test_a_script_that_spawns_has_our_parts_in_every_process(tmp_path):
     (tmp_path / 'script.py').write_text(SPAWNING)
     done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_plugins.deploy.mmdeploy.run',

@@ -45,6 +45,7 @@ def test_logits_of_any_size_and_batch_are_the_same(network):
         torch.testing.assert_close(torch.from_numpy(backend(x.numpy())), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_signals_are_handled_after_networks_have_gone():
     """OpenVINO's cores exchange the stack that signals are handled on; a freed one would end the process."""
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SIGNALLED], capture_output=True, text=True,
