@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import base_dataset
+from mmengine.logging import MessageHub
 from mmseg.utils import register_all_modules
 from yapf.yapflib import yapf_api
 
@@ -36,8 +37,9 @@ yapf_api.FormatCode = format_once
 
 @pytest.fixture(autouse=True)
 def fixed_seed():
-    """The same random numbers in every test, whatever ran before."""
+    """The same random numbers in every test, whatever ran before, and no notes of a run of the same second."""
     torch.manual_seed(0)
+    MessageHub._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')

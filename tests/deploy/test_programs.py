@@ -21,6 +21,7 @@ def test_a_torch_export_program_is_the_network(tiny, tmp_path, settings):
         assert artifact.open()(inputs).shape == (3, 95, 70)
 
 
+@pytest.mark.slow
 @needs('mmdeploy', 'onnx', 'onnxruntime', 'onnxscript')
 def test_onnx_by_way_of_torch_export_is_the_network(tiny, tmp_path):
     artifact = make(tiny, tmp_path / 'a', exporter='program')

@@ -12,6 +12,7 @@ import torch
 
 from .chromium import served
 
+pytestmark = pytest.mark.slow
 PAGES = ('index', 'install', 'tutorial', 'own_data', 'parts', 'deploy', 'scaling', 'results', 'design', 'api/index',
          'api/models', 'api/runtime')
 OVERFLOW = '''(() => {
@@ -60,7 +61,7 @@ def test_every_part_is_in_the_api_reference(site):
                 and not re.search(rf'id="bisenet_plugins\.[\w.]*\b{name}"', described)]
 
 
-@pytest.mark.parametrize('width', [pytest.param(1280, marks=pytest.mark.slow), 390])
+@pytest.mark.parametrize('width', [1280, 390])
 def test_pages_fit_and_nothing_complains(page, url, width):
     page.resize(width)
     for name in PAGES:
@@ -118,7 +119,7 @@ def test_the_mask_is_that_of_onnx_runtime(page, assets, url, precision, least):
     assert (mask == expected).mean() >= least
 
 
-@pytest.mark.parametrize('width', [pytest.param(1280, marks=pytest.mark.slow), 390])
+@pytest.mark.parametrize('width', [1280, 390])
 def test_a_scene_is_segmented_and_nothing_is_uploaded(page, assets, site, width):
     page.resize(width)
     with served(site, isolated=True) as url:
@@ -140,7 +141,6 @@ def test_a_scene_is_segmented_and_nothing_is_uploaded(page, assets, site, width)
         assert not [asked for _, asked in page.requests if not asked.startswith((url, 'data:', 'blob:'))]
 
 
-@pytest.mark.slow
 def test_a_file_that_is_no_image_is_said_in_a_sentence(page, assets, url):
     page.open(f'{url}/docs/browser.html?backend=wasm')
     page.wait_for(f'{DONE} == "1"', limit=240)

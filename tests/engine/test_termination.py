@@ -35,6 +35,7 @@ def train(config, folder, place='', resume=False, epochs=False):
     Tell.place = place
     cfg = load_config(config, folder, OPTIONS)
     cfg.custom_hooks = [dict(type='Tell')]
+    cfg.experiment_name = f'{folder.name} {resume}'  # runs of one second share what mmengine notes by name
     for drawing in ('curves', 'pictures'):
         del cfg.default_hooks[drawing]
     if epochs:
