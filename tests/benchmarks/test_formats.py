@@ -2,12 +2,15 @@
 
 import json
 
+import pytest
+
 from benchmarks.formats import main
 from tests.deploy.conftest import needs, tiny_config
 
 pytestmark = needs('mmdeploy', 'onnx', 'onnxruntime')
 
 
+@pytest.mark.slow
 def test_every_row_says_its_state(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('bisenet_plugins.deploy.tensorrt_build.has_gpu', lambda: False)
     monkeypatch.setattr('benchmarks.formats.COMBINATIONS', [

@@ -1,6 +1,7 @@
 """The pair of networks that are compared has the same weights."""
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.candidates import open_candidate
@@ -27,6 +28,7 @@ def test_pair_returns_the_same_mask(tmp_path):
         torch.testing.assert_close(second[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_trained_weights_are_narrowed_and_get_classes_that_never_win(tmp_path):
     image = load_image(None, (64, 128))
     wide = write_pair(tmp_path / 'wide', image, (32, 64), 32)

@@ -85,6 +85,7 @@ except SystemExit:
     assert done.stdout.splitlines()[-1:] == [backend], done.stderr
 
 
+@pytest.mark.slow
 def test_the_package_is_loaded_before_a_command_runs(tmp_path):
     done = python('''
 import sys, bisenet_cli

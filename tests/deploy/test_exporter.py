@@ -191,6 +191,7 @@ def test_a_static_artifact_keeps_ratios_unless_asked(tiny, tmp_path):
     assert 'without keeping their ratio' in stretched.checks['warnings'][0] and 'warnings' not in kept.checks
 
 
+@pytest.mark.slow
 def test_a_distortion_shows(tiny, tmp_path):
     """Both sides of the old comparison saw the distorted image, so that it always found them equal."""
     from bisenet_plugins.deploy.verify import compare

@@ -31,6 +31,7 @@ def shipped(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_each_graph_is_the_network(shipped):
     expected = Predictor(tiny_config(), shipped / 'tiny.safetensors', backend='torch')
     for precision, least in (('fp32', 0.99), ('int8', 0.8)):

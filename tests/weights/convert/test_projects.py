@@ -79,7 +79,8 @@ def test_imagenet_files_load_into_the_backbone(name, tmp_path):
             torch.testing.assert_close(got, wanted, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize('network', [name for name in NETWORKS if 'V2' not in name or 'plain' in name])
+@pytest.mark.parametrize('network', [pytest.param(name, marks=() if 'STDC' in name else pytest.mark.slow)
+                                     for name in NETWORKS if 'V2' not in name or 'plain' in name])
 def test_a_single_missing_tensor_is_named(network, tmp_path):
     """Without a config too, in the network and in a head that is there in part."""
     net = theirs.Network()
