@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import BisenetError, printable, told_by
+from ..errors import BisenetError, ConfigError, printable, told_by
 from ..version import __version__
 
 __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
@@ -85,6 +85,8 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     try:
         _answer_interrupts(how)
         if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
+            if getattr(args, 'config', None) and not os.path.isfile(args.config):  # said before seconds of loading
+                raise ConfigError(f'there is no config at {args.config}')
             load()
         status = module.run(args)
         sys.stdout.flush()

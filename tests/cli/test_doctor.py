@@ -100,6 +100,6 @@ def test_a_broken_stack_is_examined_too(tmp_path):
     done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_cli', 'doctor'], env=environment,
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1 and 'import mmseg fails: ImportError: broken on purpose' in done.stdout
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_cli', 'train', 'a.py'], env=environment,
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-m', 'bisenet_cli', 'train', __file__], env=environment,
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith('error: broken on purpose')
