@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := $(if $(filter onedl,$(STACK)),.venv,.venv-$(STACK))
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-# what the page docs/browser.md runs networks with
+# what the page docs/browser.md runs networks with; tests of it are slow
 RUNTIME := docs/site/node_modules/.package-lock.json
 # what the tests of deployment need besides; on the classic stack they skip, with the reason
 CONVERTERS := $(if $(filter onedl,$(STACK)),$(VENV)/.converters)
@@ -20,7 +20,7 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
+test: $(STAMP) $(CONVERTERS)
 	$(KEEP_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: $(STAMP) $(CONVERTERS) $(if $(shell command -v npm),$(RUNTIME))
