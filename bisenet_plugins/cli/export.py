@@ -15,7 +15,7 @@ FORMATS = {'onnx': 'onnxruntime', **{name: name for name in (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', metavar='NAME_OR_CONFIG', help='network that comes with the package, or config file')
+    parser.add_argument('network', metavar='NAME_OR_CONFIG', help='network that comes with the package, or config file')
     parser.add_argument('checkpoint', metavar='WEIGHTS', nargs='?', help='weights of the config')
     parser.add_argument('--out', required=True, help='folder of the artifact')
     parser.add_argument('--format', default='onnx', choices=FORMATS, help='what to make (default: %(default)s)')
@@ -70,7 +70,7 @@ def run(args: Namespace) -> None:
     made = DeployOptions(**options)
     if args.triton:
         check_triton(args.triton, made)
-    artifact = deploy(args.config, args.checkpoint, args.out, made)
+    artifact = deploy(args.network, args.checkpoint, args.out, made)
     if artifact.quantization:
         print(json.dumps(dict(quantization=artifact.quantization), indent=2))
     print(json.dumps(dict(artifact=artifact.path, checks=artifact.checks), indent=2))

@@ -22,9 +22,9 @@ def python(code, **options):
                           timeout=120, check=False, **options)
 
 
-def command(run, **extra):
+def command(run, add_arguments=lambda parser: None, **extra):
     """A command that does ``run``."""
-    return SimpleNamespace(__doc__='A command.', add_arguments=lambda parser: None, run=run, **extra)
+    return SimpleNamespace(__doc__='A command.', add_arguments=add_arguments, run=run, **extra)
 
 
 def fail_with(error):
@@ -106,6 +106,16 @@ print(status, bisenet_plugins.BilateralNetwork.__name__, bisenet_plugins.cli.mai
 ''', cwd=tmp_path)
     assert done.stdout.splitlines()[-1:] == ['1 BilateralNetwork bisenet_plugins.cli.main'], done.stderr
     assert done.stderr.splitlines()[-1].startswith('error: config: expected model')
+
+
+@pytest.mark.parametrize('name, words', [
+    ('export', ['bisenetv2-camvid', '--out', 'a']), ('config', ['bisenetv2-camvid']), ('demo', []),
+    ('predict', ['a.png']), ('verify', ['folder', '--pretrained', 'bisenetv2-camvid']), ('train', [__file__])])
+def test_what_need_not_be_a_file_is_loaded_for(name, words):
+    module, loaded = import_module(f'bisenet_plugins.cli.{name}'), []
+    assert run_module(command(lambda args: 0, add_arguments=module.add_arguments), 'bisenet', words,
+                      load=lambda: loaded.append(name)) == 0
+    assert loaded == [name]
 
 
 @pytest.mark.parametrize('error, sentence', [
