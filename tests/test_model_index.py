@@ -17,6 +17,7 @@ def metafile(folder: str) -> dict:
     return yaml.safe_load((ROOT / 'configs' / folder / 'metafile.yml').read_text(encoding='utf-8'))
 
 
+@pytest.mark.slow
 def test_pages_are_up_to_date():
     """If not: python benchmarks/model_zoo.py."""
     stale = [path.as_posix() for path, text in render_zoo(ROOT).items() if (ROOT / path).read_text('utf-8') != text]

@@ -33,6 +33,7 @@ def quick_rewriters(monkeypatch):
     monkeypatch.setattr(function_rewriter, '_replace_all_obj', _replacer())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('quick_rewriters')
 def test_mmdeploy_s_own_pipeline_takes_our_config(tiny, tmp_path):
     """The calls of mmdeploy's tools/deploy.py, in its order, with files as it takes them."""
