@@ -62,11 +62,11 @@ $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -c constraints.txt torch "setuptools<81" wheel ninja psutil
 	CFLAGS="-g0 $(CFLAGS)" $(BIN)/pip install -c constraints.txt --no-build-isolation mmcv==2.1.0
-	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,docs,imagenet]"
+	$(BIN)/pip install -c constraints.txt -e ".[openmmlab,dev,docs,imagenet,png]"
 	touch $@
 else
 $(STAMP): setup.cfg constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev,docs,imagenet]"
+	$(BIN)/pip install -c constraints.txt -e ".[$(STACK),dev,docs,imagenet,png]"
 	touch $@
 endif

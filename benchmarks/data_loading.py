@@ -118,7 +118,8 @@ def _calls(
     chains: dict[str, list[dict[str, Any]]] = {
         'mmseg': [*_LOADERS, *steps['separate'], *_ENDING],
         'mmseg, cached': [decoded, *steps['separate'], *_ENDING],
-        'ours': [*_LOADERS, *steps['warp'], *_OUR_ENDING],
+        'ours, OpenCV': [*_LOADERS, *steps['warp'], *_OUR_ENDING],
+        'ours': [dict(type='LoadDecoded'), *steps['warp'], *_OUR_ENDING],
         'ours, cached': [decoded, *steps['warp'], *_OUR_ENDING],
     }
     if PROTOCOLS[protocol]['size']:

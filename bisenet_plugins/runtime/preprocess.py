@@ -16,7 +16,7 @@ from ..errors import InputError
 
 __all__ = ['PipelinePreprocess', 'Prepared', 'Preprocess', 'preprocess_of', 'resize_nearest']
 
-READERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'SeedSample')
+READERS = ('LoadImageFromFile', 'LoadImageFromNDArray', 'LoadAnnotations', 'LoadDecoded', 'SeedSample')
 """Steps of a test pipeline that an image in memory does not need."""
 
 

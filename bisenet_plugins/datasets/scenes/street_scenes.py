@@ -30,7 +30,7 @@ class TakeDrawnLabel:
 def without_files(pipeline: Sequence[Any]) -> list[Any]:
     """Turn a pipeline for images on disk into one for drawn scenes, the branches of ``TestTimeAug`` included.
 
-    ``LoadImageFromFile`` is left out; ``LoadAnnotations`` is replaced by the drawn label.
+    ``LoadImageFromFile`` is left out; ``LoadAnnotations`` and ``LoadDecoded`` are replaced by the drawn label.
 
     Args:
         pipeline: Config dicts or built transforms, nested lists of them included.
@@ -46,7 +46,7 @@ def without_files(pipeline: Sequence[Any]) -> list[Any]:
             continue
         kind = step.get('type') if isinstance(step, dict) else type(step)
         name = (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rsplit('.', 1)[-1]
-        if name == 'LoadAnnotations':
+        if name in ('LoadAnnotations', 'LoadDecoded'):
             kept.append(TakeDrawnLabel())
         elif name != 'LoadImageFromFile':
             nested = isinstance(step, dict) and 'transforms' in step

@@ -1,5 +1,5 @@
 # What every data set shares: the transforms around those of its own, loaders that can be resumed, and the metric.
-load_transforms = [dict(type='SeedSample'), dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')]
+load_transforms = [dict(type='SeedSample'), dict(type='LoadDecoded')]  # images and labels; quick with the extra png
 augment_transforms = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
