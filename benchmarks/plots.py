@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
 from bisenet_plugins.files import write_atomically
 
@@ -78,7 +78,7 @@ def _name_points(figure: Figure, axis: Any, rows: Sequence[Mapping[str, Any]]) -
 
 
 def plot_growth(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Draw time against what grows, a panel for each axis, with the fitted exponents.
+    """Draw time and memory against what grows, a column for each axis, with the fitted exponents.
 
     Args:
         file: JSON report of ``growth``.
@@ -93,17 +93,27 @@ def plot_growth(file: str | os.PathLike[str], out: str | os.PathLike[str]) -> No
         raise ValueError(f'expected a report of growth, got {file} of {content.get("benchmark")}')
     axes = list(dict.fromkeys(row['axis'] for row in content['rows']))
     powers = {one['axis']: one for one in content['checks']['exponents']}
-    figure = Figure(figsize=(3.2 * len(axes), 3.2), dpi=100, layout='constrained')
-    for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes):
+    figure = Figure(figsize=(3.2 * len(axes), 5.6), dpi=100, layout='constrained')
+    panels = figure.subplots(2, len(axes), squeeze=False, sharex='col', sharey='row')
+    for column, axis in zip(panels.T, axes):
         rows = [row for row in content['rows'] if row['axis'] == axis]
-        panel.loglog([row['value'] for row in rows], [row['ms']['median'] for row in rows], 'o-', markersize=4)
-        if axis in powers:
-            panel.set_title(f'time grows as {axis} to the power {powers[axis]["time"]:.2f}', fontsize=8)
-        panel.set_xlabel(axis)
-        panel.set_ylabel('prediction in ms (median)')
-        for one in (panel.xaxis, panel.yaxis):
-            one.set_major_formatter(StrMethodFormatter('{x:g}'))
-        panel.grid(alpha=0.3, which='both')
+        values = [row['value'] for row in rows]
+        column[0].loglog(values, [row['ms']['median'] for row in rows], 'o-', markersize=4)
+        column[1].loglog(values, [row['prediction_mb'] for row in rows], 'o-', markersize=4, label='one prediction')
+        column[1].loglog(values, [2 * row['largest_pair_mb'] for row in rows], 'k--', linewidth=1,
+                         label='twice the largest pair of maps')
+        for panel, kind in zip(column, ('time', 'memory')):
+            if axis in powers:
+                panel.set_title(f'{kind} ~ {axis} to the power {powers[axis][kind]:.2f}', fontsize=8)
+            panel.set_xticks(values, [f'{value / 1e6:.2g}' if axis == 'pixels' else str(value) for value in values])
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
+            panel.yaxis.set_minor_formatter(NullFormatter())
+            panel.grid(alpha=0.3, which='both')
+        column[1].set_xlabel('million pixels' if axis == 'pixels' else axis)
+    for panel, label in zip(panels[:, 0], ('time, ms (median)', 'memory beyond the loaded network, MiB')):
+        panel.set_ylabel(label, fontsize=8)
+    panels[1, 0].legend(fontsize=7)
     write_atomically(out, figure_bytes(figure))
 
 

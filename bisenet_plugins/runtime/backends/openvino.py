@@ -7,6 +7,7 @@ import queue
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from ...errors import DeployError, require
 from .onnxruntime import first_line
 
 __all__ = ['OpenVINOBackend', 'import_openvino', 'openvino_core', 'to_openvino']
+
+LARGE = 3 * 1024 * 2048
+"""Values of an input from which a model is compiled for its shape."""
 
 
 def import_openvino() -> Any:
@@ -69,7 +73,7 @@ class OpenVINOBackend:
             raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
                               'OpenVINO computes wrongly; "export --format openvino --precision int8" makes one for it')
         self.threads = threads
-        self._requests = _Requests(self.compile(self.model))
+        self._requests = _Requests(self.model, self.compile)
         self._scores: _Requests | None = None
         self._lock = threading.Lock()
 
@@ -102,26 +106,46 @@ class OpenVINOBackend:
             return self._requests
         copy = self.model.clone()
         source = next(op for op in copy.get_ordered_ops() if op.get_friendly_name() == argmax[-1].get_friendly_name())
-        return _Requests(self.compile(import_openvino().Model([source.input_value(0)], copy.get_parameters())))
+        return _Requests(import_openvino().Model([source.input_value(0)], copy.get_parameters()), self.compile)
 
 
 class _Requests:
-    """Hand every call an idle request of a compiled model, a new one where all are busy."""
+    """Hand every call an idle request of the compiled model, a new one where all are busy.
 
-    def __init__(self, compiled: Any) -> None:
-        self.compiled = compiled
-        self.idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    A large input gets a model compiled for its shape, a matter of half a second: with free sides OpenVINO keeps up to
+    three times the memory, for maps that it fuses or reuses where it knows their sides. The last two shapes are kept.
+    """
+
+    def __init__(self, model: Any, compile_model: Callable[[Any], Any]) -> None:
+        self.model, self.compile_model = model, compile_model
+        self.lock = threading.Lock()
+        self.pools: dict[tuple[int, ...], tuple[Any, queue.SimpleQueue[Any]]] = {(): self._pool(model)}
+
+    def _pool(self, model: Any) -> tuple[Any, queue.SimpleQueue[Any]]:
+        return self.compile_model(model), queue.SimpleQueue()
+
+    def _pool_of(self, inputs: np.ndarray) -> tuple[Any, queue.SimpleQueue[Any]]:
+        shape = inputs.shape if inputs.size >= LARGE and self.model.is_dynamic() else ()
+        with self.lock:
+            if shape not in self.pools:
+                if len(self.pools) > 2:
+                    del self.pools[next(filter(None, self.pools))]
+                fixed = self.model.clone()
+                fixed.reshape(list(shape))
+                self.pools[shape] = self._pool(fixed)
+            return self.pools[shape]
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        compiled, idle = self._pool_of(inputs)
         try:
-            request = self.idle.get_nowait()
+            request = idle.get_nowait()
         except queue.Empty:
-            request = self.compiled.create_infer_request()
+            request = compiled.create_infer_request()
         try:
             request.infer([np.ascontiguousarray(inputs)])
             return request.get_output_tensor(0).data.copy()
         finally:
-            self.idle.put(request)
+            idle.put(request)
 
 
 def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINOBackend:

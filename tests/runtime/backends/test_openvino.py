@@ -11,6 +11,7 @@ from torch import nn
 
 from bisenet_plugins.errors import DeployError
 from bisenet_plugins.runtime.backends import open_backend
+from bisenet_plugins.runtime.backends import openvino as openvino_backend
 from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend, import_openvino, openvino_core, to_openvino
 from bisenet_plugins.runtime.backends.torch import Logits
 from tests.deploy.conftest import needs
@@ -73,7 +74,18 @@ def test_a_result_outlives_the_next_call_and_the_request_is_kept():
     first = backend(EXAMPLE)
     backend(np.zeros_like(EXAMPLE))
     np.testing.assert_array_equal(first, EXAMPLE)
-    assert backend._requests.idle.qsize() == 1
+    assert [idle.qsize() for _, idle in backend._requests.pools.values()] == [1]
+
+
+def test_large_inputs_have_models_of_their_shapes_and_the_last_two_stay(monkeypatch):
+    monkeypatch.setattr(openvino_backend, 'LARGE', 3 * 64)
+    network = nn.Conv2d(3, 2, 3)
+    backend = to_openvino(network, EXAMPLE)
+    for sides in ((7, 9), (8, 8), (9, 8), (8, 8), (9, 9)):
+        x = np.random.default_rng(0).random((1, 3, *sides), np.float32)
+        torch.testing.assert_close(torch.from_numpy(backend(x)), network(torch.from_numpy(x)).detach())
+    assert list(backend._requests.pools) == [(), (1, 3, 9, 8), (1, 3, 9, 9)]
+    assert backend._requests.pools[(1, 3, 9, 9)][0].input(0).partial_shape.is_static
 
 
 def test_without_argmax_the_scores_are_the_output():
@@ -82,7 +94,7 @@ def test_without_argmax_the_scores_are_the_output():
 
 
 def test_single_precision_and_threads_reach_the_plugin():
-    compiled = to_openvino(nn.ReLU(), EXAMPLE, threads=1)._requests.compiled
+    compiled = to_openvino(nn.ReLU(), EXAMPLE, threads=1)._requests.pools[()][0]
     assert compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name() == 'f32'
     assert compiled.get_property('INFERENCE_NUM_THREADS') == 1
 
