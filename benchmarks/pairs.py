@@ -55,7 +55,7 @@ def pair_configs(
         auxiliary_head=[dict(in_channels=channels, in_index=index, channels=width, num_convs=2, **their_head)
                         for index, (channels, width) in enumerate(BOOSTERS.values(), 1)])
     ours = dict(
-        type='BilateralSegmentor', num_classes=classes, norm_cfg=norm, channels_last=True, recompute_norms=True,
+        type='BilateralSegmentor', num_classes=classes, norm_cfg=norm,
         **shared,
         backbone=dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch'),
                       semantic_branch=dict(type='SemanticBranch', expansion='depthwise')),

@@ -1,7 +1,8 @@
 """Time training steps, and their memory: mmseg's BiSeNet V2 against ours, ``python -m benchmarks.train_step``.
 
-Every series is a fresh process. ``+ tcmalloc`` is the same with that allocator preloaded, so that what is the
-allocator's is not claimed for the network; ``--processes`` times data-parallel training over gloo instead.
+Every series is a fresh process. ``+ kept memory`` is the same with glibc's settings of ``bisenet train``, and
+``+ tcmalloc`` with that allocator preloaded, so that what is the allocator's is not claimed for the network;
+``--processes`` times data-parallel training over gloo instead.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from benchmarks.harness import (
 )
 from benchmarks.pairs import pair_configs, pair_weights
 from bisenet_plugins.engine import AutocastOptimWrapper
+from bisenet_plugins.engine.launch import keep_freed_memory
 from bisenet_plugins.timing import spread
 
 __all__ = ['SERIES', 'find_allocator', 'main', 'time_processes', 'time_train_step', 'train_steps']
@@ -92,14 +94,19 @@ def time_train_step(
     report = Report('train_step', settings=dict(
         scenario='training', batch=batch, crop=list(crop), steps=steps, rounds=rounds, amp=amp, ohem=ohem,
         classes=classes, allocator=allocator))
-    names = [(f'{name}{" + tcmalloc" if preload else ""}', name, preload)
-             for preload in dict.fromkeys((None, allocator)) for name in series or ('mmseg', 'ours')]
-    times: dict[str, list[float]] = {label: [] for label, _, _ in names}
+    memories = {'': (False, None)}
+    if device == 'cpu':
+        memories[' + kept memory'] = True, None
+    if allocator:
+        memories[' + tcmalloc'] = False, allocator
+    names = [(name + how, name, *memory) for how, memory in memories.items() for name in series or ('mmseg', 'ours')]
+    times: dict[str, list[float]] = {label: [] for label, *_ in names}
     memory: dict[str, float] = {}
     losses: dict[str, float] = {}
     for _ in range(rounds):
-        for label, name, preload in names:
-            found = apart(train_steps, name, batch, crop, steps, device, amp, ohem, classes, preload=preload)
+        for label, name, keep, preload in names:
+            found = apart(train_steps, name, batch, crop, steps, device, amp, ohem, classes, None, keep,
+                          preload=preload)
             times[label] += found['seconds']
             memory[label] = max(memory.get(label, 0.0), found['peak_memory_mb'])
             losses[label] = found['first_loss']
@@ -165,7 +172,7 @@ def _worker(rank: int, world: int, port: int, batch: int, crop: tuple[int, int],
 
 def train_steps(
     name: str, batch: int, crop: tuple[int, int], steps: int, device: str, amp: bool, ohem: bool, classes: int,
-    rank: int | None = None
+    rank: int | None = None, keep: bool = False
 ) -> dict[str, Any]:
     """Take training steps in this process.
 
@@ -179,10 +186,13 @@ def train_steps(
         ohem: Whether the losses take hard pixels only.
         classes: Number of classes.
         rank: Number of this process where several share the work, which each have images of their own.
+        keep: Whether freed memory is kept, as ``bisenet train`` does.
 
     Returns:
         ``seconds`` of each step, ``peak_memory_mb``, ``first_loss`` and the sum of the ``weights`` after the last step.
     """
+    if keep and not keep_freed_memory():
+        raise RuntimeError('expected glibc without settings of its own in the environment, to keep freed memory')
     register_all_modules(init_default_scope=True)
     configs = pair_configs(crop, classes=classes, ohem=ohem)
     side = 'mmseg' if name == 'mmseg' else 'ours'

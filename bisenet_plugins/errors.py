@@ -13,22 +13,10 @@ __all__ = ['AgreementError', 'BisenetError', 'CheckpointError', 'ConfigError', '
            'DivergedError', 'InputError', 'MissingPackageError', 'NoGpuError', 'TerminatedError',
            'UnsupportedOperatorError', 'expect', 'printable', 'require', 'told_by']
 
-# import name -> (extra of this project that brings it, pip line)
-REQUIREMENTS = {
-    'mmdeploy': ('deploy', "pip install 'bisenet-plugins[deploy]' && pip install --no-deps mmdeploy==1.3.1"),
-    'nncf': ('int8', "pip install 'bisenet-plugins[int8]'"),
-    'onnx': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
-    'onnxruntime': ('runtime', "pip install 'bisenet-plugins[runtime]'"),
-    'mmseg': ('onedl', "pip install 'bisenet-plugins[onedl]'"),
-    'torch': ('onedl', "pip install 'bisenet-plugins[onedl]'"),
-    'openvino': ('openvino', "pip install 'bisenet-plugins[openvino]'"),
-    'ncnn': ('ncnn', "pip install 'bisenet-plugins[ncnn]'"),
-    'pnnx': ('ncnn', "pip install 'bisenet-plugins[ncnn]'"),
-    'executorch': ('executorch', "pip install 'bisenet-plugins[executorch]'"),
-    'onnxscript': ('deploy', "pip install 'bisenet-plugins[deploy]'"),
-    'tensorrt': ('tensorrt', "pip install 'bisenet-plugins[tensorrt]'"),
-    'tensorrt_rtx': ('tensorrt-rtx', "pip install 'bisenet-plugins[tensorrt-rtx]'"),
-}
+# The extra of this project that brings a package, by the package's import name.
+EXTRAS = {'mmdeploy': 'deploy', 'nncf': 'int8', 'onnx': 'deploy', 'onnxruntime': 'runtime', 'onnxscript': 'deploy',
+          'mmseg': 'onedl', 'torch': 'onedl', 'pnnx': 'ncnn', 'tensorrt_rtx': 'tensorrt-rtx',
+          **{name: name for name in ('openvino', 'ncnn', 'executorch', 'tensorrt')}}
 
 
 class BisenetError(Exception):
@@ -122,8 +110,11 @@ def require(*modules: str) -> None:
     """
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            extra, line = REQUIREMENTS.get(module, ('', f'pip install {module}'))
+            extra = EXTRAS.get(module)
             source = f"; it comes with the extra '{extra}'" if extra else ''
+            line = 'pip install ' + (f"'bisenet-plugins[{extra}]'" if extra else module)
+            if module == 'mmdeploy':
+                line += ' && pip install --no-deps mmdeploy==1.3.1'
             raise MissingPackageError(f'{module} is not installed{source}: {line}', name=module)
 
 

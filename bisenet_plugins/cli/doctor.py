@@ -22,16 +22,9 @@ NEEDS_PACKAGE = False
 ONEDL = {'mmcv': 'onedl-mmcv==2.3.6', 'mmengine': 'onedl-mmengine==0.10.12', 'mmseg': 'onedl-mmsegmentation==1.4.2'}
 NEEDED = {'torch': 'torch==2.13.0', 'numpy': 'numpy', 'cv2': 'opencv-python', 'matplotlib': 'matplotlib', **ONEDL}
 OPTIONAL = {
-    'setuptools': '"setuptools<81"',
-    'timm': 'timm',
-    'mmpretrain': 'onedl-mmpretrain==1.3.6',
-    'mmdeploy': '--no-deps mmdeploy==1.3.1',
-    'onnx': 'onnx',
-    'onnxruntime': 'onnxruntime',
-    'openvino': 'openvino',
-    'tensorrt': 'tensorrt',
-    'tensorrt_rtx': 'tensorrt-rtx',
-}
+    'setuptools': '"setuptools<81"', 'timm': 'timm', 'mmpretrain': 'onedl-mmpretrain==1.3.6',
+    'mmdeploy': '--no-deps mmdeploy==1.3.1', 'onnx': 'onnx', 'onnxruntime': 'onnxruntime', 'openvino': 'openvino',
+    'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx'}
 PYTHONS = ((3, 10), (3, 13))
 Installed = Mapping[str, list[tuple[str, str]]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, 
 from .label_hook import LabelCheckHook
 from .termination import save_on_sigterm
 
-__all__ = ['load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
+__all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
 # Who starts several processes, and the environment variables by which they know of each other.
 LAUNCHERS = {
@@ -240,6 +241,24 @@ def _without_sync_bn(node: Any) -> int:
     if found:
         node['type'] = 'BN'
     return found + sum(map(_without_sync_bn, inner))
+
+
+def keep_freed_memory() -> bool:
+    """Let the C library keep what this process frees, for training on a CPU.
+
+    glibc hands large maps back to the system, and fetches them again, page by page, at every layer. It is left as it is
+    beside an accelerator, where it does not matter, and where the environment names an allocator or its settings
+    (``LD_PRELOAD``, ``MALLOC_...``, ``GLIBC_TUNABLES``).
+
+    Returns:
+        Whether glibc took the settings.
+    """
+    named = any(name in ('LD_PRELOAD', 'GLIBC_TUNABLES') or name.startswith('MALLOC_') for name in os.environ)
+    if named or not sys.platform.startswith('linux') or get_device() != 'cpu':
+        return False
+    set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
+    # no separate mappings (M_MMAP_MAX), and no returning of the heap's end (M_TRIM_THRESHOLD)
+    return set_option is not None and all(set_option(key, value) == 1 for key, value in ((-4, 0), (-1, 2**31 - 1)))
 
 
 def run_training(cfg: Config) -> Runner:

@@ -9,15 +9,9 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    'DamagedCheckpointError': 'checkpoint',
-    'RefusedCheckpointError': 'checkpoint',
-    'find_resumable': 'checkpoint',
-    'imagenet_weights': 'imagenet',
-    'load_checkpoint': 'checkpoint',
-    'load_from_package': 'fine_tune',
-    'pretrained_names': 'store',
-    'weights_only_checkpoints': 'checkpoint',
-}
+    'DamagedCheckpointError': 'checkpoint', 'RefusedCheckpointError': 'checkpoint', 'find_resumable': 'checkpoint',
+    'imagenet_weights': 'imagenet', 'load_checkpoint': 'checkpoint', 'load_from_package': 'fine_tune',
+    'pretrained_names': 'store', 'weights_only_checkpoints': 'checkpoint'}
 __all__ = list(_HOMES)
 
 

@@ -33,14 +33,16 @@ def test_no_step_is_refused():
 
 
 def test_runs_from_the_command_line(tmp_path, monkeypatch):
-    found, preloaded = dict(seconds=[0.5], peak_memory_mb=100.0, first_loss=2.0), []
-    monkeypatch.setattr('benchmarks.train_step.apart', lambda *_, preload: preloaded.append(preload) or found)
+    found, told = dict(seconds=[0.5], peak_memory_mb=100.0, first_loss=2.0), []
+    monkeypatch.setattr('benchmarks.train_step.apart',
+                        lambda *given, preload: told.append((given[-1], preload)) or found)
     monkeypatch.setattr('benchmarks.train_step.find_allocator', lambda: 'lib.so')
     main(['--batch', '1', '--crop', '32', '64', '--steps', '1', '--tcmalloc', '--out', str(tmp_path / 'a.json')])
     report = json.loads((tmp_path / 'a.json').read_text())
-    names = ['mmseg', 'ours', 'mmseg + tcmalloc', 'ours + tcmalloc']
-    assert [row['name'] for row in report['rows']] == names and preloaded == [None, None, 'lib.so', 'lib.so']
-    assert [row['of_medians'] for row in report['ratios']] == [1.0] * 3 and report['rows'][1]['share_of_memory'] == 1.0
+    names = [f'{name}{how}' for how in ('', ' + kept memory', ' + tcmalloc') for name in ('mmseg', 'ours')]
+    assert [row['name'] for row in report['rows']] == names
+    assert told == [(False, None)] * 2 + [(True, None)] * 2 + [(False, 'lib.so')] * 2
+    assert [row['of_medians'] for row in report['ratios']] == [1.0] * 5 and report['rows'][1]['share_of_memory'] == 1.0
 
 
 @pytest.mark.slow

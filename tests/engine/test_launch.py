@@ -1,8 +1,13 @@
 """Options of a command line, laid over a config."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from bisenet_plugins.engine import launch
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
@@ -117,3 +122,25 @@ def test_a_test_refuses_weights_of_another_network(trained, tmp_path, tta, chang
     cfg = prepare_test(load_config(trained[0], tmp_path / 'test'), tmp_path / 'other.pth', tta=tta)
     with pytest.raises(CheckpointError, match=message):
         run_test(cfg)
+
+
+KEPT = """
+import os, torch
+from bisenet_plugins.engine.launch import keep_freed_memory
+def resident():
+    return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')
+told, before = keep_freed_memory(), resident()
+maps = [torch.ones(2**22) for _ in range(8)]
+del maps
+print(told, resident() - before > 100e6)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux') or get_device() != 'cpu', reason='glibc, on a CPU')
+@pytest.mark.parametrize('environment, told', [({}, 'True True'), (dict(MALLOC_ARENA_MAX='2'), 'False False')])
+def test_freed_memory_is_kept_unless_the_environment_has_words_of_its_own(environment, told):
+    plain = {name: value for name, value in os.environ.items()
+             if not name.startswith(('MALLOC_', 'LD_PRELOAD', 'GLIBC_TUNABLES'))}
+    found = subprocess.run([sys.executable, '-c', KEPT], env={**plain, **environment}, capture_output=True, text=True,
+                           check=True)
+    assert found.stdout.strip() == told

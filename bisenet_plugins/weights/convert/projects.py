@@ -236,16 +236,8 @@ def _torchseg(form: str, config: str, marks: tuple[str, ...], *names: str) -> So
 
 # Where marks of one are among another's, the more particular one stands first.
 SOURCES: tuple[Source, ...] = (
-    MMSEG_V1,
-    MMSEG_V2,
-    MMSEG_STDC,
-    *COINCHEUNG_V1,
-    *COINCHEUNG_V2,
-    _stdc_seg('STDC2', 'cp.backbone.features.13.'),
-    _stdc_seg('STDC1'),
-    _stdc_imagenet('STDC2', 'features.13.'),
-    _stdc_imagenet('STDC1'),
+    MMSEG_V1, MMSEG_V2, MMSEG_STDC, *COINCHEUNG_V1, *COINCHEUNG_V2, _stdc_seg('STDC2', 'cp.backbone.features.13.'),
+    _stdc_seg('STDC1'), _stdc_imagenet('STDC2', 'features.13.'), _stdc_imagenet('STDC1'),
     _torchseg('ResNet (deep stem)', 'r101', ('context_path.layer4.', 'context_path.conv1.0.'), 'ResNet', 'deep stem'),
     _torchseg('ResNet', 'r18', ('context_path.layer4.', ), 'ResNet', "ResNet's stem"),
-    _torchseg('Xception39', 'x39', ('context_path.layer1.0.proj.', ), 'Xception39'),
-)
+    _torchseg('Xception39', 'x39', ('context_path.layer1.0.proj.', ), 'Xception39'))
