@@ -44,6 +44,7 @@ def commands() -> dict[str, str]:
         'growth': f'growth --pretrained {name} --rounds 5',
         'mask': 'mask --rounds 20',
         'data': 'data_loading --rounds 24',
+        'robustness': 'robustness',
     }
     for size, crop in SIZES.items():
         for batch in (4, 8):
