@@ -24,7 +24,7 @@ NEEDED = {'torch': 'torch==2.13.0', 'numpy': 'numpy', 'cv2': 'opencv-python', 'm
 OPTIONAL = {
     'setuptools': '"setuptools<81"', 'timm': 'timm', 'mmpretrain': 'onedl-mmpretrain==1.3.6',
     'mmdeploy': '--no-deps mmdeploy==1.3.1', 'onnx': 'onnx', 'onnxruntime': 'onnxruntime', 'openvino': 'openvino',
-    'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx'}
+    'tensorrt': 'tensorrt', 'tensorrt_rtx': 'tensorrt-rtx', 'kornia_rs': 'kornia-rs'}
 PYTHONS = ((3, 10), (3, 13))
 Installed = Mapping[str, list[tuple[str, str]]]
 
