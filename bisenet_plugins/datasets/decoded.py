@@ -124,7 +124,8 @@ class LoadDecoded(BaseTransform):
         paths = results.get('img_path'), results.get('seg_map_path')
         if not self.plain or _decoder() is None or None in paths:
             return self.load(results)
-        image, label = (decode_png(fileio.get(path), channels) for path, channels in zip(paths, (3, 1)))
+        label = decode_png(fileio.get(paths[1]), 1)  # first: where it is left to the loaders, so is the larger file
+        image = None if label is None else decode_png(fileio.get(paths[0]), 3)
         if image is None or label is None:
             return self.load(results)
         ids = np.arange(256, dtype=np.uint8)  # what becomes of each id in the file
