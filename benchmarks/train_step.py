@@ -206,6 +206,8 @@ def train_steps(
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     kind = AutocastOptimWrapper if 'bfloat16' in name else AmpOptimWrapper if amp else OptimWrapper
     wrapper: Any = kind(optimizer=optimizer)
+    if getattr(wrapper, 'dtype', None) == torch.float32:
+        raise RuntimeError(f'--series: expected a CPU that computes bfloat16, for {name!r}')
     trained = model
     if rank is not None:
         from mmengine.model import MMDistributedDataParallel

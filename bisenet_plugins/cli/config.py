@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .list import read_configs, read_networks
 from .options import add_config_options, config_options, find_config
 
 ORDER = ('default_scope', 'custom_imports', 'model', 'train_pipeline', 'test_pipeline', 'tta_pipeline', 'tta_model',
@@ -25,6 +26,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_config_options(parser)
 
 
+def check(args: Namespace) -> None:
+    """Find what is named."""
+    args.network = next((entry for entry in read_networks(read_configs()) if entry['name'] == args.name), None)
+    args.path = find_config(args.network.get('config', args.name) if args.network else args.name)
+
+
 def run(args: Namespace) -> None:
     """Write the file, and say how to train it."""
     from mmengine.config import Config
@@ -32,11 +39,9 @@ def run(args: Namespace) -> None:
     from ..config import check_config
     from ..errors import InputError
     from ..files import write_atomically
-    from .list import read_configs, read_networks
 
-    network = next((entry for entry in read_networks(read_configs()) if entry['name'] == args.name), None)
-    cfg = Config.fromfile(find_config(network.get('config', args.name) if network else args.name))
-    if network:  # its last stage starts from the one before; the network itself is what one starts from
+    cfg = Config.fromfile(args.path)
+    if args.network:  # its last stage starts from the one before; the network itself is what one starts from
         cfg.load_from = f'bisenet_plugins://{args.name}'
     cfg.merge_from_dict(config_options(args))
     check_config(cfg)

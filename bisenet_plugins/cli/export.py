@@ -6,7 +6,8 @@ import json
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 
-from .options import number, whole
+from ..weights.store import pretrained_names
+from .options import find_config, number, whole
 
 FORMATS = {'onnx': 'onnxruntime', **{name: name for name in (
     'openvino', 'tensorrt', 'tensorrt-rtx', 'torch-export', 'ncnn', 'executorch')}}
@@ -15,7 +16,7 @@ FORMATS = {'onnx': 'onnxruntime', **{name: name for name in (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('network', metavar='NAME_OR_CONFIG', help='network that comes with the package, or config file')
+    parser.add_argument('network', metavar='NAME_OR_CONFIG', help='name that "bisenet list" has, or config file')
     parser.add_argument('checkpoint', metavar='WEIGHTS', nargs='?', help='weights of the config')
     parser.add_argument('--out', required=True, help='folder of the artifact')
     parser.add_argument('--format', default='onnx', choices=FORMATS, help='what to make (default: %(default)s)')
@@ -55,6 +56,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--triton', metavar='REPO',
                         help='also write a model repository for Triton; needs --self-contained')
     parser.add_argument('--threads', type=whole(0), default=0, help='threads on the CPU; 0 leaves it to the runtimes')
+
+
+def check(args: Namespace) -> None:
+    """Find what is named."""
+    if args.network not in pretrained_names():
+        args.network = str(find_config(args.network))
 
 
 def run(args: Namespace) -> None:

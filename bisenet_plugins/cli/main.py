@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from ..errors import BisenetError, ConfigError, printable, told_by
+from ..errors import BisenetError, InputError, printable, told_by
 from ..version import __version__
 
 __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
@@ -36,6 +36,7 @@ COMMANDS = {
 }
 """Names of the commands, and what each does; ``check-data`` is the module ``check_data``."""
 
+FILES = {'config': 'there is no config at', 'checkpoint': 'no checkpoint at', 'src': 'no checkpoint at'}
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
 PATIENCE = 1.5  # seconds in which the main thread may answer Ctrl-C
@@ -67,7 +68,8 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     """Read a command line, run a module over it and turn a failure into one line on stderr.
 
     Args:
-        module: Has ``add_arguments(parser)`` and ``run(args)``; its first docstring line is the description.
+        module: Has ``add_arguments(parser)`` and ``run(args)``; its first docstring line is the description. A
+            ``check(args)`` says what can be said before the package is loaded.
         prog: What the user typed, for the help; None takes the name of the script.
         argv: The command line; None takes that of the process.
         load: Loads the package, after the options are read; None where that is done.
@@ -84,9 +86,13 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     logging.raiseExceptions = args.debug  # a log on a full disk does not explain itself by a traceback
     try:
         _answer_interrupts(how)
+        for name, sentence in FILES.items():  # said before seconds of loading
+            path = getattr(args, name, None)
+            if path and not os.path.isfile(os.path.expanduser(path)):
+                raise InputError(f'{sentence} {path}')
+        if hasattr(module, 'check'):
+            module.check(args)
         if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
-            if getattr(args, 'config', None) and not os.path.isfile(args.config):  # said before seconds of loading
-                raise ConfigError(f'there is no config at {args.config}')
             load()
         status = module.run(args)
         sys.stdout.flush()

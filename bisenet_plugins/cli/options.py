@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, InputError
+from ..weights.store import pretrained_names
 
 if TYPE_CHECKING:
     from ..runtime import Predictor
@@ -114,8 +115,8 @@ def find_config(name: str) -> Path:
     known = [path for path in sorted(folder.rglob('*.py')) if '_base_' not in path.parts]
     found = [path for path in known if wanted in (path.name, path.relative_to(folder).as_posix())]
     if len(found) != 1:
-        close = difflib.get_close_matches(Path(wanted).stem, [path.stem for path in known], 1)
-        raise ConfigError(f'config: expected a file, or a config that "bisenet list" names, got {name}'
+        close = difflib.get_close_matches(Path(wanted).stem, [*pretrained_names(), *(path.stem for path in known)], 1)
+        raise ConfigError(f'config: expected a file, or a name that "bisenet list" has, got {name}'
                           + (f'; did you mean {close[0]}?' if close else ''))
     return found[0]
 
@@ -145,8 +146,6 @@ def chosen_network(args: Namespace) -> tuple[str, str | None]:
     Raises:
         InputError: If two ways are given, or half of one, or no network comes with the package.
     """
-    from ..weights.store import pretrained_names
-
     ways = {'--config and --checkpoint': args.config or args.checkpoint, '--pretrained': args.pretrained,
             '--model': args.model}
     given = [way for way, value in ways.items() if value]

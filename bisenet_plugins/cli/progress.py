@@ -23,20 +23,12 @@ def progress_bar(total: int) -> Iterator[Listener]:
     if find_spec('rich') is None:
         yield _Plain()
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich import console, progress
 
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    columns = (TextColumn('{task.description}', markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+    columns = (progress.TextColumn('{task.description}', markup=False), progress.BarColumn(),
+               progress.MofNCompleteColumn(), progress.TimeElapsedColumn(), progress.TimeRemainingColumn())
+    terminal = console.Console(stderr=True, soft_wrap=True, highlight=False)
+    with progress.Progress(*columns, console=terminal) as bar:
         yield _Bar(bar, total)
 
 

@@ -22,6 +22,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--json', help='file for the figures')
 
 
+def check(args: Namespace) -> None:
+    """Look at every folder before seconds of loading."""
+    from ..runtime.artifact import Artifact
+
+    for folder in args.artifacts:
+        Artifact.load(folder)
+
+
 def run(args: Namespace) -> int:
     """Compare, print the report and say what was missed."""
     from ..deploy.verify import verify

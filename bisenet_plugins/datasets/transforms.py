@@ -153,9 +153,8 @@ class RandomScaleCropWarp(BaseTransform):
             scaled: Sides (h', w') of the scaled image.
             offset: Place (y, x) of the crop in it.
         """
-        rows, columns = (
-            _nearest_places(*along) for along in zip(label.shape[:2], scaled, offset, self.crop_size, self.size)
-        )
+        rows, columns = (_nearest_places(*along) for along in zip(
+            label.shape[:2], scaled, offset, self.crop_size, self.size))
         out = np.full(self.size, self.seg_pad_val, label.dtype)
         height, width = int((rows >= 0).sum()), int((columns >= 0).sum())  # what is padded comes last
         if height and width:
@@ -197,8 +196,7 @@ class RandomScaleCropWarp(BaseTransform):
         return (
             f'{type(self).__name__}(scale={self.scale}, ratio_range={self.ratio_range}, crop_size={self.crop_size}, '
             f'size={self.size}, keep_ratio={self.keep_ratio}, cat_max_ratio={self.cat_max_ratio}, '
-            f'pad_val={self.pad_val}, seg_pad_val={self.seg_pad_val}, exact={self.exact})'
-        )
+            f'pad_val={self.pad_val}, seg_pad_val={self.seg_pad_val}, exact={self.exact})')
 
 
 def _nearest_places(side: int, scaled: int, offset: int, crop: int, size: int) -> np.ndarray:

@@ -73,8 +73,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self.by_epoch and self.interval > 0 and self.interval % counts:
             runner.logger.warning(
                 f'checkpoints every {self.interval} iterations fall between updates of accumulative_counts={counts}; '
-                'a resumed run would lose gradients gathered so far, choose a multiple'
-            )
+                'a resumed run would lose gradients gathered so far, choose a multiple')
 
     def _save_checkpoint_with_step(self, runner: Any, step: int, meta: dict[str, Any]) -> None:
         """Save, point to the file, then delete what is outdated."""

@@ -174,8 +174,7 @@ class SeedSample(BaseTransform):
         elif not self._seeded:
             raise RuntimeError(
                 "train_dataloader.sampler: expected dict(type='ResumableSampler') with SeedSample, got a sampler whose "
-                f'index {index!r} has no place in the run'
-            )
+                f'index {index!r} has no place in the run')
         return results
 
     def __repr__(self) -> str:
@@ -230,8 +229,7 @@ class ReproducibleTrainingHook(Hook):
         if not isinstance(sampler, ResumableSampler):
             runner.logger.warning(
                 f'train_dataloader.sampler is {type(sampler).__name__}: a resumed run will see other random numbers '
-                'than an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them'
-            )
+                'than an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them')
             return
         if iterator is None or hasattr(iterator, 'skip_iter') or runner.iter == 0:
             return

@@ -129,6 +129,5 @@ def format_complexity(cost: Complexity) -> str:
         ('image', f'{cost.shape[0]} x {cost.shape[1]}', ''),
         ('parameters, training', f'{cost.params / 1e6:.3f} M', ''),
         ('parameters, deployed', f'{cost.deploy_params / 1e6:.3f} M', '(without auxiliary heads)'),
-        ('multiply-adds', f'{cost.macs / 1e9:.3f} G', '(torch.utils.flop_counter: convolutions, matrix products)'),
-    ]
+        ('multiply-adds', f'{cost.macs / 1e9:.3f} G', '(torch.utils.flop_counter: convolutions, matrix products)')]
     return '\n'.join(f'{name:<20}  {value}  {note}'.rstrip() for name, value, note in rows)

@@ -112,8 +112,7 @@ def _ends_in_relu(module: ConvModule) -> bool:
         and type(module.activate) is nn.ReLU
         and type(module.conv) is nn.Conv2d
         and module.conv.padding_mode == 'zeros'
-        and not isinstance(module.conv.padding, str)
-    )
+        and not isinstance(module.conv.padding, str))
 
 
 class _ConvReLU(nn.Module):

@@ -123,8 +123,7 @@ def _explain(path: Path, error: Exception) -> RuntimeError:
         return RefusedCheckpointError(
             f'{path}: expected plain tensors, got {match.group(1)}, which only pickle can rebuild, and pickle can run '
             'any code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or '
-            'save only the state_dict where it was made'
-        )
+            'save only the state_dict where it was made')
     unpickler = re.search(r'WeightsUnpickler error: (.*)', str(error))  # torch's other lines advise to run any code
     reason = unpickler[1] if unpickler else (str(error).strip().splitlines() or [type(error).__name__])[0]
     return DamagedCheckpointError(f'{path}: expected a checkpoint, got a truncated or foreign file ({reason})')

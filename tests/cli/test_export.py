@@ -25,8 +25,12 @@ def test_a_folder_is_written_and_predicts(bisenet, network_files, tmp_path):
     (['export', 'a.py', 'a.pth'], 2, 'the following arguments are required: --out'),
     (['export', 'a.py', 'a.pth', '--out', 'out', '--batch', '0'], 2, '--batch: expected a whole number of at least 1'),
     (['export', 'a.py', 'a.pth', '--out', 'out', '--shape', '5'], 1, "error: shape: expected HEIGHTxWIDTH"),
+    (['export', 'bisenetv2-camvd', '--out', 'out'], 1, 'got bisenetv2-camvd; did you mean bisenetv2-camvid?'),
+    (['export', 'a.py', 'b.pth', '--out', 'out'], 1, 'error: no checkpoint at b.pth'),
 ])
 def test_what_does_not_fit_is_one_sentence(bisenet, words, status, sentence):
+    Path('a.py').touch()
+    Path('a.pth').touch()
     got, told, failure = bisenet(*words)
     assert (got, told) == (status, '') and sentence in failure.splitlines()[-1]
     assert not Path('out').exists()

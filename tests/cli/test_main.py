@@ -63,14 +63,22 @@ print('loaded', [name for name in {HEAVY} if name in sys.modules])
     assert done.stdout.splitlines()[-1:] == ['loaded []'], done.stderr
 
 
-@pytest.mark.parametrize('words', [['train', 'none.py'], ['verify', 'folder', '--config', 'none.py']])
-def test_a_config_that_is_not_there_is_said_before_anything_is_loaded(words):
+@pytest.mark.parametrize('words, sentence', [
+    (['train', 'none.py'], 'there is no config at none.py'),
+    (['verify', 'folder', '--config', 'none.py'], 'there is no config at none.py'),
+    (['verify', 'folder'], 'folder holds no artifact.json; give the folder, or the ONNX file, that "export" wrote'),
+    (['test', __file__, 'none.pth'], 'no checkpoint at none.pth'),
+    (['convert', 'none', 'out'], 'no checkpoint at none'),
+    *((words, 'config: expected a file, or a name that "bisenet list" has, got bisenetv2-camvd; did you mean '
+       'bisenetv2-camvid?') for words in (['config', 'bisenetv2-camvd'],
+                                          ['export', 'bisenetv2-camvd', '--out', 'out']))])
+def test_what_is_not_there_is_said_before_anything_is_loaded(words, sentence):
     done = python(f"""
 import sys, bisenet_cli
 status = bisenet_cli.main(argv={words})
-print(status, [name for name in {HEAVY} if name in sys.modules])
+print(status, [name for name in {HEAVY[:4]} if name in sys.modules])
 """)
-    assert (done.stdout, done.stderr) == ('1 []\n', 'error: there is no config at none.py\n')
+    assert (done.stdout, done.stderr) == ('1 []\n', f'error: {sentence}\n')
 
 
 def test_the_package_as_a_command_reads_its_options_first(tmp_path):

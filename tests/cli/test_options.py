@@ -83,5 +83,5 @@ def test_a_network_that_is_not_there_names_itself(words, sentence):
 
 def test_the_configs_of_the_package_are_found():
     assert find_config('stdc/stdc1_seg_1xb24-10k_camvid-720x960.py').is_file()
-    with pytest.raises(ConfigError, match='config: expected a file, or a config that "bisenet list" names, got none'):
+    with pytest.raises(ConfigError, match='config: expected a file, or a name that "bisenet list" has, got none'):
         find_config('none.py')

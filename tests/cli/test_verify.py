@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import bisenet_plugins.deploy.verify
+import bisenet_plugins.runtime.artifact
 
 
 @pytest.mark.parametrize('missed', [[], ['out: 5 pixels differ']])
@@ -13,11 +14,14 @@ def test_the_report_is_printed_and_written(bisenet, monkeypatch, missed):
     asked = []
     monkeypatch.setattr(bisenet_plugins.deploy.verify, 'verify',
                         lambda *arguments: asked.append(arguments) or (dict(artifacts={}), missed))
+    monkeypatch.setattr(bisenet_plugins.runtime.artifact.Artifact, 'load', lambda folder: asked.append(folder))
+    Path('a.py').touch()
+    Path('a.pth').touch()
     words = ['verify', 'out', '--config', 'a.py', '--checkpoint', 'a.pth', '--latency', '3', '--json', 'figures.json']
     status, told, failure = bisenet(*words)
     assert status == len(missed) and json.loads(told) == json.loads(Path('figures.json').read_text())
     assert failure == ''.join(f'failed: {sentence}\n' for sentence in missed)
-    assert asked == [('a.py', 'a.pth', ['out'], 'synthetic', 16, 3, 0)]
+    assert asked == ['out', ('a.py', 'a.pth', ['out'], 'synthetic', 16, 3, 0)]
 
 
 @pytest.mark.parametrize('words, status, sentence', [

@@ -15,8 +15,7 @@ from .sprites import paint_bicyclist, paint_bin, paint_pedestrian, paint_pole, p
 _TEXTURE = (
     (0.01, 0.02, 0.07), (0.06, 0.07, 0.07), (0.05, 0.05, 0.04), (0.07, 0.04, 0.07), (0.07, 0.07, 0.08),
     (0.16, 0.16, 0.08), (0.02, 0.02, 0.02), (0.08, 0.06, 0.05), (0.02, 0.02, 0.08), (0.05, 0.09, 0.04),
-    (0.05, 0.09, 0.04),
-)
+    (0.05, 0.09, 0.04))
 
 
 def paint_sky(canvas: Canvas) -> None:
@@ -182,8 +181,7 @@ def paint_scene(size: tuple[int, int], seed: int, index: int) -> tuple[np.ndarra
     height, width = size
     camera = Camera(
         focal=height * rng.uniform(0.98, 1.12), centre=width * rng.uniform(0.38, 0.62),
-        horizon=height * rng.uniform(0.40, 0.52), height=rng.uniform(1.3, 1.8),
-    )
+        horizon=height * rng.uniform(0.40, 0.52), height=rng.uniform(1.3, 1.8))
     canvas = Canvas(size, camera, rng, grey(rng, 150, 225), rng.uniform(70, 220))
     paint_sky(canvas)
     left, right = -rng.uniform(2.6, 5.5), rng.uniform(2.6, 5.0)

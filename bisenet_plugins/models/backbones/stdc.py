@@ -133,10 +133,9 @@ class STDCBackbone(Part):
             ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))
         self.stages = nn.ModuleList()
         for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]):
-            self.stages.append(
-                nn.Sequential(*(
-                    ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **cfgs)
-                    for i in range(depth))))
+            self.stages.append(nn.Sequential(*(
+                ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **cfgs)
+                for i in range(depth))))
         self.out_channels = tuple(channels[1:])
         self.out_strides = (4, 8, 16, 32)
 

@@ -200,21 +200,17 @@ class SemanticBranch(Part):
                               ('expand_ratio', [round(min(widths) * expand_ratio)])):
             expect(min(values) >= 1, names, 'at least one channel and layer in every stage', values)
         cfgs = self.cfgs
-        published = expansion == 'depthwise'
         layer: dict[str, Any] = dict(
-            expand_ratio=expand_ratio,
-            expansion=expansion,
-            gather_kernel=gather_kernel,
-            double_depthwise=double_depthwise,
-            depthwise_act=published if depthwise_act is None else depthwise_act,
-            **cfgs)
+            expand_ratio=expand_ratio, expansion=expansion, gather_kernel=gather_kernel,
+            double_depthwise=double_depthwise, **cfgs,
+            depthwise_act=expansion == 'depthwise' if depthwise_act is None else depthwise_act)
         self.stem = StemBlock(in_channels, widths[0], stem_fusion_kernel, **cfgs)
         self.stages = nn.ModuleList(
             nn.Sequential(GatherExpansionLayer(before, after, 2, **layer),
                           *(GatherExpansionLayer(after, after, 1, **layer) for _ in range(depth - 1)))
             for before, after, depth in zip(widths, widths[1:], depths))
         self.context = ContextEmbedding(
-            widths[-1], norm_act=published if context_norm_act is None else context_norm_act, **cfgs)
+            widths[-1], norm_act=expansion == 'depthwise' if context_norm_act is None else context_norm_act, **cfgs)
         self.out_channels = (*widths, widths[-1])
         self.out_strides = (4, 8, 16, 32, 32)
 

@@ -100,10 +100,8 @@ class BilateralSegmentor(EncoderDecoder):
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
         kwargs['test_cfg'] = ConfigDict({'mode': 'whole', **(kwargs.get('test_cfg') or {})})
         super().__init__(
-            backbone=complete(backbone, 'backbone', **self._settings),
-            decode_head=decode_head,
-            auxiliary_head=auxiliary_head,
-            **kwargs)
+            backbone=complete(backbone, 'backbone', **self._settings), decode_head=decode_head,
+            auxiliary_head=auxiliary_head, **kwargs)
         if channels_last:  # here and not later: DistributedDataParallel keeps the strides that it finds
             self.to(memory_format=torch.channels_last)
         self._name_what_does_not_learn()
@@ -204,8 +202,7 @@ class BilateralSegmentor(EncoderDecoder):
             and not torch.onnx.is_in_onnx_export()
             and isinstance(self.decode_head, BaseDecodeHead)
             and _inherits(self.decode_head, BaseDecodeHead, _HEAD_STEPS)
-            and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS)
-        )
+            and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS))
 
     def _masks(self, logits: Tensor, metas: list[dict]) -> list[Tensor]:
         """Write the mask of each image, images of equal geometry together."""

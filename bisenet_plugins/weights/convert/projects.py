@@ -179,8 +179,7 @@ def _refine_stdc_seg(weights: Weights) -> list[str]:
     notes = add_zero_biases(weights)
     scales = [
         f'{name[:-len("running_var")]}weight' for name in weights if name.endswith('.running_var')
-        and not name.startswith(f'{BACKBONE}.') and f'{name[:-len("running_var")]}{NUM_BATCHES}' not in weights
-    ]
+        and not name.startswith(f'{BACKBONE}.') and f'{name[:-len("running_var")]}{NUM_BATCHES}' not in weights]
     for name in scales:
         weights[name] = weights[name].abs() + _EPS
     if scales:

@@ -257,8 +257,7 @@ def check_weights(weights: Mapping[str, Tensor],
     wrong += [f'left over: {name} {tuple(weights[name].shape)}' for name in weights if name not in own]
     wrong += [
         f'shape: {name} is {tuple(weights[name].shape)}, the config has {tuple(value.shape)}'
-        for name, value in own.items() if name in weights and weights[name].shape != value.shape
-    ]
+        for name, value in own.items() if name in weights and weights[name].shape != value.shape]
     if wrong:
         raise CheckpointError(f'weights: expected those of {config}, got others:\n  ' + '\n  '.join(wrong))
     return absent
@@ -307,12 +306,10 @@ def different_options(config: str | os.PathLike[str], options: Mapping[str, Any]
     heads = model.get('auxiliary_head') or {}
     found = {
         name: _effective(model, name) for name in options
-        if not name.startswith('auxiliary_head.') or (isinstance(heads, dict) and heads.get(name.split('.')[1]))
-    }
+        if not name.startswith('auxiliary_head.') or (isinstance(heads, dict) and heads.get(name.split('.')[1]))}
     return [
         f'model.{name}: expected {value!r}, got {found[name]!r}' for name, value in options.items()
-        if name in found and _plain(found[name]) != _plain(value)
-    ]
+        if name in found and _plain(found[name]) != _plain(value)]
 
 
 def _effective(model: dict[str, Any], name: str) -> Any:
