@@ -11,7 +11,7 @@ from .options import add_config_options, config_options, whole
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or a config that "bisenet list" names')
     parser.add_argument('--split', choices=['train', 'val', 'test'],
                         help='which dataloader (default: train, and val where there is one)')
     parser.add_argument('--max', type=whole(1), metavar='N', help='check the first N samples only')

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import BisenetError, InputError, printable, told_by
 from ..version import __version__
+from .options import find_config
 
 __all__ = ['COMMANDS', 'explain_failure', 'run_command', 'run_module']
 
@@ -36,7 +37,6 @@ COMMANDS = {
 }
 """Names of the commands, and what each does; ``check-data`` is the module ``check_data``."""
 
-FILES = {'config': 'there is no config at', 'checkpoint': 'no checkpoint at', 'src': 'no checkpoint at'}
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
 PATIENCE = 1.5  # seconds in which the main thread may answer Ctrl-C
@@ -86,10 +86,11 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     logging.raiseExceptions = args.debug  # a log on a full disk does not explain itself by a traceback
     try:
         _answer_interrupts(how)
-        for name, sentence in FILES.items():  # said before seconds of loading
-            path = getattr(args, name, None)
-            if path and not os.path.isfile(os.path.expanduser(path)):
-                raise InputError(f'{sentence} {path}')
+        if getattr(args, 'config', None):  # what is not there is said before seconds of loading
+            args.config = str(find_config(args.config))
+        for path in filter(None, (getattr(args, name, None) for name in ('checkpoint', 'src'))):
+            if not os.path.isfile(os.path.expanduser(path)):
+                raise InputError(f'no checkpoint at {path}')
         if hasattr(module, 'check'):
             module.check(args)
         if load is not None and getattr(module, 'NEEDS_PACKAGE', True):

@@ -125,7 +125,7 @@ def add_network(parser: ArgumentParser) -> None:
     """Add the options that choose a network and what computes it."""
     group = parser.add_argument_group('network', 'the first that comes with the package, unless one of these says '
                                       'else; it knows streets as seen from a car, by day')
-    group.add_argument('--config', help='config file; needs --checkpoint')
+    group.add_argument('--config', help='config file, or the name of one; needs --checkpoint')
     group.add_argument('--checkpoint', help='weights of the config')
     group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
     group.add_argument('--model', metavar='PATH', help='folder or ONNX file that "export" wrote')

@@ -10,7 +10,7 @@ from .options import add_config_options, add_launcher, config_options, number
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or a config that "bisenet list" names')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='folder for the log (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--out', help='folder for masks, as PNGs of class ids')

@@ -12,7 +12,7 @@ RESUME = 'run the same command with --resume to go on'
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', help='config file, or a config that "bisenet list" names')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/NAME_OF_CONFIG)')
     parser.add_argument('--resume', action='store_true', help='go on from the newest whole checkpoint of the work dir')
     parser.add_argument('--amp', action='store_true', help='train in mixed precision (needs an accelerator)')

@@ -48,7 +48,7 @@ def test_a_label_that_is_ignored_everywhere_is_found(bisenet, dataset):
 
 
 @pytest.mark.parametrize('words, status, sentence', [
-    (['none.py'], 1, 'error: there is no config at none.py'),
+    (['none.py'], 1, 'error: config: expected a file, or a name that "bisenet list" has, got none.py'),
     (['data.py', '--split', 'test'], 1, 'test_dataloader'),
     (['data.py', '--max', '0'], 2, "--max: expected a whole number of at least 1, got '0'"),
 ])

@@ -6,9 +6,10 @@ from bisenet_plugins.cli.demo import CONFIG
 from bisenet_plugins.cli.options import find_config
 
 
-@pytest.mark.parametrize('words, size', [([], '144 x 192'), (['--shape', 64, 96], '64 x 96')])
-def test_a_config_is_counted(bisenet, words, size):
-    status, told, _ = bisenet('complexity', find_config(CONFIG), *words)
+@pytest.mark.parametrize('config, words, size', [
+    (CONFIG, [], '144 x 192'), (find_config(CONFIG), ['--shape', 64, 96], '64 x 96')])
+def test_a_config_is_counted_by_its_name_or_path(bisenet, config, words, size):
+    status, told, _ = bisenet('complexity', config, *words)
     assert status == 0 and f'image                 {size}\n' in told and 'multiply-adds' in told
 
 
@@ -19,4 +20,5 @@ def test_values_are_laid_over_the_config(bisenet):
 
 
 def test_a_config_that_is_not_there_is_one_sentence(bisenet):
-    assert bisenet('complexity', 'none.py') == (1, '', 'error: there is no config at none.py\n')
+    sentence = 'error: config: expected a file, or a name that "bisenet list" has, got none.py\n'
+    assert bisenet('complexity', 'none.py') == (1, '', sentence)

@@ -14,7 +14,7 @@ def test_a_checkpoint_is_scored_and_its_masks_are_written(bisenet, trained, tmp_
 
 
 @pytest.mark.parametrize('words, sentence', [
-    (['none.py', 'none.pth'], 'error: there is no config at none.py\n'),
+    (['none.py', 'none.pth'], 'error: config: expected a file, or a name that "bisenet list" has, got none.py\n'),
     (['tiny.py', 'none.pth'], 'error: no checkpoint at none.pth\n'),
 ])
 def test_what_is_not_there_is_one_sentence(bisenet, tiny_config, words, sentence):

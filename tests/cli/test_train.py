@@ -16,7 +16,7 @@ def test_a_training_is_resumed(bisenet, tiny_config, tmp_path):
 
 
 @pytest.mark.parametrize('words, sentence', [
-    (['none.py'], 'error: there is no config at none.py\n'),
+    (['none.py'], 'error: config: expected a file, or a name that "bisenet list" has, got none.py\n'),
     (['tiny.py', '--cfg-options', 'a'], "error: --cfg-options: expected KEY=VALUE, got 'a'\n"),
 ])
 def test_what_does_not_fit_is_one_sentence(bisenet, tiny_config, words, sentence):

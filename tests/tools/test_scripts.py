@@ -37,4 +37,5 @@ def test_a_script_runs_from_any_folder_without_an_installed_package(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
     done = subprocess.run([sys.executable, '-W', 'ignore', str(TOOLS / 'train.py'), 'none.py'], cwd=tmp_path,
                           env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1 and done.stderr.splitlines()[-1] == 'error: there is no config at none.py'
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == (
+        'error: config: expected a file, or a name that "bisenet list" has, got none.py')
