@@ -2,21 +2,26 @@
 
 Every series is a fresh process. ``+ kept memory`` is the same with glibc's settings of ``bisenet train``, and
 ``+ tcmalloc`` with that allocator preloaded, so that what is the allocator's is not claimed for the network;
-``--processes`` times data-parallel training over gloo instead.
+``--processes`` times data-parallel training over gloo instead. Memory is that of the process, which begins with 0.4 GB
+of libraries and depends on the allocator, and beside it that of the tensors alone, which does not.
 """
 
 from __future__ import annotations
 
 import ctypes.util
 import glob
+import json
 import multiprocessing
 import os
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,7 +48,7 @@ from bisenet_plugins.engine import AutocastOptimWrapper
 from bisenet_plugins.engine.launch import keep_freed_memory
 from bisenet_plugins.timing import spread
 
-__all__ = ['SERIES', 'find_allocator', 'main', 'time_processes', 'time_train_step', 'train_steps']
+__all__ = ['SERIES', 'find_allocator', 'main', 'peak_of_tensors_mb', 'time_processes', 'time_train_step', 'train_steps']
 
 SERIES: dict[str, dict[str, Any]] = {
     'mmseg': {}, 'ours': {}, 'ours, norms recomputed': dict(recompute_norms=True),
@@ -102,6 +107,7 @@ def time_train_step(
     names = [(name + how, name, *memory) for how, memory in memories.items() for name in series or ('mmseg', 'ours')]
     times: dict[str, list[float]] = {label: [] for label, *_ in names}
     memory: dict[str, float] = {}
+    tensors: dict[str, float | None] = {}
     losses: dict[str, float] = {}
     for _ in range(rounds):
         for label, name, keep, preload in names:
@@ -109,11 +115,14 @@ def time_train_step(
                           preload=preload)
             times[label] += found['seconds']
             memory[label] = max(memory.get(label, 0.0), found['peak_memory_mb'])
-            losses[label] = found['first_loss']
+            losses[label], tensors[label] = found['first_loss'], found['tensor_memory_mb']
     base = names[0][0]
     for label, values in times.items():
-        report.rows.append(dict(name=label, ms=spread(values), peak_memory_mb=memory[label],
-                                share_of_memory=round(memory[label] / memory[base], 3)))
+        row = dict(name=label, ms=spread(values), peak_memory_mb=memory[label],
+                   share_of_memory=round(memory[label] / memory[base], 3))
+        held, most = tensors[label], tensors[base]
+        report.rows.append(dict(row, tensor_memory_mb=held, share_of_tensors=round(held / most, 3)) if held and most
+                           else row)
         if label != base:
             report.ratios.append(dict(of=base, over=label, **ratio(times[base], values)))
     report.checks = dict(first_loss=losses)
@@ -189,7 +198,8 @@ def train_steps(
         keep: Whether freed memory is kept, as ``bisenet train`` does.
 
     Returns:
-        ``seconds`` of each step, ``peak_memory_mb``, ``first_loss`` and the sum of the ``weights`` after the last step.
+        ``seconds`` of each step, ``peak_memory_mb``, ``tensor_memory_mb`` (on a CPU, of one more step), ``first_loss``
+        and the sum of the ``weights`` after the last step.
     """
     if keep and not keep_freed_memory():
         raise RuntimeError('expected glibc without settings of its own in the environment, to keep freed memory')
@@ -199,6 +209,7 @@ def train_steps(
     weights = pair_weights(configs, load_image(None, (256, 512)))[side]
     model: Any = MODELS.build({**configs[side].model, **SERIES[name]})
     model.load_state_dict(weights)
+    del weights
     model.to(device).train()
     for head in (model.decode_head, *model.auxiliary_head):
         if head.dropout is not None:
@@ -232,7 +243,30 @@ def train_steps(
         else:
             seconds.append(spent)
     total = sum(float(one.detach().double().abs().sum()) for one in model.parameters())
-    return dict(seconds=seconds, peak_memory_mb=peak_memory_mb(device), first_loss=round(first, 5), weights=total)
+    peak, tensors = peak_memory_mb(device), None
+    if device == 'cpu' and rank is None:
+        kept = [*model.parameters(), *model.buffers(), *(
+            value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value))]
+        held = sum(value.nbytes for value in kept) / 2**20
+        tensors = round(held + peak_of_tensors_mb(partial(trained.train_step, data, wrapper)), 1)
+    return dict(seconds=seconds, peak_memory_mb=peak, tensor_memory_mb=tensors, first_loss=round(first, 5),
+                weights=total)
+
+
+def peak_of_tensors_mb(call: Callable[[], Any]) -> float:
+    """Return the most memory in MiB that tensors made on the CPU by a call hold at once.
+
+    Example:
+        >>> peak_of_tensors_mb(lambda: [torch.zeros(2**18), torch.zeros(2**18) + 1])
+        3.0
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+            call()
+        profile.export_chrome_trace(f'{folder}/trace.json')
+        events = json.loads(Path(folder, 'trace.json').read_text('utf-8'))['traceEvents']
+    changes = sorted((event['ts'], event['args']['Bytes']) for event in events if event['name'] == '[memory]')
+    return round(max(accumulate((size for _, size in changes), initial=0)) / 2**20, 1)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
