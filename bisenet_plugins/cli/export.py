@@ -40,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
                         help='GPUs that a tensorrt-rtx engine is built for')
     parser.add_argument('--calibration', help='INT8: folder of images, dataset config, train, val or synthetic')
     parser.add_argument('--calibration-images', type=whole(1), default=32)
-    parser.add_argument('--calibration-method', choices=['minmax', 'entropy', 'percentile'], default='minmax',
+    parser.add_argument('--calibration-method', choices=['auto', 'minmax', 'entropy', 'percentile'], default='auto',
                         help='INT8: how ranges come from what was seen (default: %(default)s)')
     parser.add_argument('--ranges', metavar='DIR', help='INT8: folder that keeps measured ranges for the next time')
     parser.add_argument('--max-drop', type=number(0, 100), default=0.5,

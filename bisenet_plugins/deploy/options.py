@@ -13,7 +13,7 @@ from ..runtime.backends import PROGRAMS, SUFFIXES
 __all__ = ['METHODS', 'OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
 
 PRECISIONS = ('fp32', 'fp16', 'int8')
-METHODS = ('minmax', 'entropy', 'percentile')
+METHODS = ('auto', 'minmax', 'entropy', 'percentile')
 OUTPUTS = ('mask', 'logits', 'logits_s8')
 SEARCH_MODES = ('auto', 'off')
 OPSETS = dict(trace=range(13, 18), program=range(18, 24))
@@ -71,7 +71,8 @@ class DeployOptions:
         max_shape: Largest height and width of a dynamic TensorRT engine.
         compute_capabilities: GPUs that a TensorRT-RTX engine is built for.
         calibration: Where INT8's images come from: a folder, a dataset config, ``train``, ``val``, or ``synthetic``.
-        calibration_method: How INT8's ranges come from what was seen: ``minmax``, ``entropy`` or ``percentile``.
+        calibration_method: How INT8's ranges come from what was seen: ``minmax``, ``entropy``, ``percentile``, or
+            ``auto``, which is percentile where minmax loses more than ``max_drop``.
         ranges: Folder that keeps the measured ranges for the next time; None keeps none.
         calibration_images: Most images to calibrate on.
         max_drop: Points of mIoU that INT8 may lose before sensitive layers stay in higher precision.
@@ -104,7 +105,7 @@ class DeployOptions:
     max_shape: tuple[int, int] = (1024, 2048)
     compute_capabilities: Sequence[str] = ('8.6', '8.9')
     calibration: str | None = None
-    calibration_method: str = 'minmax'
+    calibration_method: str = 'auto'
     ranges: str | None = None
     calibration_images: int = 32
     max_drop: float = 0.5
@@ -137,7 +138,7 @@ class DeployOptions:
         plain = self.precision == 'fp32'
         portable = self.shape is not None and (self.backend != 'ncnn' or self.output == 'logits_s8')
         engine = self.backend.startswith('tensorrt')
-        minmax = self.calibration_method == 'minmax' and self.ranges is None
+        usual = self.calibration_method == 'auto' and self.ranges is None
         for name, holds, expected in (
                 ('network_size', self.channel_order or not self.network_size,
                  'a self-contained graph (--self-contained), because only that resizes by itself'),
@@ -154,8 +155,8 @@ class DeployOptions:
                 ('channel_order', not self.channel_order or self.backend != 'ncnn', 'none, as ncnn takes floats'),
                 ('shape and output', portable or self.backend not in ('ncnn', 'executorch'),
                  'a static shape (--shape HEIGHTxWIDTH), for ncnn with --output logits_s8'),
-                ('calibration_method and ranges', minmax or self.backend != 'openvino',
-                 'minmax and no ranges, because nncf calibrates for OpenVINO')):
+                ('calibration_method and ranges', usual or self.backend != 'openvino',
+                 'auto and no ranges, because nncf calibrates for OpenVINO')):
             if not holds:
                 given = ', '.join(f'{part}={getattr(self, part)!r}' for part in name.split(' and '))
                 raise InputError(f'{name}: expected {expected}, got {given}')

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,11 @@ class Calibration:
         search: ``auto`` keeps sensitive layers in higher precision until the limit holds; ``off`` quantises all.
         max_kept: Largest share of the layer groups that may stay in higher precision.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
-        method: How ranges come from what was seen: ``minmax``, ``entropy`` or ``percentile`` (99.999 %).
+        method: How ranges come from what was seen: ``minmax``, ``entropy``, ``percentile`` (99.999 %), or ``auto``,
+            which is percentile where minmax loses more than the limit. nncf, for OpenVINO, has its own way.
         ranges: Folder that keeps measured ranges, named by graph, method and images; None keeps none.
-        report: Filled in: mIoU before and after, the groups kept, and each group's sensitivity where measured.
+        report: Filled in: the method, mIoU before and after, the groups kept, and each group's sensitivity where
+            measured.
 
     Raises:
         InputError: If there are no images, or ``search`` is unknown.
@@ -58,7 +61,7 @@ class Calibration:
     search: str = 'auto'
     max_kept: float = 0.34
     threads: int = 0
-    method: str = 'minmax'
+    method: str = 'auto'
     ranges: str | None = None
     report: dict[str, Any] = field(default_factory=dict)
 
@@ -232,29 +235,36 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         by_group = layer_groups([node.name for node in inside])
         ops = {node.name: node.op_type for node in inside}
         groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
-        seen = hashlib.sha256(calibration.method.encode() + graph.SerializeToString())
+        seen = hashlib.sha256(graph.SerializeToString())
         for batch in calibration.inputs:
             seen.update(batch.tobytes())
         os.makedirs(calibration.ranges or folder, exist_ok=True)
-        cache = os.path.join(calibration.ranges or folder, f'{seen.hexdigest()[:16]}.json')
-        kinds = CalibrationMethod.MinMax, CalibrationMethod.Entropy, CalibrationMethod.Percentile
+        ranges = os.path.join(calibration.ranges or folder, seen.hexdigest()[:16])
+        kinds = dict(zip(METHODS[1:], CalibrationMethod))
         options = {'QuantizeBias': not symmetric, 'ActivationSymmetric': symmetric, 'CalibStridedMinMax': 1}
 
-        def quantise(kept: Sequence[str]) -> str:
+        def quantise(method: str, kept: Sequence[str]) -> str:
             left_out = {name for group in kept for name in by_group[group]}
             target = os.path.join(folder, f'{len(os.listdir(folder))}.onnx')
             quantize_static(
                 prepared, target, _Reader(graph.input[0].name, calibration.inputs), quant_format=QuantFormat.QDQ,
                 per_channel=True, weight_type=QuantType.QInt8,
                 activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, extra_options=options,
-                calibrate_method=kinds[METHODS.index(calibration.method)], calibration_cache_path=cache,
+                calibrate_method=kinds[method], calibration_cache_path=f'{ranges}_{method}.json',
                 nodes_to_quantize=[name for name in ops if name not in left_out])
             return target
 
         def open_model(candidate: str) -> Backend:
             return OnnxRuntimeBackend(candidate, calibration.threads)
 
-        shutil.copyfile(search_layers(quantise, open_model, open_model(path), groups, calibration), save_path)
+        methods = ('minmax', 'percentile') if calibration.method == 'auto' else (calibration.method,)
+        for method in methods:  # layers are left out for the last one only
+            made = search_layers(partial(quantise, method), open_model, open_model(path),
+                                 groups if method == methods[-1] else (), calibration)
+            calibration.report['method'] = method
+            if calibration.report['drop'] <= calibration.limit:
+                break
+        shutil.copyfile(made, save_path)
 
 
 class _Reader:

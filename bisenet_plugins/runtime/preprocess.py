@@ -226,12 +226,10 @@ def preprocess_of(cfg: Any, preprocessor: Any = None) -> Preprocess | PipelinePr
     scale = resize.get('scale')
     scale = (scale, scale) if isinstance(scale, int) else scale
     return Preprocess(
-        mean=[float(value) for value in pre.get('mean') or ()],
-        std=[float(value) for value in pre.get('std') or ()],
+        mean=[float(value) for value in pre.get('mean') or ()], std=[float(value) for value in pre.get('std') or ()],
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),
-        scale=(scale[0], scale[1]) if scale else None,
+        scale=(scale[0], scale[1]) if scale else None, keep_ratio=bool(resize.get('keep_ratio', False)),
         scale_factor=float(factor) if isinstance(factor, int | float) else 1.0,
-        keep_ratio=bool(resize.get('keep_ratio', False)),
         divisor=int(test_cfg.get('size_divisor') or 1),
         pad_value=float(pre.get('pad_val', 0)) if usual else 0.0)
 

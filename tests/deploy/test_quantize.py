@@ -145,6 +145,26 @@ def test_ranges_are_kept_for_the_next_time(tiny, tmp_path, method, monkeypatch):
     assert len(list((tmp_path / 'ranges').iterdir())) == 2
 
 
+@needs('mmdeploy', 'onnx', 'onnxruntime')
+@pytest.mark.parametrize(('drops', 'method', 'searched'), [
+    ([0.1], 'minmax', [False]), ([4.0, 0.1], 'percentile', [False, True])])
+def test_percentile_is_tried_before_layers_are_left_out(tiny, tmp_path, monkeypatch, drops, method, searched):
+    from bisenet_plugins.deploy import quantize
+    asked = []
+
+    def search(quantise, open_model, before, groups, calibration):
+        asked.append(bool(groups))
+        calibration.report['drop'] = drops[len(asked) - 1]
+        return quantise([])
+
+    monkeypatch.setattr(quantize, 'search_layers', search)
+    given = tiny_calibration(tiny, ranges=str(tmp_path / 'ranges'))
+    quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), given)
+    assert (given.report['method'], asked) == (method, searched)
+    assert len(list((tmp_path / 'ranges').glob('*_minmax.json'))) == 1
+    assert len(list((tmp_path / 'ranges').glob('*_percentile.json'))) == len(drops) - 1
+
+
 @pytest.mark.slow
 @needs('mmdeploy', 'onnx', 'openvino', 'nncf')
 def test_openvino_is_quantised_by_nncf(tiny):
