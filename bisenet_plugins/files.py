@@ -39,7 +39,7 @@ def read_image(path: Path) -> np.ndarray:
         content = np.frombuffer(path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
     except (OSError, cv2.error) as error:
-        raise InputError(f'{path}: {error}') from error
+        raise InputError(f'{path}: {getattr(error, "strerror", None) or error}') from error
     if image is None:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     if path.suffix.lower() in PAGED:

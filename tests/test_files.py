@@ -36,3 +36,5 @@ def test_an_image_is_read_as_bgr_and_anything_else_is_named(tmp_path):
             (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=name):
             read_image(tmp_path / name)
+    with pytest.raises(InputError, match='none.png: No such file or directory$'):
+        read_image(tmp_path / 'none.png')
