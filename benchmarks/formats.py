@@ -1,7 +1,8 @@
 """Every format and precision of networks: ``python -m benchmarks.formats NAME_OR_CONFIG[,WEIGHTS]... --out F.json``.
 
 Size, agreement with PyTorch, mIoU, and latency from input to output, all formats of a network in turn; what could not
-be made, or was only built, says so. Everything is built first, and a line says when the timing begins.
+be made, or was only built, says so. Everything is built first, and a line says when the timing begins; what an earlier
+run left in ``--work-dir`` is not built again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from benchmarks.harness import Report, load_image, options, parse, save
 from bisenet_plugins.deploy import DeployOptions, deploy, parse_shape
 from bisenet_plugins.deploy.verify import loaded_network
 from bisenet_plugins.errors import BisenetError
+from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.preprocess import preprocess_of
 from bisenet_plugins.timing import interleave, spread
 
@@ -37,10 +40,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--images', default='synthetic', help='images to compare on, such as a dataset config')
     parser.add_argument('--count', type=int, default=101, help='most images (default: %(default)s)')
     parser.add_argument('--calibration', default='synthetic', help='images to calibrate INT8 on')
+    parser.add_argument('--work-dir', help='folder that keeps what is built (default: none is kept)')
     args = parse(parser, argv)
     report = Report('formats', dict(shape=args.shape, images=args.images, count=args.count, rounds=args.rounds))
     turns: list[dict[str, Callable[[], Any]]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with nullcontext(args.work_dir) if args.work_dir else tempfile.TemporaryDirectory() as folder:
         for network in args.networks:
             config, _, weights = network.partition(',')
             scale = preprocess_of(loaded_network(config, weights or None).cfg).scale
@@ -56,8 +60,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                     backend=backend, precision=precision, shape=shape, output='logits_s8', images=args.images,
                     image_count=args.count, calibration=args.calibration if precision == 'int8' else None,
                     dump_info=False, threads=args.threads or 0)
+                target = os.path.join(folder, f'{name} {shape[0]}x{shape[1]}'.replace(' ', '-'))
                 try:
-                    artifact = deploy(config, weights or None, os.path.join(folder, name.replace(' ', '-')), made)
+                    artifact = (Artifact.load(target) if os.path.exists(target)
+                                else deploy(config, weights or None, target, made))
                     checks = artifact.checks
                     stem = artifact.path.removesuffix(Path(artifact.path).suffix)
                     size = sum(path.stat().st_size for path in Path(artifact.folder).iterdir()

@@ -16,8 +16,13 @@ def test_every_row_says_its_state(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('benchmarks.formats.COMBINATIONS', [
         ('onnxruntime', 'fp32'), ('torch-export', 'fp32'), ('tensorrt', 'fp16')])
     tiny_config().dump(str(tmp_path / 'tiny.py'))
-    main([str(tmp_path / 'tiny.py'), '--formats', 'onnxruntime', 'torch-export', 'tensorrt', '--shape', '64x96',
-          '--count', '1', '--rounds', '1', '--threads', '1', '--out', str(tmp_path / 'formats.json')])
+    words = [str(tmp_path / 'tiny.py'), '--formats', 'onnxruntime', 'torch-export', 'tensorrt', '--shape', '64x96',
+             '--count', '1', '--rounds', '1', '--threads', '1', '--out', str(tmp_path / 'formats.json'),
+             '--work-dir', str(tmp_path / 'built')]
+    main(words)
+    built = {path: path.stat().st_mtime_ns for path in (tmp_path / 'built').rglob('*')}
+    main(words)
+    assert built == {path: path.stat().st_mtime_ns for path in (tmp_path / 'built').rglob('*')} != {}
     onnx, program, engine = json.loads((tmp_path / 'formats.json').read_text())['rows']
     assert [onnx['state'], program['state']] == ['run', 'run'] and 'expected an NVIDIA GPU' in engine['state']
     for row in (onnx, program):
