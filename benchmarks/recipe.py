@@ -66,7 +66,7 @@ NETWORKS: dict[str, str] = {
     'PIDNet-S (mmseg)': 'mmseg::pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py',
     'Fast-SCNN (mmseg)': 'mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py',
 }
-OURS = {'ours, ImageNet': 'recipe', 'ours, from scratch': 'no-imagenet'}
+OURS = {'ours, ImageNet': 'recipe', 'ours, from scratch': 'no-imagenet', 'ours, context path alone': 'one-branch'}
 
 
 def _neighbour(path: str) -> dict[str, Any]:

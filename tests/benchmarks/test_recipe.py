@@ -71,5 +71,5 @@ def test_plot_names_every_network(tmp_path, monkeypatch):
     cost = {name: dict(median=10.0, gmacs=1.5) for name in (*recipe.NETWORKS, *recipe.OURS)}
     miou = {name: {'0': 40.0, '1': 42.0} for name in (*recipe.NETWORKS, *recipe.OURS.values())}
     recipe.plot(dict(cost=cost, miou=miou), tmp_path / 'recipe.png')
-    assert len(texts) == 6 and 'PIDNet-S (mmseg), 1.5 GMACs' in texts
+    assert len(texts) == 7 and 'PIDNet-S (mmseg), 1.5 GMACs' in texts
     assert (tmp_path / 'recipe.png').is_file()
