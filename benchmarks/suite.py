@@ -12,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import torch
+
 from bisenet_plugins.weights.store import pretrained_names
 
 __all__ = ['commands', 'main']
@@ -45,12 +47,16 @@ def commands() -> dict[str, str]:
         'mask': 'mask --rounds 20',
         'data': 'data_loading --rounds 24',
         'robustness': 'robustness',
+        'formats': f'formats {" ".join(pretrained_names())} --images configs/_base_/datasets/camvid_360x480.py '
+                   '--calibration data/camvid/train --count 25 --rounds 20',
     }
+    supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    bfloat16 = ' "ours, bfloat16" "ours, bfloat16, norms recomputed"' if supported else ''
     for size, crop in SIZES.items():
         for batch in (4, 8):
             found[f'train_step_{size}_{batch}'] = (
-                f'train_step --batch {batch} --crop {crop} --rounds 2 --steps 2 --tcmalloc --series mmseg ours '
-                '"ours, norms recomputed" "ours, bfloat16" "ours, bfloat16, norms recomputed"')
+                f'train_step --batch {batch} --crop {crop} --rounds 2 --steps 2 --series mmseg ours '
+                f'"ours, norms recomputed"{bfloat16}')
     found['train_processes'] = 'train_step --processes 2 --batch 4 --crop 256 512 --rounds 2 --steps 3'
     return {result: f'python -m benchmarks.{line} --out benchmarks/results/{result}.json'
             for result, line in found.items()}

@@ -98,9 +98,8 @@ class Xception39(Part):
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
         cfgs = self.cfgs
-        self.stem = nn.Sequential(
-            ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
-            nn.MaxPool2d(3, stride=2, padding=1))
+        self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
+                                  nn.MaxPool2d(3, stride=2, padding=1))
         self.stages = nn.ModuleList()
         width = stem_channels
         for mid, depth in zip(mid_channels, depths):

@@ -1,5 +1,7 @@
 """ONNX Runtime computes what PyTorch does, from memory and from a file."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,18 @@ def test_inputs_in_any_memory_layout_are_taken():
 def test_threads_reach_the_session():
     options = to_onnxruntime(nn.ReLU(), EXAMPLE, threads=2).session.get_session_options()
     assert options.intra_op_num_threads == 2
+
+
+def test_threads_rest_after_a_run():
+    x = np.zeros((1, 16, 128, 128), np.float32)
+    backend = to_onnxruntime(nn.Sequential(nn.Conv2d(16, 16, 3), nn.Conv2d(16, 16, 3)), x, threads=2)
+    spent = []
+    for _ in range(5):
+        backend(x)
+        start = time.process_time()
+        time.sleep(0.03)
+        spent.append(time.process_time() - start)
+    assert min(spent) < 0.01
 
 
 def test_products_of_int8_do_not_saturate():
