@@ -198,8 +198,8 @@ def plot(result: dict[str, Any], out: Path) -> None:
     found = {name: (cost, list(result['miou'].get(OURS.get(name, name), {}).values()))
              for name, cost in result['cost'].items()}
     found = {name: point for name, point in found.items() if point[1]}
-    span = max(cost['median'] for cost, _ in found.values())
-    top = max(max(values) for _, values in found.values())
+    span = max((cost['median'] for cost, _ in found.values()), default=1.0)
+    top = max((max(values) for _, values in found.values()), default=1.0)
     for name, (cost, values) in found.items():
         x, y = cost['median'], statistics.mean(values)
         axis.errorbar(x, y, fmt='o', color='#d62728' if name in OURS else '#1f77b4', capsize=3,
