@@ -10,10 +10,10 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from ..arguments import accepted_arguments, nearest
-from ..errors import InputError
+from ..errors import InputError, expect, require
 
 PROBE_SIDE = 128
-LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'LN2d', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
+LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
                'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
 """What people write, for suggestions; what is allowed is what is registered."""
 
@@ -40,6 +40,8 @@ def named_class(cfg: dict, argument: str) -> type:
         raise InputError(f"{argument}: expected a config dict with 'type', got {cfg!r}")
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
+        if str(cfg['type']).startswith('mm'):  # mmpretrain.X is registered where mmpretrain is installed
+            require(cfg['type'].partition('.')[0])
         raise InputError(f"{argument}: expected the name of a registered model, got {cfg['type']!r}"
                          + (nearest(cfg['type'], MODELS.module_dict) or '; custom_imports names the package that '
                             'registers it'))
@@ -121,6 +123,19 @@ def build_part(cfg: dict, argument: str, **defaults: Any) -> nn.Module:
     return MODELS.build(complete(cfg, argument, **defaults))
 
 
+def as_maps(found: Any) -> Any:
+    """Return what a backbone returned as a tuple of maps; several return a single one without a tuple.
+
+    Args:
+        found: What came out.
+
+    Example:
+        >>> len(as_maps(torch.zeros(2, 3, 4, 4)))
+        1
+    """
+    return found if isinstance(found, tuple | list) else (found,)
+
+
 def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the channels and strides of a backbone's maps, declared or seen in a tiny forward pass.
 
@@ -152,7 +167,8 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     finally:
         for m, mode in modes:
             m.training = mode
-    if not isinstance(maps, tuple | list) or not all(isinstance(m, torch.Tensor) and m.dim() == 4 for m in maps):
-        raise InputError(f'{argument}: expected a tuple of maps (N, C, h, w) from {name}, got {type(maps).__name__}; '
-                         'for a backbone, set its out_indices')
+    maps = as_maps(maps)
+    shapes = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
+    expect(all(len(shape) == 4 for shape in shapes), argument, f'maps (N, C, h, w) from {name} (see its out_indices)',
+           shapes)
     return tuple(m.shape[1] for m in maps), tuple(round(PROBE_SIDE / m.shape[2]) for m in maps)

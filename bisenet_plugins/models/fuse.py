@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import copy
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from mmcv.cnn import ConvModule, fuse_conv_bn
-from torch import Tensor, nn
+from mmcv.cnn import ConvModule
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .layers import RepConvModule
 
 Network = TypeVar('Network', bound=nn.Module)
-_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 def switch_to_deploy(model: Network) -> Network:
@@ -28,10 +32,10 @@ def switch_to_deploy(model: Network) -> Network:
         The same object.
 
     Note:
-        The folding is mmcv's ``fuse_conv_bn``, after that of every ``RepConvModule``.
-        A batch norm that no convolution directly precedes stays: the first of the context embedding does, and those of
-        DDRNet's and PIDNet's pyramid pooling, which come before their convolutions. So does one that computes more
-        than a batch norm, as timm's with an activation. The result cannot be trained on.
+        Folded is what is seen to be a convolution whose output goes into one batch norm and nowhere else, and whose
+        folded form computes the same; every ``RepConvModule`` becomes one convolution. Another batch norm stays: the
+        first of the context embedding, one before its convolution or behind an activation, one that does more than
+        normalise, one in a forward pass that cannot be followed. The result cannot be trained on.
 
     Source:
         BiSeNet V2, Section "Inference" (auxiliary heads are discarded).
@@ -51,10 +55,78 @@ def switch_to_deploy(model: Network) -> Network:
         for name, child in parent.named_children():
             if isinstance(child, RepConvModule) and (folded := child.folded()) is not None:
                 setattr(parent, name, folded)
-            before = isinstance(parent, ConvModule) and 'conv,norm' not in ','.join(parent.order)
-            if isinstance(child, _BatchNorm) and (before or type(child).forward not in _FORWARDS):
-                setattr(parent, name, nn.Sequential(child))  # out of fuse_conv_bn's sight
-    return fuse_conv_bn(model)
+    instead = _folded(model)
+    for parent in list(model.modules()):
+        parent._modules.update({name: instead[child] for name, child in parent._modules.items() if child in instead})
+    return model
+
+
+def _folded(model: nn.Module) -> dict[nn.Module | None, nn.Module]:
+    """Return what stands in for each convolution that can be folded, and for the batch norm behind it."""
+    before, after = defaultdict(set), defaultdict(set)
+    for called in _calls(model):
+        for node, module in called.items():
+            sources, users = node.all_input_nodes, list(node.users)
+            before[module].add(called.get(sources[0]) if len(sources) == 1 else None)
+            after[module].add(called.get(users[0]) if len(users) == 1 else None)
+    instead: dict[nn.Module | None, nn.Module] = {}
+    for conv in (module for module in after if isinstance(module, nn.Conv2d) and len(after[module]) == 1):
+        (norm,) = after[conv]
+        if isinstance(norm, _BatchNorm) and before[norm] == {conv} and norm.running_mean is not None:
+            whole = fuse_conv_bn_eval(conv, norm)
+            side = max(step * (width - 1) + 1 for step, width in zip(conv.dilation, conv.kernel_size))
+            x = (torch.arange(conv.in_channels * side**2).sin() + 0.5).view(1, -1, side, side).to(conv.weight)
+            with torch.no_grad():
+                wanted, found = norm(conv(x)), whole(x)
+            near = torch.finfo(x.dtype).eps ** 0.5 * float(wanted.abs().max())
+            if torch.allclose(found, wanted, rtol=0.0, atol=near):
+                instead[conv], instead[norm] = whole, nn.Identity()
+    return instead
+
+
+def _calls(model: nn.Module) -> Iterator[dict[fx.Node, nn.Module]]:
+    """Yield what each module calls in its forward pass, which is followed without an input."""
+    shadow = copy.deepcopy(model)
+    modules = list(model.modules())
+    forwards = [module.forward for module in shadow.modules() if next(module.children(), None) is not None]
+    for tracer in (_Tracer(False), _Tracer(True)):
+        for place, module in enumerate(shadow.modules()):
+            module.forward = partial(tracer.record, str(place))
+        for forward in forwards:
+            if nodes := tracer.follow(forward):
+                yield {node: modules[int(str(node.target))] for node in nodes if node.op == 'call_module'}
+
+
+class _Tracer(fx.Tracer):
+    """Follow a forward pass without values; a condition on a value is taken to be ``choice``."""
+
+    def __init__(self, choice: bool) -> None:
+        super().__init__()
+        self.choice = choice
+
+    def record(self, place: str, *args: Any, **kwargs: Any) -> fx.Proxy:
+        """Note a call instead of making it."""
+        return self.create_proxy('call_module', place, args, kwargs)
+
+    def follow(self, forward: Callable[..., Any]) -> list[fx.Node]:
+        """Return the steps of a forward pass, none where they depend on more than conditions."""
+        self.graph = fx.Graph()
+        try:
+            takes = [name for name, taken in inspect.signature(forward).parameters.items()
+                     if taken.default is taken.empty and taken.kind is taken.POSITIONAL_OR_KEYWORD]
+            found = forward(*(self.create_proxy('placeholder', name, (), {}) for name in takes))
+            self.graph.output(self.create_arg(found))
+        except Exception:
+            return []
+        return list(self.graph.nodes)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Decide a condition."""
+        return self.choice
+
+    def create_arg(self, a: Any) -> Any:
+        """Leave out tensors, which no module called here has made."""
+        return None if isinstance(a, Tensor) else super().create_arg(a)
 
 
 def fused_copy(model: Network) -> Network:

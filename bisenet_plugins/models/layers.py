@@ -35,7 +35,8 @@ def norm_pooled(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """
     if isinstance(norm, _InstanceNorm):
         return x
-    single = norm.training and x.shape[0] == 1 and get_world_size() == 1
+    alone = get_world_size() == 1 or not isinstance(norm, nn.SyncBatchNorm)  # which sees the other processes' values
+    single = norm.training and x.shape[0] == 1 and alone
     if single and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
         return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
     return norm(x)

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from bisenet_plugins.arguments import accepted_arguments
+from bisenet_plugins.errors import MissingPackageError
 from bisenet_plugins.models import DetailBranch
 from bisenet_plugins.models.build import build_part, complete, named_class, probe
 
@@ -70,6 +71,15 @@ def test_a_class_is_named_by_its_name_or_itself():
         named_class(dict(type='~~~'), 'x')
 
 
+def test_a_package_that_is_not_there_is_named():
+    with pytest.raises(MissingPackageError, match='mmnowhere is not installed: pip install mmnowhere'):
+        named_class(dict(type='mmnowhere.ConvNeXt'), 'x')
+
+
+def test_a_single_map_needs_no_tuple():
+    assert probe(nn.Conv2d(4, 5, 3, 8, 1), 4, 'backbone') == ((5,), (8,))
+
+
 def test_maps_are_probed_and_modes_come_back():
     net = Strided()
     assert probe(net, 4, 'backbone') == ((5, 6), (2, 8))
@@ -77,10 +87,10 @@ def test_maps_are_probed_and_modes_come_back():
 
 
 def test_probing_leaves_the_backbone_as_it_was():
-    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4))
+    module = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.BatchNorm2d(4), nn.Flatten())
     module[1].eval()
     before = {k: v.clone() for k, v in module.state_dict().items()}
-    with pytest.raises(ValueError, match='backbone: expected a tuple of maps'):
+    with pytest.raises(ValueError, match='backbone: expected maps'):
         probe(module, 3, 'backbone')
     assert module.training and module[0].training and not module[1].training
     for key, value in module.state_dict().items():
@@ -96,13 +106,13 @@ def test_what_is_declared_is_believed():
 def test_a_backbone_that_fails_or_returns_no_maps_is_named():
     with pytest.raises(ValueError, match='backbone: expected a backbone of images with 3 channels, got Strided'):
         probe(Strided(), 3, 'backbone')
-    with pytest.raises(ValueError, match='backbone: expected a tuple of maps .* from Identity, got Tensor'):
-        probe(nn.Identity(), 3, 'backbone')
+    with pytest.raises(ValueError, match=r'backbone: expected maps .* from Flatten .*, got \[\(1, 49152\)\]'):
+        probe(nn.Flatten(), 3, 'backbone')
     assert torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize(('argument', 'name', 'near'), [
-    ('norm_cfg', 'LN2D', "; did you mean 'LN2d'?"), ('norm_cfg', 'Nothing', ''), ('act_cfg', 'Relu', ''),
+    ('norm_cfg', 'LN2d', "; did you mean 'LN'?"), ('norm_cfg', 'Nothing', ''), ('act_cfg', 'Relu', ''),
     ('conv_cfg', 'Conv2D', "; did you mean 'Conv2d'?")])
 def test_an_unknown_layer_is_named(argument, name, near):
     kind = dict(norm_cfg='norm', act_cfg='activation', conv_cfg='convolution')[argument]

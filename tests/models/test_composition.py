@@ -157,3 +157,29 @@ def test_transformers_keep_their_own_norm(name):
     assert nn.LayerNorm in kinds and not any(issubclass(kind, nn.modules.batchnorm._BatchNorm) for kind in kinds)
     assert any(isinstance(module, nn.BatchNorm2d) for module in model.decode_head.modules())
     assert model.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 3, 8, 8)
+
+
+def test_a_head_behind_a_backbone_of_four_channels_that_declares_none():
+    model = MODELS.build(dict(
+        type='BilateralSegmentor', num_classes=CLASSES, norm_cfg=BN, decode_head=dict(
+            type='BGAHead', in_index=(1, -1), channels=8), backbone=dict(
+            type='ResNetV1c', depth=18, base_channels=8, in_channels=4)))
+    assert tuple(model.decode_head.in_channels) == (16, 64)
+
+
+def test_a_detail_branch_that_returns_its_map_without_a_tuple():
+    net = MODELS.build(dict(SMALL, detail_branch=dict(type='MobileNetV2', widen_factor=0.25, out_indices=(2,))))
+    detail, *_ = net(torch.rand(2, 3, 64, 64))
+    assert detail.shape == (2, 8, 8, 8) and net.out_channels[0] == 8
+
+
+@pytest.mark.parametrize(('head', 'loss', 'expected'), [
+    (dict(type='BGAHead', in_channels=(32, 64), out_channels=1), dict(type='OhemCrossEntropyLoss'),
+     'loss_decode: expected a loss of 1 channels, such as CrossEntropyLoss.use_sigmoid=True., got .OhemCrossEntropy'),
+    (dict(type='BoosterHead', in_channels=8), dict(type='DetailLoss'),
+     'expected a loss of 2 channels, such as OhemCrossEntropyLoss, got .DetailLoss'),
+    (dict(type='DetailGuidanceHead', in_channels=8), dict(type='CrossEntropyLoss'), 'expected a DetailLoss, got .Cros'),
+])
+def test_a_loss_that_does_not_fit_its_head_is_refused_when_it_is_built(head, loss, expected):
+    with pytest.raises(ValueError, match=expected):
+        MODELS.build(dict(head, channels=8, num_classes=2, loss_decode=loss))

@@ -42,7 +42,8 @@ def test_several_processes_share_their_values(monkeypatch):
     """A process with one value then has the others' too, by SyncBN: the norm itself is called."""
     monkeypatch.setattr(layers, 'get_world_size', lambda: 2)
     with pytest.raises(ValueError, match='Expected more than 1 value per channel'):
-        norm_pooled(nn.BatchNorm2d(4).train(), torch.randn(1, 4, 1, 1))
+        norm_pooled(nn.SyncBatchNorm(4).train(), torch.randn(1, 4, 1, 1))
+    assert norm_pooled(nn.BatchNorm2d(4).train(), torch.randn(1, 4, 1, 1)).shape == (1, 4, 1, 1)  # has its own only
 
 
 def test_instance_norm_of_one_value_is_left_out():

@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...errors import expect
-from ..build import build_part, probe
+from ..build import as_maps, build_part, probe
 
 DETAIL_STRIDE = 8
 
@@ -89,5 +89,5 @@ class BilateralNetwork(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the detail map, then the semantic maps."""
         semantic = self.semantic_branch(x)
-        detail = semantic[self._detail_index] if self.detail_branch is None else self.detail_branch(x)[0]
+        detail = semantic[self._detail_index] if self.detail_branch is None else as_maps(self.detail_branch(x))[0]
         return (detail, *semantic)

@@ -9,6 +9,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...errors import expect
 from ..layers import resize_to
 from ..losses.detail_loss import DetailTarget
 
@@ -61,6 +62,7 @@ class DetailGuidanceHead(BaseDecodeHead):
                  **kwargs: Any) -> None:
         super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, num_classes=1, threshold=0.5,
                          dropout_ratio=dropout_ratio, loss_decode=loss_decode, **kwargs)
+        expect(hasattr(self.loss_decode, 'terms'), 'loss_decode', 'a DetailLoss', type(self.loss_decode).__name__)
         self.conv = ConvModule(
             in_channels, channels, 3, padding=1, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.detail_target = DetailTarget(target, fusion_weights, trainable_fusion, self.ignore_index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -36,3 +37,13 @@ class BilateralTTAModel(SegTTAModel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.module.test_cfg = ConfigDict({**(self.module.test_cfg or {}), 'return_logits': True})
+
+    def merge_preds(self, data_samples_list: list[Any]) -> list[Any]:
+        """Average the views of each image; one channel comes as a probability, which mmseg takes for a logit."""
+        if self.module.out_channels == 1:
+            for sample in chain(*data_samples_list):
+                sample.seg_logits.data = sample.seg_logits.data.logit()
+        merged = super().merge_preds(data_samples_list)
+        for sample in merged:
+            sample.pred_sem_seg.data = sample.pred_sem_seg.data.long()
+        return merged

@@ -54,7 +54,7 @@ def two_maps():
     (dict(semantic_branch=dict(strides=(32,))),
      r'semantic_branch: expected several maps from TwoMaps .*, got \(32,\)'),
     (dict(semantic_branch=dict(strides=(32, 8))), r'from shallow to deep from TwoMaps, got \(32, 8\)'),
-    (dict(semantic_branch=dict(as_tuple=False)), 'semantic_branch: expected a tuple of maps .* got Tensor'),
+    (dict(semantic_branch=dict(as_tuple=False)), 'semantic_branch: expected several maps from TwoMaps .*, got .8,.'),
     (dict(semantic_branch=dict(strides=(4, 16)), detail_branch=None),
      r'a map of stride 8 from TwoMaps, for .*, got \(4, 16\)'),
     (dict(detail_branch=dict(strides=(4,))), r'detail_branch: expected one map of stride 8 .*, got \(4,\)'),

@@ -31,6 +31,16 @@ def test_the_segmentor_is_told_to_return_logits_and_keeps_its_mode(test_cfg):
 
 
 @torch.no_grad()
+def test_one_channel_is_averaged_as_a_probability():
+    model = pair(head=dict(num_classes=2, out_channels=1))[0]
+    image, plain = smooth_images(1), {'ori_shape': (64, 96), 'img_path': 'a.png'}
+    mask = model.predict(image, samples(plain))[0].pred_sem_seg.data
+    merged = BilateralTTAModel(module=model).test_step(dict(inputs=[image] * 2, data_samples=[samples(plain)] * 2))[0]
+    assert merged.pred_sem_seg.data.dtype == torch.int64 and 0 < mask.float().mean() < 1
+    assert (merged.pred_sem_seg.data != mask).float().mean() < 1e-3
+
+
+@torch.no_grad()
 def test_two_views_are_averaged():
     model = pair()[0]
     plain = {'ori_shape': (64, 96), 'img_path': 'a.png'}
