@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import re
+import shutil
 import zlib
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from .errors import InputError, printable
 
-__all__ = ['is_running', 'partial_path', 'read_image', 'write_atomically']
+__all__ = ['is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
 
 PAGED = ('.tif', '.tiff', '.webp')
 
@@ -38,8 +39,9 @@ def read_image(path: Path) -> np.ndarray:
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
-    except (OSError, cv2.error) as error:
-        raise InputError(f'{path}: {getattr(error, "strerror", None) or error}') from error
+    except (OSError, ValueError, cv2.error) as error:
+        opencv = f'OpenCV refuses it: {error.err}' if isinstance(error, cv2.error) else error
+        raise InputError(f'{path}: {getattr(error, "strerror", opencv)}') from error
     if image is None:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     if path.suffix.lower() in PAGED:
@@ -66,7 +68,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(target.parent)
+    sweep(target.parent)
     partial = partial_path(target, f'{os.getpid()}.partial')
     try:
         with partial.open('wb') as file:
@@ -97,12 +99,16 @@ def partial_path(target: Path, ending: str) -> Path:
 
 
 @functools.cache
-def _sweep(folder: Path) -> None:
-    """Remove, once, what processes that are gone have left of unfinished files in a folder."""
+def sweep(folder: Path) -> None:
+    """Remove, once, what processes that are gone have left unfinished in a folder.
+
+    Args:
+        folder: Where they wrote.
+    """
     for path in folder.glob('.*.partial*'):
         owner = re.search(r'\.(\d+)\.partial', path.name)
-        if owner is not None and path.is_file() and not is_running(int(owner[1])):
-            path.unlink(missing_ok=True)
+        if owner is not None and not is_running(int(owner[1])):
+            path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
 
 def is_running(pid: int) -> bool:

@@ -1,5 +1,7 @@
 """Images are read upright, and a file appears whole or not at all."""
 
+import zlib
+
 import cv2
 import numpy as np
 import pytest
@@ -38,3 +40,12 @@ def test_an_image_is_read_as_bgr_and_anything_else_is_named(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(InputError, match='none.png: No such file or directory$'):
         read_image(tmp_path / 'none.png')
+
+
+def test_an_image_too_large_is_named(tmp_path):
+    header = b'\x89PNG\r\n\x1a\n' + b'\0\0\0\rIHDR' + (100000).to_bytes(4, 'big') * 2 + b'\x08\x02\0\0\0'
+    checksum = zlib.crc32(header[12:]).to_bytes(4, 'big')
+    (tmp_path / 'bomb.png').write_bytes(header + checksum + b'\0\0\0\0IDAT' + b'\0' * 99)
+    with pytest.raises(InputError, match=r'bomb\.png: .*') as told:
+        read_image(tmp_path / 'bomb.png')
+    assert '\n' not in str(told.value) and 'loadsave.cpp' not in str(told.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--max-frames', type=whole(1), help='frames taken from each video or camera')
     parser.add_argument('--recursive', action='store_true', help='search folders in folders')
     parser.add_argument('--skip-existing', action='store_true', help='leave out what has its results already')
+
+
+def check(args: Namespace) -> None:
+    """Refuse a folder for results before the network is loaded."""
+    from ..errors import expect
+
+    place = Path(args.out_dir)
+    there = next(path for path in (place, *place.absolute().parents) if path.exists())
+    writable = bool(args.out_dir) and there.is_dir() and os.access(there, os.W_OK)
+    expect(writable, '--out-dir', 'a folder that can be written to', args.out_dir)
+    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')  # what cannot be read is told with its name
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 
 def run(args: Namespace) -> int:

@@ -17,7 +17,7 @@ from mmseg.utils import register_all_modules
 
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
 from ..config import explained, read_config
-from ..errors import ConfigError, DeployError, InputError, expect
+from ..errors import ConfigError, DeployError, InputError, expect, told_by
 from ..models.fuse import switch_to_deploy
 from ..weights.checkpoint import load_checkpoint, load_weights
 from ..weights.store import pretrained_names, read_shipped
@@ -56,7 +56,7 @@ class Network:
     """
 
     def __init__(self, network: Any, weights: Any = None, device: str = 'cpu') -> None:
-        if isinstance(network, str) and network in pretrained_names() and not os.path.isfile(network):
+        if isinstance(network, str) and network in pretrained_names():
             config, tensors = read_shipped(network)
             network, weights = Config(config), dict(state_dict=tensors)
         self.cfg = copy.deepcopy(_read_config(network))
@@ -74,10 +74,11 @@ class Network:
         if weights is not None:
             load_weights(self.model, loaded, 'the checkpoint' if isinstance(weights, dict) else str(weights))
         self.classes, self.palette = self._meta(loaded.get('meta'))
-        place = torch.device(device)
-        there = place.type != 'cuda' or torch.cuda.is_available() and (place.index or 0) < torch.cuda.device_count()
-        expect(there, 'device', 'one that this machine and this PyTorch have', str(device))
-        self.model.to(place).eval()
+        try:
+            self.model.to(device).eval()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
+            raise InputError(f'device: expected one that this machine and this PyTorch have, got {device!r} '
+                             f'({told_by(error)})') from error
         self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor)
         self.align_corners = bool(self.model.align_corners)
         self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
@@ -135,8 +136,8 @@ def _read_config(network: Any) -> Config:
     """Read a config, or say what ``network`` could have been."""
     if isinstance(network, Config):
         return network
-    path = Path(network)
-    if not path.is_file():
+    path = Path(network) if isinstance(network, str | os.PathLike) else None
+    if path is None or not path.is_file():
         known = ', '.join(pretrained_names())
         raise InputError(f'network: expected a config file, what "export" wrote, or one of {known}; there is no '
                          f'{network}')

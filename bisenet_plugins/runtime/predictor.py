@@ -88,7 +88,7 @@ class Predictor:
         self._pid: int | None = None
         self._network: Network | None = None
         self.artifact: Artifact | None = None
-        self.name = network if isinstance(network, str) and _is_shipped(network) else None
+        self.name = network if isinstance(network, str) and network in pretrained_names() else None
         source: Artifact | Network
         expect(self.name is None or weights is None, 'weights',
                'None with the name of a network that comes with the package', weights)
@@ -273,11 +273,6 @@ class Predictor:
 
 def _rebuild(network: Any, weights: Any, settings: dict[str, Any]) -> Predictor:
     return Predictor(network, weights, **settings)
-
-
-def _is_shipped(name: str) -> bool:
-    """Return whether a name is that of a network that comes with the package, and of no file here."""
-    return name in pretrained_names() and not Path(name).is_file()
 
 
 def load_pretrained(name: str, **settings: Any) -> Predictor:

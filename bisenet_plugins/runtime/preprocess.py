@@ -128,6 +128,8 @@ class Preprocess:
         Returns:
             The image, and its rows and columns (top, bottom, left, right) that are no mirrored border.
         """
+        if len(self.mean) == 1 and getattr(image, 'shape', ())[2:] == (3,) and image.dtype == np.uint8:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None]
         check_image(image, channels=len(self.mean) or None)
         height, width = self.target_size(*image.shape[:2])
         if min(height, width) < 1:
@@ -137,15 +139,15 @@ class Preprocess:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         if self.size is not None and self.size != (height, width):
             image = cv2.copyMakeBorder(image, 0, self.size[0] - height, 0, self.size[1] - width, cv2.BORDER_REFLECT)
-        return image, (0, height, 0, width)
+        return image.reshape(*image.shape[:2], -1), (0, height, 0, width)  # OpenCV drops a single channel
 
     def __call__(self, image: np.ndarray) -> Prepared:
         """Prepare one image."""
         resized, window = self.fit(image)
-        if self.to_rgb and image.shape[2] == 3:
+        if self.to_rgb and resized.shape[2] == 3:
             resized = cv2.cvtColor(resized, cv2.COLOR_BGR2RGB)
         height, width = resized.shape[:2]
-        values: Any = cv2.LUT(resized, self._table).reshape(height, width, image.shape[2])  # (h, w, C)
+        values: Any = cv2.LUT(resized, self._table).reshape(height, width, -1)  # (h, w, C)
         below, right = -height % self.divisor, -width % self.divisor
         if below or right:
             values = np.pad(values, ((0, below), (0, right), (0, 0)), constant_values=self.pad_value)

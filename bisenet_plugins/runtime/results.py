@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 import cv2
 
 from ..errors import InputError, expect
-from ..files import partial_path, write_atomically
+from ..files import partial_path, sweep, write_atomically
 from .overlap import WriteBehind, read_ahead
 from .segmentation import SUFFIXES, Segmentation
 from .sources import Frame, Source, open_source
@@ -128,7 +129,8 @@ class _Run:
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
-        self.inputs = {source.path.resolve() for source in self.sources if source.kind in ('image', 'video')}
+        files = [source.path.resolve() for source in self.sources if source.kind in ('image', 'video')]
+        self.inputs = {path for file in files for path in (file, *file.parents)}
 
     def images(self, sources: Sequence[Source]) -> None:
         """Segment images; the next one is read and the last one written beside the network's work."""
@@ -183,7 +185,11 @@ class _Run:
         writer = _Writer(self.out_dir, source, self.save, self.opacity)
         clash = next((target for target in writer.targets if target.resolve() in self.inputs), None)
         if clash is not None:
-            raise InputError(f'{source}: its result {clash} is one of the inputs, which is not overwritten')
+            raise InputError(f'{source}: its result {clash} is or holds one of the inputs, which is not overwritten')
+        for path in (path for place in writer.folders() if place.is_dir() for path in place.iterdir()):
+            if not re.fullmatch(r'\d{6,}\.(png|json|npz)', path.name):
+                raise InputError(f'{source}: expected nothing but frames of an earlier run in {path.parent}, which its '
+                                 f'results replace, got {path.name}')
         if self.skip_existing and all(target.exists() for target in writer.targets):
             raise _Skipped
         return writer
@@ -237,6 +243,10 @@ class _Step:
         self.listener.advanced(self.writer.source, frame.number, self.length)
 
 
+def _unfinished(place: Path, suffix: str = '') -> Path:
+    return partial_path(place, f'{os.getpid()}.partial{suffix}')
+
+
 class _Writer:
     """Write the results of one source; a video's file gets its name when it is whole."""
 
@@ -260,15 +270,17 @@ class _Writer:
 
     def __enter__(self) -> _Writer:
         """Start, without what a killed run has left of the same video."""
+        for place in self.targets:
+            sweep(place.parent)
         self._clear()
         return self
 
     def _clear(self) -> None:
         """Remove unfinished folders of frames."""
-        for place in self._folders():
-            shutil.rmtree(partial_path(place, 'partial'), ignore_errors=True)
+        for place in self.folders():
+            shutil.rmtree(_unfinished(place), ignore_errors=True)
 
-    def _folders(self) -> list[Path]:
+    def folders(self) -> list[Path]:
         """Return the folders that hold one file for each frame."""
         return [place for kind, place in self.places.items() if self.moving and kind != 'overlay']
 
@@ -279,14 +291,14 @@ class _Writer:
                 self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
                 continue
             if self.moving:
-                place = partial_path(place, 'partial') / f'{frame.number:06d}{SUFFIXES[kind]}'
+                place = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}'
             write_atomically(place, found.encode(kind, opacity=self.opacity))
 
     def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""
         if self.video is None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            self.partial = partial_path(place, f'{os.getpid()}.partial.mp4')
+            self.partial = _unfinished(place, '.mp4')
             size = (painted.shape[1], painted.shape[0])
             self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), self.fps, size)
             if not self.video.isOpened():
@@ -305,9 +317,9 @@ class _Writer:
                     os.replace(self.partial, self.places['overlay'])
             finally:
                 self.partial.unlink(missing_ok=True)
-        for place in self._folders() if kind is None else ():
+        for place in self.folders() if kind is None else ():
             shutil.rmtree(place, ignore_errors=True)
-            os.replace(partial_path(place, 'partial'), place)
+            os.replace(_unfinished(place), place)
         self._clear()
 
     def _verify(self, path: Path) -> None:

@@ -223,7 +223,11 @@ def as_image(image: Any, color: str = 'bgr') -> np.ndarray:
     if hasattr(image, 'convert') and hasattr(image, 'getexif'):  # PIL's, without importing it
         from PIL import ImageOps
 
-        return np.ascontiguousarray(np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1])
+        upright = ImageOps.exif_transpose(image)
+        expect(upright.mode not in ('I', 'F'), 'image', 'a PIL image of 8 or 16 bits', f'mode {upright.mode}')
+        if upright.mode.startswith('I;16'):  # which PIL would clip at 255; a file is read as here
+            return as_image((np.asarray(upright) >> 8).astype(np.uint8))
+        return np.ascontiguousarray(np.asarray(upright.convert('RGB'))[..., ::-1])
     expect(isinstance(image, np.ndarray), 'image', 'a file, a PIL image or an array', type(image).__name__)
     if image.dtype == np.uint8 and image.ndim == 2 and image.size:
         return np.repeat(image[..., None], 3, axis=2)

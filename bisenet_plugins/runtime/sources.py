@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from ..files import read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
-IMAGE_SUFFIXES = frozenset('.bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
+IMAGE_SUFFIXES = frozenset('.avif .bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 VIDEO_SUFFIXES = frozenset('.avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
 
 
@@ -85,7 +86,7 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
         elif path.is_dir():
             walk = path.rglob('*') if recursive else path.glob('*')
             known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            files = sorted(file for file in walk if file.is_file() and file.suffix.lower() in known)
+            files = sorted(file for file in walk if not file.is_dir() and file.suffix.lower() in known)
             files = [file for file in files if not any(folder in file.resolve().parents for folder in shut)]
             listed += [_file(file, file.relative_to(path)) for file in files]
             if not files:
@@ -111,14 +112,13 @@ def _with_own_names(listed: list[Source]) -> list[Source]:
     once: dict[tuple[str, str], Source] = {}
     for source in listed:
         once.setdefault((source.kind, os.path.realpath(source.path) if source.index < 0 else str(source.index)), source)
-    counts: dict[str, int] = {}
-    for source in once.values():
-        counts[source.name] = counts.get(source.name, 0) + 1
-    taken: set[str] = set()
+    counts = Counter(source.name for source in once.values())
+    folders = {parent.as_posix() for name in counts for parent in PurePosixPath(name).parents}
+    taken: set[str] = set()  # a video has a folder of its own, and other results may go to one of its name
     result = []
     for source in once.values():
         name = source.name
-        if counts[name] > 1 and source.path.suffix:
+        if source.path.suffix and (counts[name] > 1 or source.kind == 'video' and name in folders):
             name = f'{name}_{source.path.suffix[1:]}'
         base, number = name, 2
         while name in taken:
@@ -164,8 +164,8 @@ class open_source:
             target = self.source.index if self.source.kind == 'camera' else str(self.source.path)
             try:
                 self._capture = cv2.VideoCapture(target)
-            except UnicodeEncodeError as error:
-                raise InputError(f'{self.source}: expected a name in UTF-8, which OpenCV needs for a video') from error
+            except (UnicodeEncodeError, cv2.error) as error:
+                raise InputError(f'{self.source}: expected a number, or a name in UTF-8, that OpenCV takes') from error
             if not self._capture.isOpened():
                 raise InputError(f'{self.source}: cannot be opened as a {self.source.kind}')
             count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))

@@ -1,5 +1,6 @@
 """The network's input is mmseg's, in every bit, whatever the test pipeline says."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -101,3 +102,12 @@ def test_nearest_resizing_keeps_classes():
     mask = np.array([[0, 7], [9, 3]], np.int64)
     assert set(resize_nearest(mask, (5, 3)).flat) == {0, 7, 9, 3}
     assert resize_nearest(mask, (2, 2)).tolist() == mask.tolist()
+
+
+def test_a_grey_network_takes_any_image():
+    prepare, colour = Preprocess(mean=[100.0], std=[50.0], scale=(32, 16), divisor=32), image(16, 24)
+    grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    wanted = prepare(grey[..., None]).inputs
+    assert wanted.shape == (1, 1, 32, 32)
+    np.testing.assert_array_equal(prepare(colour).inputs, wanted)
+    np.testing.assert_array_equal(Preprocess([100.0], [50.0], size=(32, 40)).fit(colour)[0].shape, (32, 40, 1))

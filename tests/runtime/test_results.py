@@ -1,5 +1,7 @@
 """Lists of sources are segmented without stopping at a bad one."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -86,7 +88,7 @@ def test_inputs_are_never_overwritten(photos, tmp_path):
     # The first result would go to the second input; names alike get their suffix, so here nothing clashes.
     assert summary.done == 2 and inside.read_bytes() == before
     summary = run([inside], tmp_path, save=['ids'])
-    assert 'is one of the inputs, which is not overwritten' in summary.failed[0]
+    assert 'is or holds one of the inputs, which is not overwritten' in summary.failed[0]
     assert inside.read_bytes() == before
 
 
@@ -140,12 +142,66 @@ def test_a_stopped_video_leaves_no_half_file(film, tmp_path):
 
 
 def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
-    left = partial_path(tmp_path / 'out' / 'ids' / 'film', 'partial')
-    left.mkdir(parents=True)
-    (left / '000099.png').write_bytes(b'old')
+    for owner in (os.getpid(), 2**22 + 1):  # a number that was given out again, and one of no process
+        left = partial_path(tmp_path / 'out' / 'ids' / 'film', f'{owner}.partial')
+        left.mkdir(parents=True)
+        (left / '000099.png').write_bytes(b'old')
     run([film], tmp_path / 'out', save=['ids'], max_frames=1)
     assert [path.name for path in (tmp_path / 'out' / 'ids' / 'film').iterdir()] == ['000000.png']
-    assert not left.exists()
+    assert not list((tmp_path / 'out').rglob('.*.partial'))
+
+
+def test_a_killed_run_leaves_nothing_for_ever(film, tmp_path):
+    left = partial_path(tmp_path / 'out' / 'overlay' / 'film.mp4', f'{2**22 + 1}.partial.mp4')
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b'half')
+    run([film], tmp_path / 'out', save=['overlay'])
+    assert [path.name for path in left.parent.iterdir()] == ['film.mp4']
+
+
+@pytest.mark.parametrize('name', ['notes.txt', 'gt.png', 'deep/a.png'])
+def test_a_folder_with_other_files_is_not_replaced(film, tmp_path, name):
+    kept = tmp_path / 'out' / 'ids' / 'film' / name
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b'precious')
+    summary = run([film], tmp_path / 'out', save=['ids'])
+    assert summary.failed and f'film, which its results replace, got {name.split("/")[0]}' in summary.failed[0]
+    assert kept.read_bytes() == b'precious'
+
+
+def test_a_folder_that_holds_an_input_is_not_replaced(film, photos, tmp_path):
+    inside = tmp_path / 'out' / 'ids' / 'film' / '000000.png'
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes((photos / 'a.png').read_bytes())
+    summary = run([film, inside], tmp_path / 'out', save=['ids'])
+    assert 'holds one of the inputs' in summary.failed[-1] and inside.exists()
+
+
+def test_a_video_beside_the_folder_of_its_frames_leaves_their_results(film, photos, tmp_path):
+    photos.rename(tmp_path / 'film')
+    summary = run([film, *sorted((tmp_path / 'film').iterdir())], tmp_path / 'out', save=['ids'])
+    assert not summary.failed
+    sources = find_sources([str(film.parent)], recursive=True, exclude=[tmp_path / 'out'])
+    summary = predict_sources(segmented(halves, COLOURS, 2), sources, tmp_path / 'out2', ['ids'])
+    assert summary.failed == [] and (summary.done, summary.frames) == (3, 7)
+    ids = tmp_path / 'out2' / 'ids'
+    names = sorted(path.relative_to(ids).as_posix() for path in ids.rglob('*.png'))
+    assert names == ['film/a.png', 'film/b.png', *[f'film_{film.suffix[1:]}/{number:06d}.png' for number in range(5)]]
+
+
+def test_two_runs_over_one_video_do_not_take_frames_from_each_other(film, tmp_path, monkeypatch):
+    others = []
+
+    def disturbed(images):
+        if len(others) == 1:  # after the first frame
+            with monkeypatch.context() as patch:
+                patch.setattr(os, 'getpid', os.getppid)
+                others.append(run([film], tmp_path / 'out', save=['ids']).done)
+        others.append(0) if not others else None
+        return halves(images)
+
+    assert run([film], tmp_path / 'out', disturbed, save=['ids']).done == 1 and others == [0, 1]
+    assert len(list((tmp_path / 'out' / 'ids' / 'film').iterdir())) == 5
 
 
 def test_a_video_may_have_the_longest_name(film, tmp_path):

@@ -142,6 +142,11 @@ def test_anything_that_is_an_image_is_taken(photo):
     assert as_image(np.zeros((48, 64, 4), np.uint8), color='rgb').shape == (48, 64, 4)  # left to the network
 
 
+def test_sixteen_bits_are_read_as_from_a_file(tmp_path):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.arange(48 * 64, dtype=np.uint16).reshape(48, 64) * 21)
+    np.testing.assert_array_equal(as_image(Image.open(tmp_path / 'a.png')), as_image(tmp_path / 'a.png'))
+
+
 def test_a_photograph_is_turned_upright(photo):
     image = Image.open(photo[0])
     image.getexif()[0x0112] = 6
@@ -151,7 +156,8 @@ def test_a_photograph_is_turned_upright(photo):
 @pytest.mark.parametrize('given, sentence', [
     ('https://a.b/c.png', 'expected a file, a PIL image or an array, got the address https://a.b/c.png'),
     (np.zeros((3, 48, 64), np.uint8), r'expected axes \(H, W, C\), got \(3, 48, 64\); transpose\(1, 2, 0\) turns them'),
-    ('none.png', 'none.png: '),
+    ('none.png', 'none.png: '), ('a\0b', 'embedded null byte'),
+    (Image.new('F', (4, 4)), "image: expected a PIL image of 8 or 16 bits, got 'mode F'"),
     (None, "expected a file, a PIL image or an array, got 'NoneType'"),
 ])
 def test_what_is_no_image_is_refused(given, sentence):

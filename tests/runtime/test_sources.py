@@ -53,6 +53,20 @@ def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
     assert listed(tmp_path) == [('image', 'a_jpg'), ('image', 'a_png')]
     assert listed(tmp_path / 'one' / 'a.png', tmp_path / 'two' / 'a.png') == [('image', 'a_png'), ('image', 'a_png_2')]
     assert listed(tmp_path, recursive=True)[2:] == [('image', 'one/a'), ('image', 'two/a')]
+    for name in ('one.mp4', 'two.png'):  # the frames of a video go to a folder of its name
+        written(tmp_path / name) if name.endswith('png') else (tmp_path / name).touch()
+    assert listed(tmp_path, recursive=True)[2:] == [
+        ('image', 'one/a'), ('video', 'one_mp4'), ('image', 'two/a'), ('image', 'two')]
+
+
+def test_what_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    (source,) = find_sources([str(tmp_path)])
+    with pytest.raises(InputError, match=r'gone\.png: No such file'), open_source(source) as frames:
+        next(iter(frames))
+    (camera,) = find_sources(['123456789012345678901234567890'])
+    with pytest.raises(InputError, match='camera 1234.*: expected a number'), open_source(camera):
+        pass
 
 
 def test_an_image_is_read_as_bgr(tmp_path):
