@@ -18,7 +18,7 @@ from mmseg.utils import register_all_modules
 from .arguments import accepted_arguments, check_argument, check_arguments, describe, fits, nearest
 from .errors import BisenetError, ConfigError, expect, told_by
 
-__all__ = ['check_config', 'explained', 'read_config']
+__all__ = ['check_config', 'explained', 'items', 'read_config']
 
 # What mmengine's Runner takes, and what mmseg's and this project's tools read beside it.
 KEYS = frozenset('''auto_scale_lr custom_hooks custom_imports data_preprocessor default_hooks default_scope env_cfg
@@ -134,10 +134,9 @@ def _check_kind(key: str, value: Any, path: str) -> None:
 
 def _check_node(node: Any, path: str, kind: str) -> None:
     """Check a config dict, or a list of them, and what is inside."""
-    if isinstance(node, list | tuple):
-        for number, inner in enumerate(node):
-            _check_node(inner, f'{path}.{number}', kind)
     if not isinstance(node, dict):
+        for number, inner in items(node):
+            _check_node(inner, f'{path}.{number}', kind)
         return
     name = node.get('type')
     registry = REGISTRIES.get(kind)
@@ -226,10 +225,22 @@ def _explain(error: Exception, cfg: Config) -> str:
     return ': '.join(filter(None, (path, '' if told.startswith(cls.__name__) else cls.__name__, told)))
 
 
+def items(node: Any) -> list[tuple[Any, Any]]:
+    """Return what is in a node of a config, a dict or a list, by key or by place; nothing of a plain value.
+
+    Args:
+        node: The node.
+
+    Example:
+        >>> items({'a': 1}), items(['b']), items('c')
+        ([('a', 1)], [(0, 'b')], [])
+    """
+    return [*node.items()] if isinstance(node, dict) else [*enumerate(node)] if isinstance(node, list | tuple) else []
+
+
 def _find(node: Any, path: str, holds: Any) -> str | None:
     """Return the dotted path of the first value below for which something holds."""
     if holds(node):
         return path
-    pairs = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list | tuple) else ()
-    found = (_find(inner, f'{path}.{key}'.strip('.'), holds) for key, inner in pairs)
+    found = (_find(inner, f'{path}.{key}'.strip('.'), holds) for key, inner in items(node))
     return next((one for one in found if one is not None), None)

@@ -16,7 +16,8 @@ from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 from PIL import Image
 
-from ..errors import expect
+from ..config import items
+from ..errors import InputError, expect
 from .samples import member_configs
 
 SPLITS = ('train', 'val', 'test')
@@ -27,7 +28,8 @@ FINDINGS = {
     'not listed': ('dataset cannot be listed',
                    'Correct data_root, data_prefix and ann_file in the config, or prepare the data first.'),
     'empty': ('dataset has no images', 'Correct data_root, data_prefix and img_suffix so that they match the files.'),
-    'classes': ('dataset names no classes', 'Set metainfo=dict(classes=(...)), one name for each id.'),
+    'classes': ('classes do not fit',
+                'Set metainfo=dict(classes=(...)), one name for each id, and num_classes to how many there are.'),
     'no label': ('image without a label', 'Add the label file, correct seg_map_suffix, or remove the image.'),
     'missing image': ('image file is missing', 'Restore the file or remove its name from the list.'),
     'unreadable image': ('image cannot be read', 'Copy or download the file again, or remove it.'),
@@ -41,6 +43,7 @@ FINDINGS = {
     'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.'),
 }
 NOTES = ('absent',)  # worth knowing, but nothing is wrong
+OWN_LABELS = ('DetailGuidanceHead', 'STDCHead')  # heads that draw labels of their own, of borders
 
 
 @dataclass
@@ -178,6 +181,44 @@ def ids_in_training(label: np.ndarray, dataset: Any) -> np.ndarray:
     return mapped
 
 
+def check_classes(cfg: Config, dataset: Any, split: str) -> None:
+    """Compare the classes that a dataset names with those of every head and with the class weights of its losses.
+
+    Args:
+        cfg: A mmseg config; without ``model``, the names alone are looked at.
+        dataset: The dataset of a split, as built.
+        split: ``train``, ``val`` or ``test``.
+
+    Raises:
+        InputError: If names are missing where they are needed, no list or not different, or a number differs.
+    """
+    place = f'{split}_dataloader.dataset.metainfo.classes'
+    names = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if not names:
+        scored = split != 'train' and 'IoUMetric' in str(cfg.get(f'{split}_evaluator'))
+        expect(not scored, place, 'a name for each class', names)
+        return
+    expect(isinstance(names, list | tuple) and len(set(names)) == len(names), place, 'a list of different names', names)
+    model = cfg.get('model') or {}
+    model = model.get('module') or model  # inside test-time augmentation
+    for path, head in _parts('model', {key: model.get(key) for key in ('decode_head', 'auxiliary_head')}):
+        if str(head['type']).strip("'>").endswith(OWN_LABELS):
+            continue
+        owner, count = path if head.get('num_classes') else 'model', head.get('num_classes') or model.get('num_classes')
+        expect(count in (None, len(names)), f'{owner}.num_classes', f'{len(names)}, the number of {place}', count)
+        for where, loss in _parts(f'{path}.loss_decode', head.get('loss_decode')):
+            weights = loss.get('class_weight')
+            if isinstance(weights, list | tuple) and head.get('out_channels') != 1:
+                expect(len(weights) == len(names), f'{where}.class_weight', f'{len(names)} values', len(weights))
+
+
+def _parts(path: str, node: Any) -> list[tuple[str, Any]]:
+    """Return the parts in a config, which stands for one or holds several by name or by number, with their places."""
+    if isinstance(node, dict) and 'type' in node:
+        return [(path, node)]
+    return [part for key, inner in items(node) for part in _parts(f'{path}.{key}', inner)]
+
+
 def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None) -> None:
     """Check the samples of one dataset and add the counts and findings to a report.
 
@@ -193,7 +234,7 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
     report.images += len(dataset)
     two_valued, readable, binary = 0, 0, []
     if not names:
-        report.add('classes', report.dataset)
+        report.add('classes', f'{report.dataset}: no names')
     for index in range(len(dataset) if limit is None else min(limit, len(dataset))):
         report.checked += 1
         try:
@@ -259,6 +300,11 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
         return report
     for dataset in datasets:
         dataset.full_init()
+        try:
+            check_classes(cfg, dataset, split)
+        except InputError as error:
+            report.add('classes', str(error))
+            return report
         check_samples(dataset, report, limit)
     labelled = sum(count.pixels for count in report.classes)
     for count in report.classes:

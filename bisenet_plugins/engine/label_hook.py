@@ -1,4 +1,4 @@
-"""Name a label whose ids are no classes before a network learns from it or is scored on it."""
+"""Name classes and labels that do not fit before a network learns from them or is scored on them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,24 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmseg.registry import HOOKS
 from PIL import Image, UnidentifiedImageError
 
+from ..datasets.check import SPLITS, check_classes
 from ..errors import InputError
 from ..metrics import check_ids
 
 __all__ = ['LabelCheckHook']
+
+
+def plain_network(runner: Any) -> Any:
+    """Return the network of a runner inside its wrappers."""
+    network = runner.model
+    while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
+        network = network.module
+    return network
+
+
+def nothing_scored(metrics: dict[str, float] | None) -> bool:
+    """Return whether there are metrics and all are nan."""
+    return bool(metrics) and all(value != value for value in (metrics or {}).values())
 
 
 @HOOKS.register_module()
@@ -22,11 +36,12 @@ class LabelCheckHook(Hook):
     """End a training or a test at the first label with an id outside the classes, and name the file and the ids.
 
     mmseg's metrics leave such pixels out silently, and its losses fail without naming the file. Files of more than 8
-    bits are looked into once each, because mmseg's loader keeps the lowest 8 bits only. ``train`` and ``test`` of this
-    project add this hook to every config.
+    bits are looked into once each, because mmseg's loader keeps the lowest 8 bits only. Before the first step, the
+    classes of the datasets are compared with the model's. ``train`` and ``test`` of this project add this hook to every
+    config.
 
     Raises:
-        InputError: While running, if a label has such an id.
+        InputError: Before running, if the numbers of classes differ; while running, if a label has such an id.
 
     Example:
         >>> LabelCheckHook().priority
@@ -38,22 +53,16 @@ class LabelCheckHook(Hook):
     def __init__(self) -> None:
         self._seen: set[str] = set()
 
+    def before_run(self, runner: Any) -> None:
+        """Check the classes of the datasets that are read."""
+        for split in SPLITS:
+            loader = getattr(getattr(runner, f'_{split}_loop', None), 'dataloader', None)
+            if loader is not None:
+                check_classes(runner.cfg, loader.dataset, split)
+
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Check the labels of a batch that is learned from."""
-        self._check(runner, data_batch)
-
-    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Check the labels of a batch that is scored."""
-        self._check(runner, data_batch)
-
-    def before_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Check the labels of a batch that is scored."""
-        self._check(runner, data_batch)
-
-    def _check(self, runner: Any, data_batch: Any) -> None:
-        network = runner.model
-        while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
-            network = network.module
+        """Check the labels of a batch that is learned from or scored."""
+        network = plain_network(runner)
         count = getattr(network, 'num_classes', None)
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
         if count is None or samples is None:
@@ -65,6 +74,14 @@ class LabelCheckHook(Hook):
                 path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
                 self._check_depth(path)
                 check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
+
+    before_val_iter = before_test_iter = before_train_iter
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Say where nothing was scored."""
+        if nothing_scored(metrics):
+            runner.logger.warning('val_dataloader: no pixel is labelled, so that every metric is nan and no checkpoint '
+                                  'is the best')
 
     def _check_depth(self, path: str) -> None:
         """Refuse a file whose ids do not fit into 8 bits."""

@@ -14,15 +14,14 @@ import torch.distributed as torch_dist
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
-from ..config import check_config, explained, read_config
+from ..config import check_config, explained, items, read_config
 from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
-from .label_hook import LabelCheckHook
+from .label_hook import LabelCheckHook, nothing_scored, plain_network
 from .termination import save_on_sigterm
 
 __all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
@@ -201,20 +200,12 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
-def _plain_network(runner: Runner) -> Any:
-    """Return the network inside its wrappers."""
-    network: Any = runner.model
-    while is_model_wrapper(network) or isinstance(network, BaseTTAModel):
-        network = network.module
-    return network
-
-
 def _check_start(runner: Runner, cfg: Config) -> None:
     """Refuse to resume weights of another network, and to start from a file that holds none of this one's."""
     if cfg.get('load_from') is None or '://' in str(cfg.load_from):
         return
     own, loaded = ({name: getattr(value, 'shape', None) for name, value in weights.items()} for weights in (
-        _plain_network(runner).state_dict(), plain_weights(load_checkpoint(cfg.load_from))))
+        plain_network(runner).state_dict(), plain_weights(load_checkpoint(cfg.load_from))))
     if cfg.get('resume') and own != loaded or not own.items() & loaded.items():
         first = next((name for name in [*own, *loaded] if own.get(name) != loaded.get(name)), '')
         raise CheckpointError(f"{cfg.load_from}: expected the weights of the config's network, got "
@@ -236,11 +227,10 @@ def _prepare_cpu_processes(cfg: Config) -> None:
 
 def _without_sync_bn(node: Any) -> int:
     """Replace SyncBN by BN everywhere below, and count."""
-    inner = node.values() if isinstance(node, dict) else node if isinstance(node, list | tuple) else ()
     found = isinstance(node, dict) and node.get('type') in ('SyncBN', 'MMSyncBN')
     if found:
         node['type'] = 'BN'
-    return found + sum(map(_without_sync_bn, inner))
+    return found + sum(_without_sync_bn(inner) for _, inner in items(node))
 
 
 def keep_freed_memory() -> bool:
@@ -300,9 +290,9 @@ def run_test(cfg: Config) -> dict[str, float]:
     with weights_only_checkpoints():
         runner = build_runner(cfg)
         if '://' not in str(cfg.load_from):  # the runner itself would test a network that got no weight at all
-            load_weights(_plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
+            load_weights(plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
         with explained(cfg):
             metrics = runner.test()
-    if metrics and all(value != value for value in metrics.values()):
+    if nothing_scored(metrics):
         raise InputError('test_dataloader: expected labelled pixels, got none, so every metric is nan')
     return metrics

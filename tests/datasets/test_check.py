@@ -117,6 +117,17 @@ def test_reduce_zero_label_and_no_classes(folder):
     assert kinds(check_dataset(config(folder, type='BaseSegDataset', img_suffix='.png'))) == {'classes': 1}
 
 
+@pytest.mark.parametrize('model, message', [
+    (dict(num_classes=5), 'model.num_classes: expected 11, the number of {}, got 5'),
+    (dict(num_classes=11, auxiliary_head=[dict(type='FCNHead', num_classes=2)]),
+     'model.auxiliary_head.0.num_classes: expected 11, the number of {}, got 2')])
+def test_the_classes_of_the_model_are_compared(folder, model, message):
+    report = check_dataset(Config(dict(config(folder)._cfg_dict, model=dict(
+        dict(type='BilateralSegmentor', decode_head=dict(type='FCNHead')), **model))))
+    assert kinds(report) == {'classes': 1} and report.findings[0].examples == [
+        message.format('train_dataloader.dataset.metainfo.classes')]
+
+
 def test_folder_that_is_not_there(folder):
     assert kinds(check_dataset(config(folder / 'nowhere'))) == {'not listed': 1}
 

@@ -1,7 +1,8 @@
-"""Labels outside the classes end a run and are named."""
+"""Classes and labels that do not fit end a run and are named."""
 
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from bisenet_plugins.engine import LabelCheckHook
+from bisenet_plugins.datasets.check import check_classes
+from bisenet_plugins.engine import LabelCheckHook, launch
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
 from bisenet_plugins.errors import InputError
 
@@ -46,15 +48,74 @@ def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
             hook.before_train_iter(RUNNER, 0, batch([[0, 0]], str(tmp_path / f'float{number}.tif')))
 
 
-def test_every_training_and_test_has_it(trained, tmp_path):
-    """The scenes have eleven classes."""
-    options = {'model.decode_head.num_classes': 4, 'train_dataloader.num_workers': 0,
-               'train_dataloader.persistent_workers': False}
-    with pytest.raises(InputError, match='street_scene_.*: expected class ids from 0 to 3'):
-        run_training(prepare_training(load_config(trained[0], tmp_path / 'a', options)))
-    cfg = load_config(trained[0], tmp_path / 'b', options)
-    state = torch.load(trained[1] / 'iter_4.pth', weights_only=False)['state_dict']
-    state = {name: value[:4] if 'conv_seg' in name else value for name, value in state.items()}
-    torch.save(dict(state_dict=state), tmp_path / 'four.pth')
-    with pytest.raises(InputError, match='street_scene_.*: expected class ids from 0 to 3'):
-        run_test(prepare_test(cfg, tmp_path / 'four.pth'))
+def untrained(config, options, folder):
+    """Write the weights of a network that the options make of the config."""
+    cfg = load_config(config, folder, options)
+    torch.save(launch.build_runner(cfg).model.state_dict(), folder / 'net.pth')
+    return cfg, folder / 'net.pth'
+
+
+def test_every_training_and_test_has_it(trained, files, tmp_path):
+    cv2.imwrite(str(files[0] / 'labels' / 'b.png'), np.full((48, 64), 7, np.uint8))
+    sentence = r'labels/b.png: expected class ids from 0 to 2, or 255 .*, got 7'
+    with pytest.raises(InputError, match=sentence):
+        run_training(prepare_training(load_config(trained[0], tmp_path / 'a', files[1])))
+    with pytest.raises(InputError, match=sentence):
+        run_test(prepare_test(*untrained(trained[0], files[1], tmp_path)))
+
+
+@pytest.mark.parametrize(('options', 'sentence'), [
+    ({'model.decode_head.num_classes': 5}, 'model.decode_head.num_classes: expected 3, the number of {}, got 5'),
+    ({'model.decode_head.num_classes': 1}, 'model.decode_head.num_classes: expected 3, the number of {}, got 1'),
+    ({'{}': ('a', 'b')}, 'model.decode_head.num_classes: expected 2, the number of {}, got 3'),
+    ({'{}': 'abc'}, "{}: expected a list of different names, got 'abc'"),
+    ({'{}': ('a', 'a', 'c')}, "{}: expected a list of different names, got ('a', 'a', 'c')")])
+@pytest.mark.parametrize('split', ['train', 'val', 'test'])
+def test_the_classes_of_model_and_datasets_are_compared_first(trained, files, tmp_path, split, options, sentence):
+    def placed(text, split):
+        return text.format(f'{split}_dataloader.dataset.metainfo.classes') if isinstance(text, str) else text
+
+    both = any(key.startswith('model') for key in options)
+    given = {**files[1], **{placed(key, split): value for key, value in options.items()}}
+    cfg = load_config(trained[0], tmp_path / 'work', given)
+    with pytest.raises(InputError) as raised:
+        if split == 'test':
+            run_test(prepare_test(*untrained(trained[0], given, tmp_path)))
+        else:
+            run_training(prepare_training(cfg))
+    assert str(raised.value) == placed(sentence, 'train' if both and split == 'val' else split)
+
+
+def test_heads_with_labels_of_their_own_and_binary_ones_pass(trained, files, tmp_path):
+    head = load_config(trained[0]).model.decode_head.to_dict()
+    binary = dict(head, num_classes=2, out_channels=1, loss_decode=dict(
+        type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0]))
+    border = dict(type='DetailGuidanceHead', in_channels=8, in_index=1, channels=8, num_classes=7)
+    cfg = load_config(trained[0], tmp_path, {**files[1], 'model.decode_head': binary, 'model.auxiliary_head': [border]})
+    for dataset in ({}, dict(classes=None), dict(classes=('a', 'b'))):
+        check_classes(cfg, SimpleNamespace(metainfo=dataset), 'train')
+    with pytest.raises(InputError, match='val_dataloader.dataset.metainfo.classes: expected a name .* class, got None'):
+        check_classes(cfg, object(), 'val')
+    cfg.model.auxiliary_head = dict(stage2=None, stage3=dict(border, type='BoosterHead'))
+    with pytest.raises(InputError, match='model.auxiliary_head.stage3.num_classes: expected 2, .*, got 7'):
+        check_classes(cfg, SimpleNamespace(metainfo=dict(classes=['a', 'b'])), 'train')
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_class_weights_are_counted_first(trained, files, tmp_path, several):
+    loss = dict(type='OhemCrossEntropyLoss', class_weight=[1.0, 2.0])
+    options = {**files[1], 'model.decode_head.loss_decode': [loss] if several else loss}
+    with pytest.raises(InputError, match=r'model.decode_head.loss_decode(\.0)?.class_weight: expected 3 values, got 2'):
+        run_training(prepare_training(load_config(trained[0], tmp_path, options)))
+
+
+def test_where_nothing_is_labelled_is_said(trained, files, tmp_path):
+    told = []
+    runner = SimpleNamespace(logger=SimpleNamespace(warning=told.append))
+    for metrics in (None, {}, dict(mIoU=50.0, mAcc=float('nan')), dict(mIoU=float('nan'))):
+        LabelCheckHook().after_val_epoch(runner, metrics)
+    assert told == ['val_dataloader: no pixel is labelled, so that every metric is nan and no checkpoint is the best']
+    for path in (files[0] / 'labels').iterdir():
+        cv2.imwrite(str(path), np.full((48, 64), 255, np.uint8))
+    with pytest.raises(InputError, match='test_dataloader: expected labelled pixels, got none'):
+        run_test(prepare_test(*untrained(trained[0], files[1], tmp_path)))

@@ -36,7 +36,7 @@ class OhemCrossEntropyLoss(nn.Module):
 
     Raises:
         ValueError: If ``threshold`` or ``min_kept`` is outside (0, 1], ``min_kept_of`` is unknown, or ``loss_name``
-            does not start with ``loss``.
+            does not start with ``loss``; while running, if ``class_weight`` has not a value for each class.
 
     Source:
         BiSeNet V2, Section "Training" (OHEM, after Shrivastava et al. 2016); the share 1/16 is that of the STDC and
@@ -77,7 +77,7 @@ class OhemCrossEntropyLoss(nn.Module):
                 ignore_index: int = 255,
                 **kwargs: Any) -> Tensor:
         """Return the scalar loss; ``weight`` is a factor on each pixel, ``(N, H, W)``."""
-        class_weight = None if self.class_weight is None else seg_logits.new_tensor(self.class_weight)
+        class_weight = self._weights(seg_logits)
         # Hardness is the unweighted loss: class weights must not decide which pixels count as hard.
         plain = F.cross_entropy(seg_logits, seg_label, ignore_index=ignore_index, reduction='none')  # (N, H, W)
         valid = seg_label != ignore_index
@@ -99,7 +99,14 @@ class OhemCrossEntropyLoss(nn.Module):
     def upsampled(self, seg_logits: Tensor, seg_label: Tensor, ignore_index: int = 255,
                   align_corners: bool = False) -> Tensor:
         """Return the same loss for small logits ``(N, K, h, w)``, without ever holding full-size ones."""
-        class_weight = None if self.class_weight is None else seg_logits.new_tensor(self.class_weight)
-        loss = upsampled_ohem(seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index, align_corners,
-                              class_weight, self.min_kept_of)
-        return loss * self.loss_weight
+        return self.loss_weight * upsampled_ohem(
+            seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index, align_corners,
+            self._weights(seg_logits), self.min_kept_of)
+
+    def _weights(self, seg_logits: Tensor) -> Tensor | None:
+        """Return the factor on each class."""
+        if self.class_weight is None:
+            return None
+        count = seg_logits.shape[1]
+        expect(len(self.class_weight) == count, 'class_weight', f'{count} values', len(self.class_weight))
+        return seg_logits.new_tensor(self.class_weight)

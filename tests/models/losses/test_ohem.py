@@ -127,3 +127,11 @@ def test_the_least_share_can_be_one_of_all_pixels(small):
         loss = OhemCrossEntropyLoss(min_kept=share, min_kept_of=of)
         found = loss.upsampled(logits, labels) if small else loss(logits, labels)
         torch.testing.assert_close(found, losses[:count].mean(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_class_weights_of_another_number_are_named(count):
+    loss, labels = OhemCrossEntropyLoss(class_weight=[1.0] * count), torch.zeros(1, 8, 8, dtype=torch.long)
+    for run in (lambda: loss(torch.zeros(1, 3, 8, 8), labels), lambda: loss.upsampled(torch.zeros(1, 3, 2, 2), labels)):
+        with pytest.raises(ValueError, match=f'class_weight: expected 3 values, got {count}'):
+            run()
