@@ -126,8 +126,7 @@ def format_complexity(cost: Complexity) -> str:
         multiply-adds         1.000 G  (torch.utils.flop_counter: convolutions, matrix products)
     """
     rows = [
-        ('image', f'{cost.shape[0]} x {cost.shape[1]}', ''),
-        ('parameters, training', f'{cost.params / 1e6:.3f} M', ''),
+        ('image', f'{cost.shape[0]} x {cost.shape[1]}', ''), ('parameters, training', f'{cost.params / 1e6:.3f} M', ''),
         ('parameters, deployed', f'{cost.deploy_params / 1e6:.3f} M', '(without auxiliary heads)'),
         ('multiply-adds', f'{cost.macs / 1e9:.3f} G', '(torch.utils.flop_counter: convolutions, matrix products)')]
     return '\n'.join(f'{name:<20}  {value}  {note}'.rstrip() for name, value, note in rows)

@@ -176,15 +176,10 @@ def fuse_relu(model: nn.Module) -> int:
 def _ends_in_relu(module: ConvModule) -> bool:
     """Return whether a module is a plain convolution and a ReLU, and nothing more."""
     norm = getattr(module, module.norm_name) if module.norm_name else None
-    return (
-        not module.with_explicit_padding
-        and (norm is None or isinstance(norm, nn.Identity))
-        and tuple(module.order) == ('conv', 'norm', 'act')
-        and module.with_activation
-        and type(module.activate) is nn.ReLU
-        and type(module.conv) is nn.Conv2d
-        and module.conv.padding_mode == 'zeros'
-        and not isinstance(module.conv.padding, str))
+    return (tuple(module.order) == ('conv', 'norm', 'act') and (norm is None or isinstance(norm, nn.Identity))
+            and module.with_activation and type(module.activate) is nn.ReLU and not module.with_explicit_padding
+            and type(module.conv) is nn.Conv2d and module.conv.padding_mode == 'zeros'
+            and not isinstance(module.conv.padding, str))
 
 
 class _ConvReLU(nn.Module):

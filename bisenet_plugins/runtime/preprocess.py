@@ -232,8 +232,7 @@ def preprocess_of(cfg: Any, preprocessor: Any = None) -> Preprocess | PipelinePr
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),
         scale=(scale[0], scale[1]) if scale else None, keep_ratio=bool(resize.get('keep_ratio', False)),
         scale_factor=float(factor) if isinstance(factor, int | float) else 1.0,
-        divisor=int(test_cfg.get('size_divisor') or 1),
-        pad_value=float(pre.get('pad_val', 0)) if usual else 0.0)
+        divisor=int(test_cfg.get('size_divisor') or 1), pad_value=float(pre.get('pad_val', 0)) if usual else 0.0)
 
 
 def test_pipeline(cfg: Any) -> list[Any]:

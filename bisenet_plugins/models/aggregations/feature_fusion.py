@@ -53,15 +53,9 @@ class FeatureFusion(Part):
         torch.Size([1, 24, 9, 13])
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int],
-                 channels: int | None = None,
-                 attention: str = 'mlp',
-                 attention_norm: bool = False,
-                 attention_act: bool = False,
-                 reduction: int = 1,
-                 align_corners: bool = False,
-                 **cfgs: Any) -> None:
+    def __init__(self, in_channels: tuple[int, int], channels: int | None = None, attention: str = 'mlp',
+                 attention_norm: bool = False, attention_act: bool = False, reduction: int = 1,
+                 align_corners: bool = False, **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(attention in ('mlp', 'single'), 'attention', "'mlp' or 'single'", attention)
         channels = channels or sum(in_channels)

@@ -46,13 +46,8 @@ class BilateralGuidedAggregation(Part):
         torch.Size([1, 16, 9, 13])
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int],
-                 channels: int | None = None,
-                 out_act: bool = False,
-                 pointwise_bias: bool = False,
-                 upsample_mode: str = 'bilinear',
-                 align_corners: bool = False,
+    def __init__(self, in_channels: tuple[int, int], channels: int | None = None, out_act: bool = False,
+                 pointwise_bias: bool = False, upsample_mode: str = 'bilinear', align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)

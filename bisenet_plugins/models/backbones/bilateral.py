@@ -54,13 +54,9 @@ class BilateralNetwork(BaseModule):
         torch.Size([1, 128, 8, 8])
     """
 
-    def __init__(self,
-                 semantic_branch: dict = dict(type='SemanticBranch'),
-                 detail_branch: dict | None = dict(type='DetailBranch'),
-                 in_channels: int = 3,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = None,
-                 act_cfg: dict | None = None,
+    def __init__(self, semantic_branch: dict = dict(type='SemanticBranch'),
+                 detail_branch: dict | None = dict(type='DetailBranch'), in_channels: int = 3,
+                 conv_cfg: dict | None = None, norm_cfg: dict | None = None, act_cfg: dict | None = None,
                  init_cfg: dict | list | None = None) -> None:
         super().__init__(init_cfg)
         # Three is what every backbone expects, also those without such an argument.

@@ -121,13 +121,8 @@ class EfficientNetLite(Part):
         [(24, 16, 24), (40, 8, 12), (112, 4, 6), (320, 2, 3)]
     """
 
-    def __init__(self,
-                 version: int = 0,
-                 in_channels: int = 3,
-                 padding: str = 'same',
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = dict(type='BN'),
-                 act_cfg: dict | None = dict(type='ReLU6'),
+    def __init__(self, version: int = 0, in_channels: int = 3, padding: str = 'same', conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = dict(type='BN'), act_cfg: dict | None = dict(type='ReLU6'),
                  init_cfg: dict | list | None = None) -> None:
         norm_cfg = None if norm_cfg is None else {'eps': 1e-3, **norm_cfg}
         super().__init__(conv_cfg, norm_cfg, act_cfg, init_cfg)

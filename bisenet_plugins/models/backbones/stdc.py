@@ -46,13 +46,8 @@ class ShortTermDenseConcat(Part):
         torch.Size([1, 16, 3, 4])
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 stride: int = 1,
-                 num_blocks: int = 4,
-                 downsample: str = 'depthwise',
-                 **cfgs: Any) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, num_blocks: int = 4,
+                 downsample: str = 'depthwise', **cfgs: Any) -> None:
         super().__init__(**cfgs)
         cfgs = self.cfgs
         widths = [out_channels // 2**min(i + 1, num_blocks - 1) for i in range(num_blocks)]
@@ -116,13 +111,9 @@ class STDCBackbone(Part):
 
     arch_depths = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
 
-    def __init__(self,
-                 arch: str = 'stdc1',
-                 in_channels: int = 3,
-                 channels: tuple[int, int, int, int, int] = (32, 64, 256, 512, 1024),
-                 num_blocks: int = 4,
-                 downsample: str = 'depthwise',
-                 **cfgs: Any) -> None:
+    def __init__(self, arch: str = 'stdc1', in_channels: int = 3,
+                 channels: tuple[int, int, int, int, int] = (32, 64, 256, 512, 1024), num_blocks: int = 4,
+                 downsample: str = 'depthwise', **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(arch in self.arch_depths, 'arch', f'one of {sorted(self.arch_depths)}', arch)
         expect(downsample in ('depthwise', 'strided'), 'downsample', "'depthwise' or 'strided'", downsample)

@@ -90,12 +90,8 @@ class Xception39(Part):
         [(1, 8, 16, 32), (1, 64, 8, 16), (1, 128, 4, 8), (1, 256, 2, 4)]
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 stem_channels: int = 8,
-                 mid_channels: tuple[int, int, int] = (16, 32, 64),
-                 depths: tuple[int, int, int] = (4, 8, 4),
-                 **cfgs: Any) -> None:
+    def __init__(self, in_channels: int = 3, stem_channels: int = 8, mid_channels: tuple[int, int, int] = (16, 32, 64),
+                 depths: tuple[int, int, int] = (4, 8, 4), **cfgs: Any) -> None:
         super().__init__(**cfgs)
         cfgs = self.cfgs
         self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),

@@ -103,16 +103,10 @@ class ContextPath(Part):
         [(1, 16, 8, 16), (1, 16, 4, 8)]
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 channels: int = 128,
-                 in_channels: int = 3,
-                 attention_strides: tuple[int, ...] = REFINED_STRIDES,
-                 global_context: bool = True,
-                 out_backbone_strides: tuple[int, ...] = (),
-                 upsample_mode: str = 'bilinear',
-                 align_corners: bool = False,
-                 **cfgs: Any) -> None:
+    def __init__(self, backbone: dict, channels: int = 128, in_channels: int = 3,
+                 attention_strides: tuple[int, ...] = REFINED_STRIDES, global_context: bool = True,
+                 out_backbone_strides: tuple[int, ...] = (), upsample_mode: str = 'bilinear',
+                 align_corners: bool = False, **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(set(attention_strides) <= set(REFINED_STRIDES), 'attention_strides', f'some of {REFINED_STRIDES}',
                attention_strides)

@@ -42,12 +42,8 @@ class DetailBranch(Part):
         torch.Size([1, 128, 5, 8])
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 channels: tuple[int, int, int] = (64, 64, 128),
-                 num_convs: tuple[int, int, int] = (2, 3, 3),
-                 width_mult: float = 1.0,
-                 reparam: bool = False,
+    def __init__(self, in_channels: int = 3, channels: tuple[int, int, int] = (64, 64, 128),
+                 num_convs: tuple[int, int, int] = (2, 3, 3), width_mult: float = 1.0, reparam: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
         stages = []

@@ -177,19 +177,10 @@ class SemanticBranch(Part):
 
     num_layers = (2, 2, 4)
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 channel_ratio: float = 0.25,
-                 expand_ratio: float = 6,
-                 width_mult: float = 1.0,
-                 depth_mult: float = 1.0,
-                 expansion: str = 'conv',
-                 stem_fusion_kernel: int = 3,
-                 gather_kernel: int = 3,
-                 double_depthwise: bool = True,
-                 depthwise_act: bool | None = None,
-                 context_norm_act: bool | None = None,
-                 **cfgs: Any) -> None:
+    def __init__(self, in_channels: int = 3, channel_ratio: float = 0.25, expand_ratio: float = 6,
+                 width_mult: float = 1.0, depth_mult: float = 1.0, expansion: str = 'conv', stem_fusion_kernel: int = 3,
+                 gather_kernel: int = 3, double_depthwise: bool = True, depthwise_act: bool | None = None,
+                 context_norm_act: bool | None = None, **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(expansion in ('conv', 'depthwise'), 'expansion', "'conv' or 'depthwise'", expansion)
         for name, kernel in dict(stem_fusion_kernel=stem_fusion_kernel, gather_kernel=gather_kernel).items():

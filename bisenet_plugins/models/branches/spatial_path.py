@@ -49,11 +49,8 @@ class SpatialPath(Part):
         (128,)
     """
 
-    def __init__(self,
-                 in_channels: int = 3,
-                 channels: tuple[int, int, int] = (64, 64, 64),
-                 kernel_sizes: tuple[int, int, int] = (3, 3, 3),
-                 projection_channels: int | None = None,
+    def __init__(self, in_channels: int = 3, channels: tuple[int, int, int] = (64, 64, 64),
+                 kernel_sizes: tuple[int, int, int] = (3, 3, 3), projection_channels: int | None = None,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(all(kernel % 2 for kernel in kernel_sizes), 'kernel_sizes', 'odd numbers', kernel_sizes)

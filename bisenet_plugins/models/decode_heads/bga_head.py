@@ -44,13 +44,9 @@ class BGAHead(UpsampledLossHead):
         torch.Size([1, 19, 8, 16])
     """
 
-    def __init__(self,
-                 in_channels: tuple[int, int],
-                 channels: int,
-                 aggregation: dict = dict(type='BilateralGuidedAggregation'),
-                 aggregation_channels: int | None = None,
-                 in_index: tuple[int, int] = (0, -1),
-                 **kwargs: Any) -> None:
+    def __init__(self, in_channels: tuple[int, int], channels: int,
+                 aggregation: dict = dict(type='BilateralGuidedAggregation'), aggregation_channels: int | None = None,
+                 in_index: tuple[int, int] = (0, -1), **kwargs: Any) -> None:
         super().__init__(
             in_channels=in_channels, channels=channels, in_index=in_index, input_transform='multiple_select', **kwargs)
         cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)

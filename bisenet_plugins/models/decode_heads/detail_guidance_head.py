@@ -49,16 +49,9 @@ class DetailGuidanceHead(BaseDecodeHead):
         torch.Size([1, 1, 8, 16])
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 channels: int = 64,
-                 in_index: int = 0,
-                 target: str = 'faithful',
-                 fusion_weights: tuple[float, float, float] = (0.6, 0.3, 0.1),
-                 trainable_fusion: bool = False,
-                 num_classes: int = 1,
-                 dropout_ratio: float = 0.0,
-                 loss_decode: dict = dict(type='DetailLoss'),
+    def __init__(self, in_channels: int, channels: int = 64, in_index: int = 0, target: str = 'faithful',
+                 fusion_weights: tuple[float, float, float] = (0.6, 0.3, 0.1), trainable_fusion: bool = False,
+                 num_classes: int = 1, dropout_ratio: float = 0.0, loss_decode: dict = dict(type='DetailLoss'),
                  **kwargs: Any) -> None:
         super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, num_classes=1, threshold=0.5,
                          dropout_ratio=dropout_ratio, loss_decode=loss_decode, **kwargs)

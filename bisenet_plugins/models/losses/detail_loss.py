@@ -55,11 +55,8 @@ class DetailTarget(nn.Module):
         [0, 0, 0, 1, 1, 0, 0, 0]
     """
 
-    def __init__(self,
-                 target: str = 'faithful',
-                 fusion_weights: tuple[float, float, float] = (0.6, 0.3, 0.1),
-                 trainable_fusion: bool = False,
-                 ignore_index: int = 255) -> None:
+    def __init__(self, target: str = 'faithful', fusion_weights: tuple[float, float, float] = (0.6, 0.3, 0.1),
+                 trainable_fusion: bool = False, ignore_index: int = 255) -> None:
         super().__init__()
         expect(target in TARGETS, 'target', f'one of {TARGETS}', target)
         expect(len(fusion_weights) == len(DETAIL_STRIDES), 'fusion_weights',
@@ -139,10 +136,7 @@ class DetailLoss(nn.Module):
         tensor(0.9789)
     """
 
-    def __init__(self,
-                 bce_weight: float = 1.0,
-                 dice_weight: float = 1.0,
-                 smooth: float = 1.0,
+    def __init__(self, bce_weight: float = 1.0, dice_weight: float = 1.0, smooth: float = 1.0,
                  loss_name: str = 'loss_detail') -> None:
         super().__init__()
         expect(loss_name.startswith('loss'), 'loss_name', "a name that starts with 'loss' (mmengine sums only such)",

@@ -18,13 +18,8 @@ from torch.autograd.function import once_differentiable
 TILE_VALUES = dict(cpu=2**19, cuda=2**26)
 
 
-def upsampled_ohem(logits: Tensor,
-                   labels: Tensor,
-                   hard_loss: float,
-                   min_kept: float,
-                   ignore_index: int = 255,
-                   align_corners: bool = False,
-                   class_weight: Tensor | None = None,
+def upsampled_ohem(logits: Tensor, labels: Tensor, hard_loss: float, min_kept: float, ignore_index: int = 255,
+                   align_corners: bool = False, class_weight: Tensor | None = None,
                    min_kept_of: str = 'valid') -> Tensor:
     """Average the cross entropy of bilinearly upsampled logits over the hard pixels.
 

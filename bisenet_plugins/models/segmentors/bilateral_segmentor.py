@@ -83,18 +83,10 @@ class BilateralSegmentor(EncoderDecoder):
     mask_dtype = torch.int64
     """Type of the masks; with at most 256 classes, ``torch.uint8`` is written faster."""
 
-    def __init__(self,
-                 backbone: dict,
-                 decode_head: dict,
-                 auxiliary_head: dict | list | None = None,
-                 num_classes: int | None = None,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = None,
-                 act_cfg: dict | None = None,
-                 align_corners: bool | None = None,
-                 channels_last: bool = False,
-                 recompute_norms: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(self, backbone: dict, decode_head: dict, auxiliary_head: dict | list | None = None,
+                 num_classes: int | None = None, conv_cfg: dict | None = None, norm_cfg: dict | None = None,
+                 act_cfg: dict | None = None, align_corners: bool | None = None, channels_last: bool = False,
+                 recompute_norms: bool = False, **kwargs: Any) -> None:
         self.recompute_norms = recompute_norms
         self._settings = dict(
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
@@ -197,15 +189,11 @@ class BilateralSegmentor(EncoderDecoder):
         settings = self.test_cfg or {}
         if return_logits is None:
             return_logits = bool(settings.get('return_logits', False))
-        return (
-            not return_logits
-            and settings.get('mode', 'whole') == 'whole'
-            and self.out_channels > 1
-            and not torch.jit.is_tracing()
-            and not torch.onnx.is_in_onnx_export()
-            and isinstance(self.decode_head, BaseDecodeHead)
-            and _inherits(self.decode_head, BaseDecodeHead, _HEAD_STEPS)
-            and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS))
+        return (not return_logits and settings.get('mode', 'whole') == 'whole' and self.out_channels > 1
+                and not torch.jit.is_tracing() and not torch.onnx.is_in_onnx_export()
+                and isinstance(self.decode_head, BaseDecodeHead)
+                and _inherits(self.decode_head, BaseDecodeHead, _HEAD_STEPS)
+                and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS))
 
     def _masks(self, logits: Tensor, metas: list[dict]) -> list[Tensor]:
         """Write the mask of each image, images of equal geometry together."""

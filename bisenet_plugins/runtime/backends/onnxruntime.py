@@ -98,9 +98,8 @@ def to_onnxruntime(network: Any, example: np.ndarray, threads: int = 0) -> OnnxR
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore')  # the exporter's own deprecation, and sides that it takes for constants
-            torch.onnx.export(network, (torch.from_numpy(example),), file, input_names=['input'],
-                              output_names=['output'], opset_version=OPSET, dynamo=False,
-                              dynamic_axes=dict(input=free, output=free))
+            torch.onnx.export(network, (torch.from_numpy(example),), file, input_names=['input'], dynamo=False,
+                              output_names=['output'], opset_version=OPSET, dynamic_axes=dict(input=free, output=free))
     except Exception as error:  # the exporter's errors have no class of their own above Exception
         raise DeployError(f'ONNX Runtime: the network cannot be converted: {first_line(error)}') from error
     return OnnxRuntimeBackend(file.getvalue(), threads)

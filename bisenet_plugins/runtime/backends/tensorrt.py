@@ -59,9 +59,8 @@ class TensorRTBackend:
             inputs: CUDA tensor in the engine's layout and type.
         """
         import torch
-        types = {self._trt.DataType.FLOAT: torch.float32, self._trt.DataType.HALF: torch.float16,
-                 self._trt.DataType.UINT8: torch.uint8, self._trt.DataType.INT32: torch.int32,
-                 self._trt.DataType.INT64: torch.int64}
+        kinds = dict(FLOAT='float32', HALF='float16', UINT8='uint8', INT32='int32', INT64='int64')
+        types = {getattr(self._trt.DataType, name): getattr(torch, kind) for name, kind in kinds.items()}
         inputs = inputs.contiguous()
         with self._lock:
             self._context.set_input_shape(self._input, tuple(inputs.shape))
