@@ -56,7 +56,7 @@ OTHERS = [
     Case('verify-nothing', ('verify', 'labels', '--config', 'c.py', '--checkpoint', 'net.pth'), ('labels',)),
     Case('verify-missing', ('verify', 'none', '--config', 'c.py', '--checkpoint', 'net.pth'), ('none',)),
     Case('analyze-class', ('analyze', 'images', '--config', 'c.py', '--checkpoint', 'net.pth', '--classes', 'Boat'),
-         ('expected classes out of', 'Boat')),
+         ('classes: expected some of', 'Boat')),
     Case('analyze-stage', ('analyze', 'images', '--config', 'c.py', '--checkpoint', 'net.pth', '--stages', 'nothing'),
          ('nothing',)),
     Case('analyze-labels-missing', ('analyze', 'images', '--config', 'c.py', '--checkpoint', 'net.pth', '--labels',

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import Any
 
 from .options import add_network, chosen_network, open_network, whole
 
@@ -20,21 +23,33 @@ def add_arguments(parser: ArgumentParser) -> None:
                         help='images on the page; all are scored (default: %(default)s)')
 
 
-def run(args: Namespace) -> None:
-    """Write the page and print the scores."""
+def run(args: Namespace) -> int:
+    """Write the page, print the scores, and say which images could not be used."""
     from ..datasets.samples import read_samples
-    from ..errors import expect
+    from ..errors import InputError, expect, printable
     from ..explain.page import write_page
     from ..runtime.sources import find_sources
 
     network, weights = chosen_network(args)
     predictor = open_network(args, 'torch')
-    sources = find_sources(args.inputs)
-    for source in sources:
-        expect(source.kind == 'image', 'IMAGE', 'images, folders of images or patterns', str(source))
-    samples = list(read_samples([source.path for source in sources], args.labels, predictor.classes))
+    sources, failed = find_sources(args.inputs), []
+
+    def readable() -> Iterator[Any]:
+        for source in sources:
+            try:
+                expect(source.kind == 'image', str(source), 'an image', source.kind)
+                yield from read_samples([source.path], args.labels, predictor.classes)
+            except InputError as error:
+                failed.append(str(error))
+
     title = f'{network} with {weights}' if weights else network
-    scores = write_page(predictor, samples, args.out, title, args.stages, args.classes, args.show)
+    scores = write_page(predictor, readable(), args.out, title, args.stages, args.classes, args.show, failed)
+    for sentence in failed:
+        print(f'failed: {printable(sentence)}', file=sys.stderr)
+    counts = f'{len(sources) - len(failed)} images, {len(failed)} failed'
     if scores is not None:
-        print(f'mIoU {scores.miou:.2f} on {len(samples)} images, {scores.pixels:.2f} % of the labelled pixels right')
+        print(f'mIoU {scores.miou:.2f} on {counts}; {scores.pixels:.2f} % of the labelled pixels right')
+    else:
+        print(f'no mIoU, because no label{" has a pixel of a class" if args.labels else "s are given"}: {counts}')
     print(f'page: {args.out}')
+    return 1 if failed else 0

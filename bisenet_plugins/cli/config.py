@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import expect
 from .list import read_configs, read_networks
 from .options import add_config_options, config_options, find_config
 
@@ -30,6 +31,7 @@ def check(args: Namespace) -> None:
     """Find what is named."""
     args.network = next((entry for entry in read_networks(read_configs()) if entry['name'] == args.name), None)
     args.path = find_config(args.network.get('config', args.name) if args.network else args.name)
+    expect(not args.out or args.out.endswith('.py'), '--out', 'a name that ends in .py, as a config needs it', args.out)
 
 
 def run(args: Namespace) -> None:
@@ -37,7 +39,6 @@ def run(args: Namespace) -> None:
     from mmengine.config import Config
 
     from ..config import check_config
-    from ..errors import InputError
     from ..files import write_atomically
 
     cfg = Config.fromfile(args.path)
@@ -46,8 +47,7 @@ def run(args: Namespace) -> None:
     cfg.merge_from_dict(config_options(args))
     check_config(cfg)
     path = Path(args.out or f'{Path(args.name).stem if args.name.endswith(".py") else Path(args.name).name}.py')
-    if path.exists() and not args.overwrite:
-        raise InputError(f'--out: expected a new file or --overwrite, got {path}, which is there')
+    expect(args.overwrite or not path.exists(), '--out', 'a new file, or --overwrite for one that is there', str(path))
     write_atomically(path, flat_source(cfg.to_dict(), args.name).encode())
     print(f'{path}: change what you need, then run "bisenet train {path}"')
 

@@ -17,11 +17,14 @@ FORMATS = {'onnx': 'onnxruntime', **{name: name for name in (
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('network', metavar='NAME_OR_CONFIG', help='name that "bisenet list" has, or config file')
-    parser.add_argument('checkpoint', metavar='WEIGHTS', nargs='?', help='weights of the config')
+    parser.add_argument('checkpoint', metavar='WEIGHTS', nargs='?',
+                        help='weights of the config; without them they are random, for timing alone: its load_from is '
+                             'where a training starts, and is not read')
     parser.add_argument('--out', required=True, help='folder of the artifact')
     parser.add_argument('--format', default='onnx', choices=FORMATS, help='what to make (default: %(default)s)')
     parser.add_argument('--precision', default='fp32', choices=['fp32', 'fp16', 'int8'])
-    parser.add_argument('--shape', default='dynamic', help='HEIGHTxWIDTH of the input, or dynamic (default)')
+    parser.add_argument('--shape', default='dynamic', help='HEIGHTxWIDTH of the input, 33x33 or more, or dynamic '
+                        '(default)')
     parser.add_argument('--stretch', action='store_true',
                         help="resize images to the static shape without keeping their ratio; otherwise they are "
                         "resized to fit and mirrored up to it")

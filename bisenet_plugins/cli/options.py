@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, InputError, expect
 from ..weights.store import pretrained_names
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def open_network(args: Namespace, backend: str) -> Predictor:
     network, weights = chosen_network(args)
     if args.pretrained:
         return load_pretrained(network, backend=backend, device=args.device, precision=args.precision)
-    if args.model and not Path(network).exists():
-        raise InputError(f'--model: expected what "export" wrote, there is nothing at {network}')
     own = bool(args.model) and Path(network).is_dir()
+    expect(not args.model or own or Path(network).is_file() and Path(network).suffix == '.onnx', '--model',
+           'an existing folder or ONNX file that "export" wrote', network)
     return Predictor(network, weights, backend='auto' if own else backend, device=args.device, precision=args.precision)

@@ -16,7 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--images', default='synthetic',
                         help='what to compare on: folder, dataset config, train, val, test or synthetic')
     parser.add_argument('--count', type=whole(1), default=16, help='most images (default: %(default)s)')
-    parser.add_argument('--latency', type=whole(0), default=0, metavar='ROUNDS',
+    parser.add_argument('--latency', type=whole(1), default=0, metavar='ROUNDS',
                         help='also time the artifacts against each other, interleaved')
     parser.add_argument('--threads', type=whole(0), default=0, help='threads on the CPU; 0 leaves it to the runtimes')
     parser.add_argument('--json', help='file for the figures')

@@ -17,15 +17,9 @@ from .tensorrt_build import build_engine
 __all__ = ['build_backend_file']
 
 
-def build_backend_file(
-        onnx_path: str,
-        folder: str,
-        backend: str,
-        precision: str = 'fp32',
-        calibration: Calibration | None = None,
-        shapes: Mapping[str, Sequence[int]] | None = None,
-        compute_capabilities: Sequence[str] = (),
-        workspace_bytes: int = 0) -> str:
+def build_backend_file(onnx_path: str, folder: str, backend: str, precision: str = 'fp32',
+                       calibration: Calibration | None = None, shapes: Mapping[str, Sequence[int]] | None = None,
+                       compute_capabilities: Sequence[str] = (), workspace_bytes: int = 0) -> str:
     """Write what a backend loads.
 
     Between the export and :func:`~bisenet_plugins.runtime.backends.open_backend`.

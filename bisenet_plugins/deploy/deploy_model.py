@@ -64,12 +64,8 @@ class DeployModel(Logits):
         BiSeNet V2, Section "Inference": 2048 x 1024 in, the network at 1024 x 512, the mask at 2048 x 1024.
     """
 
-    def __init__(self,
-                 segmentor: Any,
-                 output: str = 'mask',
-                 channel_order: str | None = None,
-                 network_size: tuple[int, int] | None = None,
-                 static: bool = False) -> None:
+    def __init__(self, segmentor: Any, output: str = 'mask', channel_order: str | None = None,
+                 network_size: tuple[int, int] | None = None, static: bool = False) -> None:
         super().__init__(segmentor)
         DeployOptions(output=output, channel_order=channel_order, network_size=network_size)  # checks the three
         if not self.whole:
@@ -79,10 +75,7 @@ class DeployModel(Logits):
         if channel_order and segmentor.decode_head.num_classes > 255:
             raise DeployError('expected at most 255 classes in a self-contained graph, whose mask holds bytes, got '
                               f'{segmentor.decode_head.num_classes}')
-        self.output = output
-        self.channel_order = channel_order
-        self.network_size = network_size
-        self.static = static
+        self.output, self.channel_order, self.network_size, self.static = output, channel_order, network_size, static
 
     def prepare(self, image: Tensor) -> Tensor:
         """Turn bytes into the network's normalised input.

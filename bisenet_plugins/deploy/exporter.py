@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,12 @@ from ..files import is_running, write_atomically
 from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import PROGRAMS, import_runtime, runtime_module
 from ..runtime.predictor import Predictor
-from ..runtime.preprocess import preprocess_of
 from .graph import describe_graph, finish_graph
 from .options import TRACE_SIZE, DeployOptions
 from .programs import export_program, program_to_onnx, write_program
 from .quantize import Calibration
 from .tensorrt_build import check_backend
-from .verify import compare, loaded_network, require_agreement
+from .verify import artifact_preprocess, compare, loaded_network, require_agreement
 
 __all__ = ['deploy']
 
@@ -38,7 +38,8 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
 
     Args:
         config: mmseg config, or its path; or the name of a network that comes with the package.
-        checkpoint: The network's weights; None leaves those that it is built with.
+        checkpoint: The network's weights; None leaves a config's random ones, of which the checks then warn, whatever
+            its ``load_from`` says: that is where a training starts.
         out: Folder of the artifact; it appears when everything in it is written and checked.
         options: What to make.
 
@@ -73,6 +74,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
                              ) from error
     predictor = loaded_network(config, checkpoint)
     artifact = _describe(predictor, options)
+    options = replace(options, channels=len(artifact.preprocess.mean) or 3)
     samples, calibration = [], None
     if options.verify or options.precision == 'int8':
         samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
@@ -93,6 +95,11 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         if options.verify:
             artifact.checks = compare(artifact.folder, predictor, samples, options.threads)
             require_agreement(artifact.checks)
+        if checkpoint is None and predictor.name is None:
+            start = predictor.cfg.get('load_from')
+            artifact.checks.setdefault('warnings', []).append(
+                'the weights are random, good for timing alone, because the config came without WEIGHTS'
+                + (f' (its load_from, {start}, is where a training starts)' if start else ''))
         for name in filter(lambda name: name.endswith('.onnx'), os.listdir(artifact.folder)):
             describe_graph(os.path.join(artifact.folder, name), artifact.metadata(name))
         artifact.save()
@@ -139,11 +146,7 @@ def _work_folder(out: str) -> Iterator[str]:
 def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
     """Fill in what is known of an artifact before there are files."""
     head = predictor.model.decode_head
-    preprocess: Any = preprocess_of(predictor.cfg)
-    if options.network_size:  # the graph resizes by itself
-        preprocess = replace(preprocess, scale=options.shape and options.shape[::-1], scale_factor=1.0, keep_ratio=True)
-    if options.shape:
-        preprocess = replace(preprocess, size=options.shape, divisor=1, stretch=options.stretch)
+    preprocess = artifact_preprocess(predictor.cfg, options.shape, options.stretch, options.network_size)
     names = ['torch', *([] if options.backend in PROGRAMS else ['mmdeploy', 'onnx']), runtime_module(options.backend)]
     return Artifact(
         options.backend, options.precision, 'end2end.onnx', 'end2end.onnx', num_classes=max(2, head.out_channels),
@@ -160,7 +163,7 @@ def _samples(name: str, source: str, count: int, model_cfg: Any, options: Deploy
     try:
         samples = load_samples(source, count, model_cfg, options.shape or TRACE_SIZE)
     except BisenetError as error:
-        raise InputError(f'{name}: {error}') from error
+        raise InputError(f'{name}: {str(error).removeprefix("images: ")}') from error
     if options.shape is None and source == 'synthetic':
         return [Sample(np.ascontiguousarray(sample.image[:len(sample.image) - 5 * (i % 2), :123 + 5 * (1 - i % 2)]))
                 for i, sample in enumerate(samples)]
@@ -177,7 +180,8 @@ def _trace(folder: str, deploy_cfg: Any, model_cfg: Any, weights: str, options: 
     for step in traced.test_pipeline:
         if step['type'] == 'Resize':
             step.update(scale=size[::-1], keep_ratio=False)
-    images = [synthetic_samples(1, size)[0].image] * (options.batch if options.shape else 1)
+    image = np.resize(synthetic_samples(1, size)[0].image, (*size, options.channels))
+    images = [image] * (options.batch if options.shape else 1)
     torch2onnx(images, folder, 'end2end.onnx', deploy_cfg, traced, weights, 'cpu')
 
 
@@ -220,13 +224,8 @@ def _sdk_files(artifact: Artifact, deploy_cfg: Any, model_cfg: Any, checkpoint: 
     weights = artifact.file.replace('.xml', '.bin') if artifact.backend == 'openvino' else ''
     model = dict(net=artifact.file, weights=weights, precision=artifact.precision.upper(),
                  backend=runtime_module(artifact.backend), dynamic_shape=artifact.shape is None)
-    for name, path, values in (('deploy.json', ('models', 0), model),
-                               ('detail.json', ('codebase',), dict(config=artifact.config))):
-        file_path = os.path.join(artifact.folder, name)
-        with open(file_path) as file:
-            info = place = json.load(file)
-        for key in path:
-            place = place[key]
-        place.update(values)
-        with open(file_path, 'w') as file:
-            json.dump(info, file, indent=4)
+    for name, place, values in (('deploy.json', lambda info: info['models'][0], model),
+                                ('detail.json', lambda info: info['codebase'], dict(config=artifact.config))):
+        path = Path(artifact.folder, name)
+        place(info := json.loads(path.read_text())).update(values)
+        path.write_text(json.dumps(info, indent=4))

@@ -51,8 +51,8 @@ def save_graph(model: onnx.ModelProto, path: str) -> None:
     import onnx
     _drop_unused(model.graph)
     del model.graph.value_info[:]
-    foreign = [entry for entry in model.opset_import if entry.domain not in {node.domain for node in model.graph.node}]
-    for entry in foreign:
+    domains = {node.domain for node in model.graph.node}
+    for entry in [entry for entry in model.opset_import if entry.domain not in domains]:
         model.opset_import.remove(entry)
     onnx.checker.check_model(model)
     onnx.save(model, path)

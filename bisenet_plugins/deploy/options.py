@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,11 @@ OPSETS = dict(trace=range(13, 18), program=range(18, 24))
 """Opsets of torch's exporter on TorchScript traces, and of the one on programs of torch.export."""
 TRACE_SIZE = (64, 128)
 """Height and width of the image that a dynamic graph is traced with."""
+CAPABILITIES = ['8.6', '8.9']
 MIN_SIDE = 64
+LEAST_SIDE = 33
+"""The networks halve their input five times, and the coarsest map needs two pixels."""
+MOST_PIXELS = 1 << 26
 OPT_SHAPE = (512, 1024)
 MODULE = 'bisenet_plugins.deploy.mmdeploy'
 """Module whose import registers what a deploy config needs."""
@@ -83,6 +88,7 @@ class DeployOptions:
         dump_info: Write mmdeploy's SDK files.
         overwrite: Replace an artifact that is already there.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
+        channels: Channels of the network's input; :func:`~bisenet_plugins.deploy.deploy` takes them from its config.
 
     Raises:
         InputError: If a value is unknown or out of range, or two of them do not go together.
@@ -103,7 +109,7 @@ class DeployOptions:
     exporter: str = 'trace'
     opset: int | None = None
     max_shape: tuple[int, int] = (1024, 2048)
-    compute_capabilities: Sequence[str] = ('8.6', '8.9')
+    compute_capabilities: Sequence[str] = tuple(CAPABILITIES)
     calibration: str | None = None
     calibration_method: str = 'auto'
     ranges: str | None = None
@@ -116,6 +122,7 @@ class DeployOptions:
     dump_info: bool = True
     overwrite: bool = False
     threads: int = 0
+    channels: int = 3
 
     def __post_init__(self) -> None:
         opsets = OPSETS.get(self.exporter, range(0))
@@ -123,18 +130,16 @@ class DeployOptions:
         for name, known in (('backend', tuple(SUFFIXES)), ('precision', PRECISIONS), ('output', OUTPUTS),
                             ('channel_order', (None, 'bgr', 'rgb')), ('exporter', tuple(OPSETS)),
                             ('search', SEARCH_MODES), ('calibration_method', METHODS)):
-            if getattr(self, name) not in known:
-                raise InputError(f'{name}: expected one of {known}, got {getattr(self, name)!r}')
+            expect(getattr(self, name) in known, name, f'one of {known}', getattr(self, name))
         expect(self.opset in opsets, 'opset', f'{opsets.start} to {opsets.stop - 1} of exporter {self.exporter}',
                self.opset)
         for name, least in (('batch', 1), ('calibration_images', 1), ('image_count', 1), ('max_drop', 0),
                             ('threads', 0)):
-            if not getattr(self, name) >= least:
-                raise InputError(f'{name}: expected at least {least}, got {getattr(self, name)}')
+            expect(getattr(self, name) >= least, name, f'at least {least}', getattr(self, name))
         for name in ('shape', 'network_size', 'max_shape'):
             size = getattr(self, name)
-            if size is not None and (len(size) != 2 or min(size) < 1):
-                raise InputError(f'{name}: expected height and width of at least 1 pixel, got {size}')
+            expect(size is None or len(size) == 2 and min(size) >= LEAST_SIDE and math.prod(size) <= MOST_PIXELS, name,
+                   f'height and width of at least {LEAST_SIDE} and at most {MOST_PIXELS} pixels in all', size)
         plain = self.precision == 'fp32'
         portable = self.shape is not None and (self.backend != 'ncnn' or self.output == 'logits_s8')
         engine = self.backend.startswith('tensorrt')
@@ -145,6 +150,8 @@ class DeployOptions:
                 ('stretch', self.shape or not self.stretch, 'a static shape, because a dynamic one keeps every ratio'),
                 ('max_shape', engine and not self.shape or self.max_shape == (1024, 2048),
                  'the default, because only a dynamic TensorRT engine has a largest input'),
+                ('compute_capabilities', self.backend == 'tensorrt-rtx' or [*self.compute_capabilities] == CAPABILITIES,
+                 'the default, because only a tensorrt-rtx engine is built for named GPUs'),
                 ('calibration', self.precision == 'int8' or not self.calibration, 'none, because only INT8 has ranges'),
                 ('batch', self.batch == 1 or self.shape or engine, '1 of a dynamic shape'),
                 ('precision', plain or self.backend not in PROGRAMS, f'fp32, because the format is {self.backend}'),
@@ -153,6 +160,8 @@ class DeployOptions:
                 ('exporter', self.exporter == 'trace' or self.backend not in PROGRAMS,
                  f'none, because the format {self.backend} needs no ONNX'),
                 ('channel_order', not self.channel_order or self.backend != 'ncnn', 'none, as ncnn takes floats'),
+                ('channel_order and channels', not self.channel_order or self.channels == 3,
+                 'none, because a self-contained graph takes images of three channels'),
                 ('shape and output', portable or self.backend not in ('ncnn', 'executorch'),
                  'a static shape (--shape HEIGHTxWIDTH), for ncnn with --output logits_s8'),
                 ('calibration_method and ranges', usual or self.backend != 'openvino',
@@ -168,7 +177,7 @@ class DeployOptions:
             batch: Images.
             size: Height and width.
         """
-        return [batch, *size, 3] if self.channel_order else [batch, 3, *size]
+        return [batch, *size, 3] if self.channel_order else [batch, self.channels, *size]
 
     def profile(self) -> dict[str, list[int]]:
         """Return the smallest, the usual and the largest input of a TensorRT engine."""
@@ -208,5 +217,4 @@ class DeployOptions:
                 save_file='end2end.onnx', input_names=['input'], output_names=['output'],
                 input_shape=[self.shape[1], self.shape[0]] if self.shape else None, optimize=False,
                 dynamic_axes=None if self.shape else axes),
-            codebase_config=codebase,
-            backend_config=backend)
+            codebase_config=codebase, backend_config=backend)

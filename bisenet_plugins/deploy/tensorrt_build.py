@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError, require
+from ..errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError, expect, require
 from ..runtime.backends import runtime_module
 from ..runtime.backends.tensorrt import has_gpu
 from .graph import module_of
@@ -61,13 +61,9 @@ def _parse(trt: Any, parser: Any, path: str) -> None:
                                    + '; '.join(lines))
 
 
-def build_engine(
-        onnx_path: str,
-        engine_path: str,
-        backend: str = 'tensorrt-rtx',
-        shapes: Mapping[str, Sequence[int]] | None = None,
-        compute_capabilities: Sequence[str] = (),
-        workspace_bytes: int = 0) -> None:
+def build_engine(onnx_path: str, engine_path: str, backend: str = 'tensorrt-rtx',
+                 shapes: Mapping[str, Sequence[int]] | None = None, compute_capabilities: Sequence[str] = (),
+                 workspace_bytes: int = 0) -> None:
     """Parse an ONNX file and write an engine.
 
     Args:
@@ -124,9 +120,8 @@ def _set_capabilities(trt: Any, config: Any, capabilities: Sequence[str]) -> Non
     known = getattr(trt, 'ComputeCapability', None)
     names = ['SM' + capability.replace('.', '') for capability in capabilities]
     choices = sorted(name for name in dir(known) if name.startswith('SM'))
-    if not set(names) <= set(choices):
-        raise InputError(f'compute_capabilities: expected some of {choices} of {trt.__name__} {trt.__version__}, got '
-                         f'{tuple(capabilities)}')
+    expect(set(names) <= set(choices), 'compute_capabilities',
+           f'some of {choices} of {trt.__name__} {trt.__version__}', tuple(capabilities))
     config.num_compute_capabilities = len(names)
     for i, name in enumerate(names):
         config.set_compute_capability(getattr(known, name), i)

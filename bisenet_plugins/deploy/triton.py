@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ..errors import DeployError, expect
+from ..errors import DeployError, InputError, expect
 from ..files import write_atomically
 from ..runtime.artifact import Artifact
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
@@ -36,9 +36,12 @@ def check_triton(repository: str, options: DeployOptions) -> None:
     Raises:
         InputError: If it is no self-contained ONNX graph with a mask, or ``repository`` is a file.
     """
-    fits = options.backend == 'onnxruntime' and options.channel_order and options.output == 'mask'
-    expect(bool(fits), 'triton', '--format onnx --output mask --self-contained rgb (or bgr), whose graph takes bytes '
-           'and gives a mask', f'{options.backend}, {options.output}, {options.channel_order}')
+    order = options.channel_order
+    if not (options.backend == 'onnxruntime' and order and options.output == 'mask'):
+        given = f'--format {options.backend.replace("onnxruntime", "onnx")} --output {options.output} '
+        given += f'--self-contained {order}' if order else 'without --self-contained'
+        raise InputError('triton: expected --format onnx --output mask --self-contained rgb (or bgr), whose graph '
+                         f'takes bytes and gives a mask, got {given}')
     expect(not os.path.lexists(repository) or os.path.isdir(repository), 'triton', 'a folder', repository)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -11,17 +12,18 @@ import numpy as np
 import torch
 
 from ..datasets.samples import Sample, labelled, load_samples
-from ..errors import AgreementError, InputError, NoGpuError
+from ..errors import AgreementError, InputError, NoGpuError, expect
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import Artifact
 from ..runtime.backends import Backend
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.postprocess import to_mask
 from ..runtime.predictor import Predictor
+from ..runtime.preprocess import Preprocess, preprocess_of
 from ..timing import interleave, machine, spread
 from .deploy_model import DeployModel, classify
 
-__all__ = ['THRESHOLDS', 'compare', 'judge', 'loaded_network', 'require_agreement', 'verify']
+__all__ = ['THRESHOLDS', 'artifact_preprocess', 'compare', 'judge', 'loaded_network', 'require_agreement', 'verify']
 
 THRESHOLDS = {'fp32': 99.99, 'fp16': 99.9}
 """Least share of equal pixels, in percent."""
@@ -54,6 +56,22 @@ def loaded_network(config: Any, checkpoint: Any) -> Predictor:
     return Predictor(config, checkpoint, backend='torch')
 
 
+def artifact_preprocess(cfg: Any, shape: tuple[int, int] | None, stretch: bool,
+                        network_size: tuple[int, int] | None) -> Preprocess:
+    """Return how an artifact of a network prepares images: as the test pipeline does, brought to a static shape.
+
+    Args:
+        cfg: The network's config.
+        shape: Height and width of a static artifact.
+        stretch: Whether images are resized to ``shape`` without keeping their ratio.
+        network_size: Height and width at which the network runs in a self-contained graph, which resizes by itself.
+    """
+    preprocess: Any = preprocess_of(cfg)
+    if network_size:
+        preprocess = replace(preprocess, scale=shape and shape[::-1], scale_factor=1.0, keep_ratio=True)
+    return replace(preprocess, size=shape, divisor=1, stretch=stretch) if shape else preprocess
+
+
 def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads: int = 0) -> dict[str, Any]:
     """Compare one artifact with its network: the graph on equal inputs, and the masks with those that users know.
 
@@ -66,11 +84,19 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     Returns:
         What was run and on how many images; ``agreement`` in percent of pixels and ``max_logit_difference`` on equal
         inputs; ``pipeline_agreement`` with the network's own masks; where every image has a label, mIoU of the network
-        in its own pipeline (``miou_pytorch``), on equal inputs, and of the artifact; and ``warnings`` of distortion.
+        in its own pipeline (``miou_pytorch``), on equal inputs, and of the artifact; ``preprocess``, where the
+        artifact's is not the network's own; and ``warnings`` of distortion.
+
+    Raises:
+        InputError: If the artifact has other numbers of classes or channels than the network.
     """
     artifact = Artifact.load(folder)
-    segmentor = network.model
+    segmentor, given = network.model, artifact.preprocess
     model = DeployModel(segmentor, artifact.output, artifact.channel_order, artifact.network_size).eval()
+    own_steps = artifact_preprocess(network.cfg, artifact.shape, given.stretch, artifact.network_size)
+    for kind, has, least in (('classes', artifact.num_classes, max(2, segmentor.decode_head.out_channels)),
+                             ('channels of the image', len(given.mean), len(own_steps.mean))):
+        expect(has == least, folder, f'{least} {kind}, as the network has', has)
     backend, ran = _open(artifact, threads)
     counts = np.zeros(3)  # pixels, equal ones on equal inputs, equal ones by the network's own pipeline
     largest: float | None = None
@@ -94,8 +120,15 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
         backend=artifact.backend, precision=artifact.precision, ran=ran, images=len(samples),
         agreement=float(100 * counts[1] / counts[0]), max_logit_difference=largest,
         pipeline_agreement=float(100 * counts[2] / counts[0]))
+    changed = {name: dict(expected=value, got=getattr(given, name)) for name, value in asdict(own_steps).items()
+               if value != getattr(given, name)}
+    if changed:
+        report['preprocess'] = changed
     size, warnings = artifact.shape, []
-    if artifact.preprocess.stretch:
+    if not (changed or size or artifact.channel_order) and report['pipeline_agreement'] < report['agreement'] - 0.01:
+        warnings.append("the network's test pipeline has steps that no artifact can hold, without which "
+                        f'{100 - report["pipeline_agreement"]:.2f} % of the pixels differ')
+    if given.stretch:
         warnings.append(f'images are resized to {size} without keeping their ratio, as was asked')
     if labelled(samples):
         names = ('miou_pytorch', 'miou_equal_inputs', 'miou_artifact')
@@ -125,6 +158,8 @@ def judge(report: Mapping[str, Any]) -> list[str]:
     least, agreement = THRESHOLDS.get(report['precision'], 0.0), report['agreement']
     missed = [] if agreement >= least else [f'expected {least} % of the pixels to agree at {report["precision"]}, got '
                                             f'{agreement:.4f} %']
+    missed += [f"expected the network's {name} in preprocess, {value['expected']}, got {value['got']}"
+               for name, value in report.get('preprocess', {}).items()]
     drop = report['miou_equal_inputs'] - report['miou_artifact'] if 'miou_artifact' in report else 0.0
     if drop > MAX_DROP:
         missed.append(f'expected at most {MAX_DROP} points of mIoU to be lost on equal inputs, got {drop:.3f}')
@@ -166,10 +201,9 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
         InputError: If a number is out of range, or the images cannot be read.
         DeployError: If a folder is no artifact.
     """
-    for name, value, least in (('folders', len(folders), 1), ('count', count, 1), ('rounds', rounds, 0),
-                               ('threads', threads, 0)):
-        if value < least:
-            raise InputError(f'{name}: expected at least {least}, got {value}')
+    numbers = dict(folders=(len(folders), 1), count=(count, 1), rounds=(rounds, 0), threads=(threads, 0))
+    for name, (value, least) in numbers.items():
+        expect(value >= least, name, f'at least {least}', value)
     artifacts = {folder: Artifact.load(folder) for folder in folders}
     predictor = loaded_network(config, checkpoint)
     samples = load_samples(images, count, predictor.cfg, artifacts[folders[0]].shape or (128, 256))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, expect
 
 __all__ = ['default_stages', 'grad_cam', 'one_pathway']
 
@@ -40,8 +40,7 @@ def one_pathway(model: nn.Module, kept: str) -> Iterator[None]:
     Source:
         BiSeNet V2, Figure 9 (there: branches trained apart).
     """
-    if kept not in ('detail', 'semantic'):
-        raise InputError(f"expected kept to be 'detail' or 'semantic', got {kept!r}")
+    expect(kept in ('detail', 'semantic'), 'kept', "'detail' or 'semantic'", kept)
     aggregation = getattr(getattr(model, 'decode_head', None), 'aggregation', None)
     if aggregation is None:
         raise InputError('expected a decode head with an aggregation of two pathways, got one without')
@@ -73,8 +72,8 @@ def _record(model: nn.Module, inputs: Tensor, names: Sequence[str] | None = None
     modules = dict(model.named_modules())
     unknown = [name for name in names or () if name not in modules]
     if unknown:
-        raise InputError(f'expected stages that are modules of the network, such as '
-                         f'{", ".join(default_stages(model, inputs))}; got {unknown[0]!r}')
+        raise InputError('stages: expected modules of the network, such as '
+                         f'{", ".join(default_stages(model, inputs))}, got {unknown[0]!r}')
     hooks = [modules[name].register_forward_hook(keep(name)) for name in (modules if names is None else names)]
     try:
         with torch.enable_grad():
@@ -135,18 +134,15 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
         Selvaraju et al., Grad-CAM, 2017; BiSeNet V2, Figures 6 and 8.
     """
     logits, maps = _record(model, inputs, stages)
-    if not 0 <= class_id < logits.shape[1]:
-        raise InputError(f'expected class_id from 0 to {logits.shape[1] - 1}, got {class_id}')
+    expect(0 <= class_id < logits.shape[1], 'class_id', f'a number from 0 to {logits.shape[1] - 1}', class_id)
     for name in stages:
-        if name not in maps:
-            raise InputError(f'expected stages that return one map (N, C, h, w), got {name!r}')
+        expect(name in maps, 'stages', 'modules that return one map (N, C, h, w)', name)
     where = (logits.argmax(1) == class_id).detach()  # (1, h, w)
     score = (logits[:, class_id] * where).sum()
     grads = torch.autograd.grad(score, [maps[name] for name in stages], allow_unused=True)
     heats = {}
     for name, grad in zip(stages, grads):
-        if grad is None:
-            raise InputError(f'expected stages that influence the logits, got {name!r}')
+        expect(grad is not None, 'stages', 'modules that influence the logits', name)
         cam = (maps[name].detach() * grad.mean((2, 3), keepdim=True)).sum(1)[0].relu().cpu().numpy()  # (h, w)
         heats[name] = _stretch(cv2.resize(_stretch(cam), (inputs.shape[3], inputs.shape[2]))).astype(np.float32)
     return heats

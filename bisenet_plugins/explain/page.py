@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -43,9 +43,9 @@ class _Shown:
     mask: np.ndarray
 
 
-def write_page(predictor: Predictor, samples: Sequence[Sample], out: str | os.PathLike[str],
+def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.PathLike[str],
                title: str = 'What the network learnt', stages: Sequence[str] | None = None,
-               classes: Sequence[str] | None = None, show: int = 6) -> Scores | None:
+               classes: Sequence[str] | None = None, show: int = 6, failed: list[str] | None = None) -> Scores | None:
     """Write a page with masks, errors, pathways, Grad-CAM, confusion matrix and IoU bars.
 
     Args:
@@ -57,29 +57,35 @@ def write_page(predictor: Predictor, samples: Sequence[Sample], out: str | os.Pa
         classes: Classes for Grad-CAM; None takes, in each image, the most and the least frequent one (of at least half
             a percent of the pixels).
         show: How many images are shown, evenly spread over all.
+        failed: Gets a sentence for each image or label that cannot be used, which is left out; None ends at the first.
 
     Returns:
         The scores on the labelled images; None if none has a label.
 
     Raises:
-        InputError: If there is no image, a class or a stage is unknown, ``show`` is below one, or ``predictor`` is a
-            deployed folder.
+        InputError: If there is no image that can be used, a class or a stage is unknown, ``show`` is below one, or
+            ``predictor`` is a deployed folder.
     """
     if predictor.model is None:
         raise InputError('expected a network as config and weights, got a deployed folder, which has no gradients')
     unknown = [name for name in classes or () if name not in predictor.classes]
-    if unknown:
-        raise InputError(f'expected classes out of {", ".join(predictor.classes)}; got {unknown[0]!r}')
+    expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
-    expect(bool(samples), 'samples', 'at least one image', samples)
     count = len(predictor.classes)
     matrix = np.zeros((count, count), np.int64)
-    seen = []
+    seen: list[_Shown] = []
     for sample in samples:
-        prepared = predictor.preprocess(sample.image)
-        seen.append(_Shown(sample.name, sample.image, sample.label, prepared, _segment(predictor, prepared)))
-        if sample.label is not None:
-            matrix += confusion_matrix(seen[-1].mask, sample.label, count, name=f'label of {sample.name}')
+        try:
+            prepared = predictor.preprocess(sample.image)
+            mask = _segment(predictor, prepared)
+            if sample.label is not None:
+                matrix += confusion_matrix(mask, sample.label, count, name=f'label of {sample.name}')
+            seen.append(_Shown(sample.name, sample.image, sample.label, prepared, mask))
+        except InputError as error:
+            if failed is None:
+                raise
+            failed.append(f'{error}' if sample.name in str(error) else f'{sample.name}: {error}')
+    expect(bool(seen), 'samples', 'at least one image that can be used', failed or seen)
     scores = score(matrix) if matrix.any() else None
     chosen = np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))
     shown = [seen[number] for number in chosen]
@@ -113,7 +119,8 @@ def _figure(image: np.ndarray, caption: str) -> dict[str, str]:
     """Encode an image for the page."""
     height, width = image.shape[:2]
     if width > WIDEST_IMAGE:
-        image = cv2.resize(image, (WIDEST_IMAGE, round(WIDEST_IMAGE * height / width)), interpolation=cv2.INTER_AREA)
+        side = max(1, round(WIDEST_IMAGE * height / width))
+        image = cv2.resize(image, (WIDEST_IMAGE, side), interpolation=cv2.INTER_AREA)
     return dict(caption=caption, jpeg=base64.b64encode(encode_image(image, '.jpg', quality=82)).decode())
 
 

@@ -22,6 +22,8 @@ __all__ = ['Artifact', 'META_FILE', 'META_KEY']
 META_FILE = 'artifact.json'
 META_KEY = 'bisenet_plugins'
 """Under this key an ONNX file's metadata holds what ``artifact.json`` says, for the file alone."""
+CHOICES = dict(precision=('fp32', 'fp16', 'int8'), output=('mask', 'logits', 'logits_s8'),
+               channel_order=(None, 'bgr', 'rgb'))
 
 
 @dataclass
@@ -90,7 +92,8 @@ class Artifact:
         folder = os.path.dirname(source) if bare else source
         path = source if bare else os.path.join(folder, META_FILE)
         if not os.path.isfile(path):
-            raise DeployError(f'{folder} holds no {META_FILE}; give the folder, or the ONNX file, that "export" wrote')
+            raise DeployError(f'{folder or "an empty name"} holds no {META_FILE}; give the folder, or ONNX file, that '
+                              '"export" wrote')
         try:
             if bare:
                 values = json.loads(read_metadata(path)[META_KEY])
@@ -104,11 +107,19 @@ class Artifact:
             if bare:
                 values['file'] = os.path.basename(path)
             check_arguments(cls, values)
+            check_arguments(Preprocess, pre)
             artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)
-            for name, known in (('precision', ('fp32', 'fp16', 'int8')), ('output', ('mask', 'logits', 'logits_s8'))):
-                expect(values[name] in known, name, f'one of {known}', values[name])
-            for name in ('classes', 'palette'):
-                expect(len(values[name]) <= artifact.num_classes, name, f'at most {artifact.num_classes}', values[name])
+            count, names, colours, made = artifact.num_classes, artifact.classes, artifact.palette, artifact.preprocess
+            for key, holds, expected, got in (
+                    *((key, getattr(artifact, key) in known, f'one of {known}', getattr(artifact, key))
+                      for key, known in CHOICES.items()),
+                    ('classes', not names or max(2, len(names)) == count, f'{count} names, as num_classes says', names),
+                    ('palette', len(colours) <= count and all(len(one) == 3 and 0 <= min(one) and max(one) <= 255
+                                                              for one in colours),
+                     f'at most {count} colours of three values from 0 to 255', colours),
+                    ('preprocess.divisor', made.divisor >= 1, 'at least 1', made.divisor),
+                    ('preprocess.scale_factor', made.scale_factor > 0, 'a number above 0', made.scale_factor)):
+                expect(holds, key, expected, got)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):

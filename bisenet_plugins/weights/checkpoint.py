@@ -26,8 +26,8 @@ from torch import nn
 
 from ..errors import CheckpointError, DamagedCheckpointError
 
-__all__ = ['DamagedCheckpointError', 'RefusedCheckpointError', 'find_resumable', 'first_non_finite', 'load_checkpoint',
-           'load_weights', 'plain_weights', 'weights_only_checkpoints']
+__all__ = ['DamagedCheckpointError', 'RefusedCheckpointError', 'check_tensors', 'find_resumable', 'first_non_finite',
+           'load_checkpoint', 'load_weights', 'plain_weights', 'weights_only_checkpoints']
 
 _FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 _UNSAFE_GLOBAL = re.compile(r'GLOBAL ([\w.<>]+)')
@@ -77,7 +77,7 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     Raises:
         FileNotFoundError: If there is no such file.
         RefusedCheckpointError: If the file needs pickle, that is, would run code when read.
-        DamagedCheckpointError: If the file is truncated or holds no dictionary.
+        DamagedCheckpointError: If the file is truncated, or holds no dictionary of tensors by name.
 
     Note:
         A file of an older project that stores whole objects is refused; the sentence names the first such object.
@@ -101,10 +101,35 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError,
             SafetensorError, zipfile.BadZipFile) as error:
         raise _explain(path, error) from error
-    for found in (loaded, loaded.get('state_dict', {}) if isinstance(loaded, dict) else {}):
+    for found, values in ((loaded, False), (loaded.get('state_dict', {}) if isinstance(loaded, dict) else {}, True)):
         if not isinstance(found, dict):
             raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(found).__name__}')
+        check_tensors(found, path, values)
     return loaded
+
+
+def check_tensors(state: Mapping[Any, Any], origin: Any, values: bool = True) -> None:
+    """Refuse names that are no strings, and weights that are no tensors or hold no values side by side.
+
+    Args:
+        state: Weights by name.
+        origin: Where they come from, for error messages.
+        values: Whether to look at the weights too, not at their names alone.
+
+    Raises:
+        DamagedCheckpointError: If one is anything else.
+
+    Example:
+        >>> check_tensors(dict(weight=[1.0]), 'a.pth')
+        Traceback (most recent call last):
+        bisenet_plugins.errors.DamagedCheckpointError: a.pth: expected plain tensors, got a list as 'weight'
+    """
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise DamagedCheckpointError(f'{origin}: expected weights by name, got the {type(name).__name__} {name!r}')
+        if values and not (torch.is_tensor(value) and value.layout == torch.strided and not value.is_meta):
+            kind = f'{"meta" if value.is_meta else "sparse"} tensor' if torch.is_tensor(value) else type(value).__name__
+            raise DamagedCheckpointError(f'{origin}: expected plain tensors, got a {kind} as {name!r}')
 
 
 def _check_bytes(path: Path) -> None:
@@ -126,6 +151,7 @@ def _explain(path: Path, error: Exception) -> RuntimeError:
             'save only the state_dict where it was made')
     unpickler = re.search(r'WeightsUnpickler error: (.*)', str(error))  # torch's other lines advise to run any code
     reason = unpickler[1] if unpickler else (str(error).strip().splitlines() or [type(error).__name__])[0]
+    reason = reason or (f'it begins with {path.read_bytes()[:16]!r}' if path.is_file() else type(error).__name__)
     return DamagedCheckpointError(f'{path}: expected a checkpoint, got a truncated or foreign file ({reason})')
 
 
@@ -231,7 +257,7 @@ def plain_weights(loaded: dict[str, Any]) -> dict[str, Any]:
         ['a.weight']
     """
     state = loaded.get('state_dict', loaded)
-    return {re.sub(r'^(module\.|_orig_mod\.)+', '', name): value for name, value in state.items()}
+    return {re.sub(r'^(module\.|_orig_mod\.)+', '', str(name)): value for name, value in state.items()}
 
 
 def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
@@ -243,18 +269,20 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
         origin: Where it comes from, for error messages.
 
     Raises:
-        CheckpointError: If weights are missing, have another shape, or are not finite numbers.
+        CheckpointError: If weights are missing, are no plain tensors, have another shape, or are not finite numbers.
     """
     state = plain_weights(loaded)
     own = model.state_dict()
-    wrong = [name for name in own if name in state and (own[name].shape != state[name].shape or
-             own[name].is_floating_point() != state[name].is_floating_point())]
+    shared = {name: state[name] for name in own if name in state}
+    check_tensors(shared, origin)
+    wrong = [name for name, value in shared.items() if own[name].shape != value.shape or
+             own[name].is_floating_point() != value.is_floating_point()]
     spare = ('auxiliary_head', 'num_batches_tracked')
     missing = [name for name in own if name not in state and not any(part in name for part in spare)]
     if wrong or missing:
         raise CheckpointError(f"{origin}: expected the weights of the config's network, got {len(missing)} missing and "
                               f'{len(wrong)} of another shape, the first is {(wrong or missing)[0]}')
-    broken = first_non_finite({name: state[name] for name in own if name in state})
+    broken = first_non_finite(shared)
     if broken is not None:
         raise CheckpointError(f'{origin}: expected finite weights and variances above 0, got others in {broken}')
     surplus = model.load_state_dict(state, strict=False).unexpected_keys

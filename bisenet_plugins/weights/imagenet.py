@@ -15,7 +15,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from ..errors import InputError, MissingPackageError
+from ..errors import MissingPackageError, expect
 
 __all__ = ['imagenet_weights']
 
@@ -43,8 +43,7 @@ def imagenet_weights(name: str, map_location: Any = 'cpu') -> dict[str, Tensor]:
         MissingPackageError: If the package is not installed.
     """
     name = name.removeprefix('imagenet://')
-    if name not in PACKAGES:
-        raise InputError(f'imagenet weights: expected one of {tuple(PACKAGES)}, got {name!r}')
+    expect(name in PACKAGES, 'imagenet weights', f'one of {tuple(PACKAGES)}', name)
     package, file = PACKAGES[name]
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -49,6 +49,29 @@ def test_a_page_for_config_and_checkpoint(bisenet, tiny):
     assert '</html>' in page and 'tiny.py with tiny.pth' in page
 
 
+def test_what_cannot_be_used_is_left_out_and_counted(bisenet, tiny):
+    for name, image in (('thin', np.zeros((3, 5000, 3))), ('unlabelled', np.zeros((48, 64, 3)))):
+        cv2.imwrite(f'images/{name}.png', image)
+    cv2.imwrite('labels/thin.png', np.zeros((3, 5000)))
+    Path('images/cut.png').write_bytes(Path('images/0.png').read_bytes()[:90])
+    Path('images/clip.gif').write_bytes(b'GIF89a')
+    cv2.imwrite('images/ids.png', np.zeros((48, 64, 3)))
+    cv2.imwrite('labels/ids.png', np.full((48, 64), 77))
+    status, told, failure = bisenet('analyze', 'images', *tiny, '--labels', 'labels')
+    assert status == 1 and 'on 3 images, 4 failed' in told and 'page: ' in told and Path('analysis.html').exists()
+    lines = failure.splitlines()
+    assert len(lines) == 4 and all(line.startswith('failed: ') for line in lines)
+    assert all(any(name in line for line in lines) for name in ('cut.png', 'clip.gif', 'ids.png', 'unlabelled.png'))
+
+
+def test_labels_without_a_class_are_told_so(bisenet, tiny):
+    for number in range(2):
+        cv2.imwrite(f'labels/{number}.png', np.full((48, 64), 255))
+    status, told, _ = bisenet('analyze', 'images', *tiny, '--labels', 'labels')
+    assert status == 0 and 'no mIoU, because no label has a pixel of a class: 2 images, 0 failed' in told
+    assert 'none with a pixel of a class' in Path('analysis.html').read_text(encoding='utf-8')
+
+
 def test_an_image_that_is_not_there_is_one_sentence(bisenet, tiny):
     status, told, failure = bisenet('analyze', 'none.png', *tiny)
     assert status == 1 and 'none.png' in failure and failure.startswith('error: ') and len(failure.splitlines()) == 1

@@ -19,6 +19,11 @@ def test_values_are_laid_over_the_config(bisenet):
     assert counted[0] != counted[1]
 
 
+def test_a_size_that_no_network_here_takes_is_one_sentence(bisenet):
+    status, told, failure = bisenet('complexity', CONFIG, '--shape', 32, 64)
+    assert (status, told) == (2, '') and "--shape: expected a whole number of at least 33, got '32'" in failure
+
+
 def test_a_config_that_is_not_there_is_one_sentence(bisenet):
     sentence = 'error: config: expected a file, or a name that "bisenet list" has, got none.py\n'
     assert bisenet('complexity', 'none.py') == (1, '', sentence)

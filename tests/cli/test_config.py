@@ -1,6 +1,7 @@
 """A flattened config says what the one with bases says, once, and is not written over another file."""
 
 import inspect
+import re
 
 import pytest
 from mmengine.config import Config
@@ -48,13 +49,14 @@ def test_pipelines_and_equal_halves_are_named():
 
 
 @pytest.mark.parametrize('words, sentence', [
-    (['bisenetv2_bga_1xb16-10k_camvid-360x481'], 'did you mean bisenetv2_bga_1xb16-10k_camvid-360x480?'),
+    (['bisenetv2_bga_1xb16-10k_camvid-360x481'], 'did you mean bisenetv2_bga_1xb16-10k_camvid-360x480'),
     (['bisenetv2'], 'expected a file, or a name that "bisenet list" has, got bisenetv2'),
-    (['bisenetv2-camvid', '--out', 'there.py'], '--out: expected a new file or --overwrite, got there.py'),
+    (['bisenetv2-camvid', '--out', 'x.txt'], "--out: expected a name that ends in .py, .* got 'x.txt'"),
+    (['bisenetv2-camvid', '--out', 'there.py'], "--out: expected a new file, or --overwrite .* got 'there.py'"),
 ])
 def test_refusals(bisenet, tmp_path, words, sentence):
     (tmp_path / 'there.py').write_text('a = 1\n')
     status, _, told = bisenet('config', *words)
-    assert status == 1 and sentence in told
+    assert status == 1 and re.search(sentence, told)
     assert (tmp_path / 'there.py').read_text() == 'a = 1\n'
     assert bisenet('config', 'bisenetv2-camvid', '--out', 'there.py', '--overwrite')[0] == 0

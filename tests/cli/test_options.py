@@ -73,7 +73,8 @@ def test_without_a_shipped_network_one_must_be_named(no_shipped_network):
 
 @pytest.mark.parametrize('words, sentence', [
     (['--pretrained', 'big'], "expected one of .*bisenetv2-camvid.*, got 'big'"),
-    (['--model', 'none'], '--model: expected what "export" wrote, there is nothing at none')])
+    (['--model', 'none'], "--model: expected an existing folder or ONNX file that \"export\" wrote, got 'none'"),
+    (['--model', __file__], '--model: expected an existing folder or ONNX file that "export" wrote, got .*test_opt')])
 def test_a_network_that_is_not_there_names_itself(words, sentence):
     parser = ArgumentParser()
     add_network(parser)

@@ -25,7 +25,8 @@ def test_the_report_is_printed_and_written(bisenet, monkeypatch, missed):
 
 
 @pytest.mark.parametrize('words, status, sentence', [
-    (['none'], 1, 'none'), (['none', '--threads', '-1'], 2, '--threads: expected a whole number of at least 0')])
+    (['none'], 1, 'none'), (['none', '--latency', '0'], 2, '--latency: expected a whole number of at least 1'),
+    (['none', '--threads', '-1'], 2, '--threads: expected a whole number of at least 0')])
 def test_what_does_not_fit_is_one_sentence(bisenet, words, status, sentence):
     got, told, failure = bisenet('verify', *words)
     assert (got, told) == (status, '') and 'error: ' in failure and sentence in failure.splitlines()[-1]

@@ -31,7 +31,7 @@ def test_self_contained_model_normalises_by_itself(segmentor):
     plain = DeployModel(segmentor, 'logits')
     torch.testing.assert_close(DeployModel(segmentor, 'logits', 'bgr')(image), plain(inputs))
     torch.testing.assert_close(DeployModel(segmentor, 'logits', 'rgb')(image.flip(-1)), plain(inputs))
-    mask = DeployModel(segmentor, channel_order='bgr', network_size=(32, 64))(image)
+    mask = DeployModel(segmentor, channel_order='bgr', network_size=(64, 64))(image)
     assert (mask.shape, mask.dtype) == ((1, 64, 96), torch.uint8)
 
 
@@ -42,7 +42,7 @@ def test_a_sigmoid_channel_is_compared_with_the_threshold(segmentor, monkeypatch
 
 def test_what_does_not_fit_is_refused(segmentor, monkeypatch):
     with pytest.raises(InputError, match='network_size: expected a self-contained graph'):
-        DeployModel(segmentor, network_size=(32, 64))
+        DeployModel(segmentor, network_size=(64, 64))
     monkeypatch.setattr(segmentor.decode_head, 'num_classes', 256)
     with pytest.raises(DeployError, match='expected at most 255 classes in a self-contained graph.* got 256'):
         DeployModel(segmentor, channel_order='bgr')

@@ -149,6 +149,29 @@ def test_out_folder_is_never_overwritten_by_accident(tiny, tmp_path):
     assert os.listdir(tmp_path) == ['thesis.tex']
 
 
+@pytest.mark.parametrize('load_from', [None, 'start.pth'])
+def test_random_weights_are_said_loudly(tiny, tmp_path, load_from):
+    cfg = tiny_config()
+    cfg.load_from = load_from
+    checks = deploy(cfg, None, str(tmp_path / 'a'), DeployOptions(verify=False, dump_info=False)).checks
+    sentence, = checks['warnings']
+    assert sentence.startswith('the weights are random, good for timing alone, because the config came without WEIGHTS')
+    assert ('start.pth' in sentence) == bool(load_from) and Artifact.load(str(tmp_path / 'a')).checks == checks
+    assert 'warnings' not in tiny[0].checks
+
+
+@pytest.mark.parametrize('settings', [
+    dict(), dict(shape=(64, 128)), pytest.param(dict(backend='torch-export'), marks=pytest.mark.slow)])
+def test_a_grey_network_gets_one_channel(tiny, tmp_path, settings):
+    cfg = tiny_config()
+    cfg.model.data_preprocessor.update(mean=[110.0], std=[60.0], bgr_to_rgb=False)
+    cfg.model.backbone.in_channels = 1
+    options = DeployOptions(image_count=1, threads=1, dump_info=False, verify=False, **settings)
+    made = deploy(cfg, None, str(tmp_path / 'a'), options)
+    prepared = made.prepare(np.zeros((64, 128, 1), np.uint8))
+    assert prepared.inputs.shape == (1, 1, 64, 128) and made.open(threads=1)(prepared.inputs).shape[-2:] == (64, 128)
+
+
 def test_overwrite_replaces_an_artifact(tiny, tmp_path):
     make(tiny, tmp_path / 'a', verify=False)
     again = make(tiny, tmp_path / 'a', output='logits', overwrite=True, verify=False)
@@ -170,8 +193,8 @@ def test_folders_of_killed_runs_are_removed_and_no_others(tiny, tmp_path):
 
 @pytest.mark.parametrize(('settings', 'match'), [
     (dict(precision='int8'), 'calibration: expected a folder of images.* because the precision is int8, got none'),
-    (dict(precision='int8', calibration='nowhere'), "calibration: .*'nowhere'"),
-    (dict(images='nowhere'), "images: .*'nowhere'"),
+    (dict(precision='int8', calibration='nowhere'), "^calibration: expected a folder, .*'nowhere'"),
+    (dict(images='nowhere'), "^images: expected a folder, .*'nowhere'"),
     (dict(precision='int8', calibration='synthetic', ranges=__file__), 'ranges: expected a folder that can be made'),
 ])
 def test_missing_images_are_refused_before_the_export(tiny, tmp_path, monkeypatch, settings, match):

@@ -14,8 +14,13 @@ def test_shapes_are_height_first():
 
 
 def test_dynamic_engine_takes_up_to_the_batch():
-    profile = DeployOptions(backend='tensorrt-rtx', batch=4, max_shape=(256, 32)).profile()
-    assert profile == dict(min_shape=[1, 3, 64, 32], opt_shape=[1, 3, 256, 32], max_shape=[4, 3, 256, 32])
+    profile = DeployOptions(backend='tensorrt-rtx', batch=4, max_shape=(256, 40)).profile()
+    assert profile == dict(min_shape=[1, 3, 64, 40], opt_shape=[1, 3, 256, 40], max_shape=[4, 3, 256, 40])
+
+
+def test_the_input_has_the_network_s_channels():
+    profile = DeployOptions(backend='tensorrt', channels=1, shape=(33, 64)).profile()
+    assert profile['opt_shape'] == [1, 1, 33, 64]
 
 
 def test_the_opset_is_the_exporter_s():
@@ -52,12 +57,16 @@ def test_bytes_have_their_own_axes():
     (dict(calibration_images=-1), 'calibration_images: expected at least 1, got -1'),
     (dict(threads=-1), 'threads: expected at least 0, got -1'),
     (dict(max_drop=float('nan')), 'max_drop: expected at least 0, got nan'),
-    (dict(shape=(0, 64)), r'shape: expected height and width of at least 1 pixel, got \(0, 64\)'),
-    (dict(max_shape=(64,)), r'max_shape: expected height and width of at least 1 pixel, got \(64,\)'),
+    (dict(shape=(0, 64)), r'shape: expected height and width of at least 33 .*, got \(0, 64\)'),
+    (dict(shape=(64, 32)), r'shape: expected height and width of at least 33 .*, got \(64, 32\)'),
+    (dict(shape=(99999, 99999)), r'shape: expected .* at most 67108864 pixels in all, got \(99999, 99999\)'),
+    (dict(max_shape=(64,)), r'max_shape: expected height and width of at least 33 .*, got \(64,\)'),
+    (dict(compute_capabilities=['86']), r"compute_capabilities: expected the default, .* got .*\['86'\]"),
+    (dict(channel_order='bgr', channels=1), 'channel_order and channels: expected none, .* got .*, channels=1'),
     (dict(max_shape=(64, 64)), r'max_shape: expected the default.* got max_shape=\(64, 64\)'),
     (dict(backend='tensorrt', shape=(64, 64), max_shape=(64, 64)), 'max_shape: expected the default'),
     (dict(calibration='train'), "calibration: expected none, .* got calibration='train'"),
-    (dict(network_size=(32, 64)), 'network_size: expected a self-contained graph'),
+    (dict(network_size=(64, 64)), 'network_size: expected a self-contained graph'),
 ])
 def test_what_cannot_work_is_refused(arguments, match):
     with pytest.raises(InputError, match=match):

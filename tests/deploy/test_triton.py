@@ -31,8 +31,11 @@ def test_another_graph_is_refused(tiny):
 
 
 def test_what_cannot_be_served_is_refused_early(tmp_path):
-    with pytest.raises(InputError, match='triton: expected --format onnx --output mask --self-contained rgb'):
-        check_triton(str(tmp_path), DeployOptions())
+    for options, got in ((DeployOptions(), '--format onnx --output mask without --self-contained'),
+                         (DeployOptions(backend='openvino', output='logits', channel_order='rgb'),
+                          '--format openvino --output logits --self-contained rgb')):
+        with pytest.raises(InputError, match=f'triton: expected --format onnx --output mask .*, got {got}$'):
+            check_triton(str(tmp_path), options)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='triton: expected a folder'):
         check_triton(str(tmp_path / 'file'), DeployOptions(channel_order='rgb'))

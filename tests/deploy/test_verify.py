@@ -1,12 +1,16 @@
 """Comparison of artifacts with their network, its thresholds, and the latency table."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy.verify import compare, judge, loaded_network, require_agreement, verify
 from bisenet_plugins.errors import AgreementError, DeployError, InputError
-from tests.deploy.conftest import tiny_config
+from bisenet_plugins.runtime.artifact import META_FILE
+from tests.deploy.conftest import make, tiny_config
 
 
 @pytest.mark.parametrize(('report', 'missed'), [
@@ -31,8 +35,49 @@ def test_compare_counts_labels(tiny):
     assert report['miou_pytorch'] == pytest.approx(report['miou_artifact'], abs=0.1)
 
 
+def edited(artifact, folder, **preprocess):
+    """A copy of an artifact whose preprocessing was edited by hand."""
+    shutil.copytree(artifact.folder, folder)
+    path = folder / META_FILE
+    values = json.loads(path.read_text())
+    values['preprocess'].update(preprocess)
+    path.write_text(json.dumps(values))
+    return str(folder)
+
+
+@pytest.mark.parametrize('wrong', [dict(mean=[0, 0, 0], std=[255, 255, 255], to_rgb=False), dict(divisor=32)])
+def test_another_preprocessing_than_the_network_s_is_missed(tiny, tmp_path, wrong):
+    folder = edited(tiny[0], tmp_path / 'a', **wrong)
+    report, missed = verify(tiny_config(), tiny[2], [folder], count=1, threads=1)
+    report = report['artifacts'][folder]
+    assert report['agreement'] == 100 and set(report['preprocess']) == {*wrong}
+    for name, value in wrong.items():
+        assert f"expected the network's {name} in preprocess, " in ''.join(missed) and f'got {value}' in ''.join(missed)
+
+
+@pytest.mark.parametrize('settings', [
+    dict(shape=(96, 128)), dict(shape=(96, 128), stretch=True),
+    dict(shape=(128, 256), channel_order='bgr', network_size=(64, 128)), dict(channel_order='rgb')])
+def test_what_a_shape_brings_is_no_difference(tiny, tmp_path, settings):
+    report = compare(make(tiny, tmp_path / 'a', verify=False, **settings).folder, tiny[3], synthetic_samples(1), 1)
+    assert 'preprocess' not in report and not judge(report)
+
+
+def test_steps_that_no_artifact_holds_are_warned_of(tiny, tmp_path):
+    odd = tiny_config()
+    odd.test_pipeline.insert(1, dict(type='RandomFlip', prob=1.0))
+    report, missed = verify(odd, tiny[2], [tiny[0].folder], count=1, threads=1)
+    assert not missed and 'has steps that no artifact can hold' in report['artifacts'][tiny[0].folder]['warnings'][0]
+
+
+def test_another_number_of_classes_is_one_sentence(tiny):
+    other = tiny_config()
+    other.model.decode_head.num_classes = 3
+    with pytest.raises(InputError, match='artifact: expected 3 classes, as the network has, got 5'):
+        verify(other, None, [tiny[0].folder], count=1)
+
+
 def test_folders_of_one_name_are_all_reported(tiny, tmp_path):
-    import shutil
     folders = [str(tmp_path / name / 'X') for name in 'ab']
     for folder in folders:
         shutil.copytree(tiny[0].folder, folder)

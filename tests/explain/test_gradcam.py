@@ -72,13 +72,13 @@ def test_grad_cam_equals_the_package(model, inputs):
 
 
 def test_grad_cam_refuses_what_it_cannot_show(model, inputs):
-    with pytest.raises(ValueError, match='expected class_id from 0 to 10, got 11'):
+    with pytest.raises(ValueError, match='class_id: expected a number from 0 to 10, got 11'):
         grad_cam(model, inputs, ['decode_head'], 11)
-    with pytest.raises(ValueError, match="expected stages that return one map .*, got 'backbone'"):
+    with pytest.raises(ValueError, match="stages: expected modules that return one map .*, got 'backbone'"):
         grad_cam(model, inputs, ['backbone'], 0)
     model.backbone.spare = torch.nn.Conv2d(3, 1, 1)
     hook = model.backbone.register_forward_pre_hook(lambda module, images: module.spare(images[0]) is None or None)
-    with pytest.raises(ValueError, match="expected stages that influence the logits, got 'backbone.spare'"):
+    with pytest.raises(ValueError, match="stages: expected modules that influence the logits, got 'backbone.spare'"):
         grad_cam(model, inputs, ['backbone.spare'], 0)
     hook.remove()
     del model.backbone.spare
@@ -88,7 +88,7 @@ def test_stages_are_named(model, inputs):
     stages = default_stages(model, inputs)
     assert stages[0] == 'backbone.detail_branch.stages' and stages[-1] == 'decode_head.aggregation'
     assert 'backbone.semantic_branch.context' in stages
-    with pytest.raises(ValueError, match="expected stages that are modules .*backbone.*; got 'neck'"):
+    with pytest.raises(ValueError, match="stages: expected modules .*backbone.*, got 'neck'"):
         grad_cam(model, inputs, ['neck'], 0)
 
 
@@ -111,7 +111,7 @@ def test_one_pathway_alone_and_both_again(model, inputs):
         torch.testing.assert_close(maps[1 - flat], free[1 - flat])
         torch.testing.assert_close(maps[flat], free[flat].mean((2, 3), keepdim=True).expand_as(free[flat]))
     torch.testing.assert_close(run(), both, rtol=0, atol=0)
-    with pytest.raises(ValueError, match="expected kept to be 'detail' or 'semantic', got 'both'"), \
+    with pytest.raises(ValueError, match="kept: expected 'detail' or 'semantic', got 'both'"), \
             one_pathway(model, 'both'):
         pass
     with pytest.raises(ValueError, match='expected a decode head with an aggregation'), \

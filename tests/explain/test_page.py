@@ -71,14 +71,14 @@ def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, 
 
 def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch):
     samples = read(folder)
-    with pytest.raises(ValueError, match="expected classes out of Sky, .*; got 'Cart'"):
+    with pytest.raises(ValueError, match="classes: expected some of Sky, .*, got .'Cart'"):
         write_page(predictor, samples, tmp_path / 'a.html', classes=['Cart'])
     with monkeypatch.context() as patch, pytest.raises(ValueError, match='expected a network as config and weights'):
         patch.setattr(type(predictor), 'network', None)
         write_page(predictor, samples, tmp_path / 'a.html')
     with pytest.raises(ValueError, match='show: expected at least 1, got 0'):
         write_page(predictor, samples, tmp_path / 'a.html', show=0)
-    with pytest.raises(ValueError, match="expected stages that are modules .*backbone.*; got 'neck'"):
+    with pytest.raises(ValueError, match="stages: expected modules .*backbone.*, got 'neck'"):
         write_page(predictor, samples, tmp_path / 'a.html', stages=['neck'])
     with pytest.raises(ValueError, match='samples: expected at least one image'):
         write_page(predictor, [], tmp_path / 'a.html')

@@ -43,6 +43,32 @@ def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
         Artifact.load(str(tmp_path))
 
 
+@pytest.mark.parametrize(('key', 'value', 'match'), [
+    ('preprocess.std', [0, 0, 0], r'Preprocess.std: expected a number above 0, got \[0, 0, 0\]'),
+    ('preprocess.std', [1.0], 'mean and std: expected as many entries in both, got 3 and 1'),
+    ('preprocess.mean', ['a'] * 3, 'Preprocess.mean: expected'),
+    ('preprocess.divisor', 0, 'preprocess.divisor: expected at least 1, got 0'),
+    ('preprocess.scale_factor', 0.0, 'preprocess.scale_factor: expected a number above 0, got 0.0'),
+    ('palette', [[999, 0, 0]], r'palette: expected at most 5 colours .* 0 to 255, got \[\[999, 0, 0\]'),
+    ('palette', [[1, 2]], 'palette: expected at most 5 colours'), ('palette', [[1] * 3] * 6, 'palette: '),
+    ('classes', ['a'], r"classes: expected 5 names, as num_classes says, got \['a'\]"),
+    ('channel_order', 'gbr', 'channel_order: expected one of'), ('precision', 'fp8', 'precision: expected one of')])
+def test_values_that_no_export_writes_are_refused(tmp_path, key, value, match):
+    (tmp_path / 'end2end.onnx').touch()
+    artifact(tmp_path, preprocess=Preprocess([1.0] * 3, [2.0] * 3)).save()
+    values = json.loads((tmp_path / 'artifact.json').read_text())
+    *inner, name = key.split('.')
+    (values[inner[0]] if inner else values)[name] = value
+    (tmp_path / 'artifact.json').write_text(json.dumps(values))
+    with pytest.raises(DeployError, match=f'artifact.json: expected what "export" wrote, got something else .{match}'):
+        Artifact.load(str(tmp_path))
+
+
+def test_an_empty_name_is_told_so():
+    with pytest.raises(DeployError, match='^an empty name holds no artifact.json; give the folder'):
+        Artifact.load('')
+
+
 def test_a_truncated_file_is_refused_in_one_sentence(tmp_path):
     pytest.importorskip('onnxruntime')
     (tmp_path / 'end2end.onnx').write_bytes(b'\x08\x08\x12')
@@ -70,7 +96,7 @@ def test_a_static_graph_gets_its_batch():
 
 def test_an_onnx_file_alone_is_enough(tmp_path):
     onnx = pytest.importorskip('onnx')
-    made = artifact(tmp_path, shape=(64, 128), classes=['a', 'b'], palette=[[1, 2, 3], [4, 5, 6]], threshold=0.3,
+    made = artifact(tmp_path, shape=(64, 128), classes=[*'abcde'], palette=[[1, 2, 3], [4, 5, 6]], threshold=0.3,
                     precision='fp16', checks=dict(miou_artifact=64.567),
                     preprocess=Preprocess(mean=[1.0] * 3, std=[2.0] * 3, size=(64, 128)))
     model = onnx.ModelProto()
@@ -80,7 +106,7 @@ def test_an_onnx_file_alone_is_enough(tmp_path):
     assert alone == replace(made, file='moved.onnx')
     plain = {key: json.loads(text) for key, text in made.metadata('end2end.onnx').items()
              if key in ('classes', 'palette', 'mean', 'std', 'mIoU')}
-    assert plain == dict(classes=['a', 'b'], palette=[[1, 2, 3], [4, 5, 6]], mean=[1.0] * 3, std=[2.0] * 3, mIoU=64.57)
+    assert plain == dict(classes=[*'abcde'], palette=[[1, 2, 3], [4, 5, 6]], mean=[1.0] * 3, std=[2.0] * 3, mIoU=64.57)
     assert made.metadata('other.onnx')['layout'] == 'NCHW'
     assert json.loads(made.metadata('other.onnx')['bisenet_plugins'])['precision'] == 'fp32'
 

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
@@ -184,6 +185,36 @@ def test_weights_that_are_not_finite_are_refused():
     state = {**layer.state_dict(), 'bias': torch.tensor([1.0, float('inf')])}
     with pytest.raises(CheckpointError, match='here: expected finite weights .*, got others in bias'):
         load_weights(layer, dict(state_dict=state), 'here')
+
+
+@pytest.mark.parametrize('bare', [False, True])
+@pytest.mark.parametrize('odd, kind', [
+    ([1.0], 'list'), ('text', 'str'), (np.ones(2), 'ndarray'), (torch.ones(2).to_sparse(), 'sparse tensor'),
+    (torch.ones(2, device='meta'), 'meta tensor'), (None, 'NoneType')])
+def test_what_is_no_plain_tensor_is_named(tmp_path, odd, kind, bare):
+    layer = torch.nn.Linear(2, 2)
+    state, path = {**layer.state_dict(), 'bias': odd}, tmp_path / 'a.pth'
+    torch.save(state if bare else dict(state_dict=state), path)
+    with pytest.raises(CheckpointError, match=f"a.pth: expected plain tensors, got a {kind} as 'bias'"):
+        load_weights(layer, load_checkpoint(path), str(path))
+    with pytest.raises(CheckpointError, match=f"here: expected plain tensors, got a {kind} as 'bias'"):
+        load_weights(layer, state if bare else dict(state_dict=state), 'here')
+
+
+@pytest.mark.parametrize('wrap', [dict, lambda state: dict(state_dict=state)])
+def test_names_that_are_none_are_named(tmp_path, wrap):
+    torch.save(wrap({3: torch.ones(2)}), tmp_path / 'a.pth')
+    with pytest.raises(DamagedCheckpointError, match='a.pth: expected weights by name, got the int 3'):
+        load_checkpoint(tmp_path / 'a.pth')
+    with pytest.raises(CheckpointError, match='here: .* got 2 missing'):
+        load_weights(torch.nn.Linear(2, 2), wrap({3: torch.ones(2)}), 'here')
+
+
+@pytest.mark.parametrize('begins', [b'\x89PNG\r\n\x1a\n', b'{"weight": 1}', b'\x40' + bytes(7) + b'{"__metadata__'])
+def test_a_foreign_file_is_named_by_its_beginning(tmp_path, begins):
+    (tmp_path / 'a.pth').write_bytes(begins + bytes(100))
+    with pytest.raises(DamagedCheckpointError, match=r'got a truncated or foreign file \(.*\w.*\)'):
+        load_checkpoint(tmp_path / 'a.pth')
 
 
 @pytest.mark.parametrize('content', [b'no checkpoint', b'\x80\x02garbage', b'\x80\x02hello', b'(lp0\n.'])

@@ -23,7 +23,7 @@ from mmdeploy.core.rewriters import function_rewriter, rewriter_utils
 from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, get_root_logger
 from torch import Tensor
 
-from ...errors import InputError
+from ...errors import expect
 from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, import_runtime, open_backend, runtime_module
 from ..backend_file import build_backend_file
 from ..options import PRECISIONS
@@ -46,8 +46,7 @@ def precision_of(deploy_cfg: Any) -> str:
     common = backend.get('common_config') or {}
     found = 'int8' if common.get('int8_mode') else 'fp16' if common.get('fp16_mode') else 'fp32'
     found = str(backend.get('precision', found)).lower()
-    if found not in PRECISIONS:
-        raise InputError(f'precision: expected one of {PRECISIONS}, got {found!r}')
+    expect(found in PRECISIONS, 'precision', f'one of {PRECISIONS}', found)
     return found
 
 

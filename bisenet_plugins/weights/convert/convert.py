@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ...errors import CheckpointError, expect
 from ...files import write_atomically
 from ...version import __version__
-from ..checkpoint import RefusedCheckpointError, load_checkpoint, plain_weights
+from ..checkpoint import RefusedCheckpointError, check_tensors, load_checkpoint, plain_weights
 from .projects import SOURCES
 from .sources import NUM_BATCHES, Source, Weights, check_names, check_weights, different_options
 
@@ -110,13 +110,9 @@ def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conv
     """
     source = source or recognise(weights)
     done = Conversion(source.name, OURS, {}, config=source.config)
-    kept = {}
-    for name, value in weights.items():
-        reason = source.reason_to_drop(name)
-        if reason is None:
-            kept[name] = value
-        else:
-            done.dropped[reason] += 1
+    reasons = {name: source.reason_to_drop(name) for name in weights}
+    done.dropped.update(reason for reason in reasons.values() if reason is not None)
+    kept = {name: value for name, value in weights.items() if reasons[name] is None}
     needed = [prefix for prefix, _ in source.prefixes if not source.may_lack(prefix)]
     done.weights = _rename(kept, source.prefixes, needed, source.name)
     with _complete(source.name):
@@ -221,9 +217,7 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
         loaded = loaded.state_dict()
     if not isinstance(loaded, Mapping) or not loaded:
         raise CheckpointError(f'{path}: expected weights, got a {type(loaded).__name__} without any')
-    odd = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise CheckpointError(f'{path}: expected tensors, got a {type(loaded[odd[0]]).__name__} as {odd[0]!r}')
+    check_tensors(loaded, path)
     return {name: value.detach() for name, value in plain_weights(dict(loaded)).items()}, _dataset_meta(meta)
 
 
@@ -242,12 +236,8 @@ def _dataset_meta(meta: Any) -> dict[str, Any]:
     return kept
 
 
-def convert_file(src: str | os.PathLike[str],
-                 dst: str | os.PathLike[str],
-                 to: str = 'ours',
-                 config: str | os.PathLike[str] | None = None,
-                 trust: bool = False,
-                 dry_run: bool = False,
+def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: str = 'ours',
+                 config: str | os.PathLike[str] | None = None, trust: bool = False, dry_run: bool = False,
                  auxiliary: bool = True) -> Conversion:
     """Convert a checkpoint; the new file appears whole or not at all.
 

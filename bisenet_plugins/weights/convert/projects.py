@@ -35,11 +35,8 @@ _FUSION_KERNEL = 'auxiliary_head.2.detail_target.fusion_kernel'
 _EPS = 1e-5
 
 MMSEG_V1 = Source(
-    name='mmseg BiSeNetV1',
-    marks=('backbone.context_path.', 'backbone.spatial_path.layer1.'),
-    prefixes=read_names('mmseg BiSeNetV1'),
-    config=_R18,
-    options=partial(v1_options, attention_act=True),
+    name='mmseg BiSeNetV1', marks=('backbone.context_path.', 'backbone.spatial_path.layer1.'),
+    prefixes=read_names('mmseg BiSeNetV1'), config=_R18, options=partial(v1_options, attention_act=True),
     our_marks=('backbone.detail_branch.layers.', f'{PATH}.arm32.', 'decode_head.aggregation.project.'))
 
 
@@ -61,11 +58,8 @@ def _refuse_paper_form(weights: Weights) -> list[str]:
 
 
 MMSEG_V2 = Source(
-    name='mmseg BiSeNetV2',
-    marks=('backbone.detail.detail_branch.', 'backbone.bga.'),
-    prefixes=read_names('mmseg BiSeNetV2'),
-    config=_V2,
-    options=_mmseg_v2_options,
+    name='mmseg BiSeNetV2', marks=('backbone.detail.detail_branch.', 'backbone.bga.'),
+    prefixes=read_names('mmseg BiSeNetV2'), config=_V2, options=_mmseg_v2_options,
     our_marks=('backbone.detail_branch.stages.', f'{PATH}.stem.conv.', 'decode_head.aggregation.semantic_up.'),
     restore=_refuse_paper_form)
 
@@ -79,13 +73,9 @@ def _stdc_options(weights: Weights, context: bool, detail: bool | None = None) -
         detail: That of the border head; None leaves it open.
     """
     arch = 'stdc2' if f'{BACKBONE}.stages.0.2.blocks.0.conv.weight' in weights else 'stdc1'
-    return {
-        'backbone.detail_branch': None,
-        f'{BACKBONE}.arch': arch,
-        f'{PATH}.out_backbone_strides': (8, ),
-        **fusion_options(weights),
-        **head_options(weights, True, dict(context8=context, context16=context, detail=detail)),
-    }
+    return {'backbone.detail_branch': None, f'{BACKBONE}.arch': arch, f'{PATH}.out_backbone_strides': (8, ),
+            **fusion_options(weights),
+            **head_options(weights, True, dict(context8=context, context16=context, detail=detail))}
 
 
 def _keep_border(weights: Weights) -> list[str]:
@@ -108,11 +98,8 @@ def _restore_border(weights: Weights) -> list[str]:
 
 
 MMSEG_STDC = Source(
-    name='mmseg STDC',
-    marks=('backbone.backbone.stages.', 'backbone.arms.'),
-    prefixes=read_names('mmseg STDC'),
-    config='stdc/stdc1_seg50_3xb16-60k_cityscapes-512x1024.py',
-    options=partial(_stdc_options, context=False),
+    name='mmseg STDC', marks=('backbone.backbone.stages.', 'backbone.arms.'), prefixes=read_names('mmseg STDC'),
+    config='stdc/stdc1_seg50_3xb16-60k_cityscapes-512x1024.py', options=partial(_stdc_options, context=False),
     optional=(r'^auxiliary_head\.', r'^backbone\.backbone\.stages\.[234]\.[2-9]\.'),
     dropped=((r'^auxiliary_head\.2\.laplacian_kernel$', 'a constant'), ),
     refine=_keep_border,
@@ -133,13 +120,9 @@ def _refuse_pixel_shuffle(weights: Weights) -> list[str]:
 
 def _coincheung_v1(form: str, attention: str, marks: tuple[str, ...], **settings: Any) -> Source:
     return Source(**{**dict(
-        name=f'CoinCheung/BiSeNet V1{form}',
-        marks=('cp.resnet.', 'sp.conv1.', *marks),
+        name=f'CoinCheung/BiSeNet V1{form}', marks=('cp.resnet.', 'sp.conv1.', *marks),
         prefixes=read_names('CoinCheung/BiSeNet V1', 'CoinCheung/BiSeNet, context path and heads', attention),
-        config=_R18,
-        options=v1_options,
-        optional=(r'^conv_out(16|32)\.', ),
-        refine=_refuse_pixel_shuffle), **settings})
+        config=_R18, options=v1_options, optional=(r'^conv_out(16|32)\.', ), refine=_refuse_pixel_shuffle), **settings})
 
 
 _ATTENTIONS = ('single attention', 'two-layer attention')
@@ -148,27 +131,22 @@ COINCHEUNG_V1 = (
     _coincheung_v1(' (two-layer attention)', _ATTENTIONS[1], ('ffm.conv1.', 'conv_out.conv_out.bias')),
     # The first versions have classifiers without bias, and resize logits with aligned corners.
     _coincheung_v1(' (classifiers without bias)', _ATTENTIONS[1], ('ffm.conv1.', ),
-                   options=partial(v1_options, align_corners=True), refine=add_zero_biases),
-)
+                   options=partial(v1_options, align_corners=True), refine=add_zero_biases))
 
 
 def _coincheung_v2(form: str, heads: str, marks: tuple[str, ...] = (), **settings: Any) -> Source:
     """Its upsampling inside the aggregation is by four, so the two agree at sides that are multiples of 32."""
     return Source(
-        name=f'CoinCheung/BiSeNet V2{form}',
-        marks=('detail.S1.', 'segment.S1S2.', *marks),
-        prefixes=read_names('CoinCheung/BiSeNet V2', f'CoinCheung/BiSeNet V2, {heads}'),
-        config=_V2,
-        options=partial(v2_options, pointwise_bias=False, upsample_mode='nearest'),
-        **settings)
+        name=f'CoinCheung/BiSeNet V2{form}', marks=('detail.S1.', 'segment.S1S2.', *marks),
+        prefixes=read_names('CoinCheung/BiSeNet V2', f'CoinCheung/BiSeNet V2, {heads}'), config=_V2,
+        options=partial(v2_options, pointwise_bias=False, upsample_mode='nearest'), **settings)
 
 
 _AUX = r'^aux(2|3|4|5_4)\.'
 COINCHEUNG_V2 = (
     _coincheung_v2(' (plain heads)', 'plain heads', ('head.conv_out.weight', ), optional=(_AUX, )),
     _coincheung_v2('', 'heads', dropped=((_AUX, 'auxiliary heads with an upsampling and a convolution that ours have '
-                                                'not; they are not run at inference'), )),
-)
+                                                'not; they are not run at inference'), )))
 
 
 def _refine_stdc_seg(weights: Weights) -> list[str]:
@@ -177,14 +155,13 @@ def _refine_stdc_seg(weights: Weights) -> list[str]:
     It is known by its missing counter of batches; the backbone has plain batch norm.
     """
     notes = add_zero_biases(weights)
-    scales = [
-        f'{name[:-len("running_var")]}weight' for name in weights if name.endswith('.running_var')
-        and not name.startswith(f'{BACKBONE}.') and f'{name[:-len("running_var")]}{NUM_BATCHES}' not in weights]
+    norms = [name.removesuffix('running_var') for name in weights
+             if name.endswith('.running_var') and not name.startswith(f'{BACKBONE}.')]
+    scales = [f'{norm}weight' for norm in norms if f'{norm}{NUM_BATCHES}' not in weights]
     for name in scales:
         weights[name] = weights[name].abs() + _EPS
     if scales:
-        notes.append(
-            f'{len(scales)} in-place batch norms scale by abs(weight) + {_EPS:g}; this value is now their weight')
+        notes.append(f'{len(scales)} in-place batch norms scale by abs(weight) + {_EPS:g}; this is now their weight')
     if 'auxiliary_head.2.conv_seg.weight' in weights:
         weights[_FUSION_KERNEL] = torch.tensor([0.6, 0.3, 0.1]).reshape(1, 3, 1, 1)
         notes.append("the weights of the three border maps are not in such files; they are the release's 0.6, 0.3, 0.1")
@@ -194,17 +171,14 @@ def _refine_stdc_seg(weights: Weights) -> list[str]:
 def _stdc_seg(name: str, *marks: str) -> Source:
     project = 'MichaelFan01/STDC-Seg'
     return Source(
-        name=f'{project} {name}',
-        marks=('cp.backbone.features.', *marks),
+        name=f'{project} {name}', marks=('cp.backbone.features.', *marks),
         prefixes=read_names(project, f'{project} {name}', 'CoinCheung/BiSeNet, context path and heads', _ATTENTIONS[1]),
         config=f'stdc/{name.lower()}_seg50_3xb16-60k_cityscapes-512x1024.py',
         options=partial(_stdc_options, context=True, detail=True),
         optional=(r'^conv_out(16|32|_sp8)\.', ),
-        dropped=(
-            (r'^cp\.backbone\.x(2|4|8|16|32)\.', "second names of the backbone's layers"),
-            (r'^cp\.backbone\.(conv_last|fc|bn|linear)\.', "the backbone's ImageNet classifier, which is not run"),
-            (r'^conv_out_sp(2|4|16)\.', 'border heads that are neither trained nor run'),
-        ),
+        dropped=((r'^cp\.backbone\.x(2|4|8|16|32)\.', "second names of the backbone's layers"),
+                 (r'^cp\.backbone\.(conv_last|fc|bn|linear)\.', "the backbone's ImageNet classifier, which is not run"),
+                 (r'^conv_out_sp(2|4|16)\.', 'border heads that are neither trained nor run')),
         refine=_refine_stdc_seg)
 
 
@@ -212,13 +186,11 @@ def _stdc_imagenet(name: str, *marks: str) -> Source:
     """The backbone alone, under the names of :class:`STDCBackbone`, for its ``init_cfg``."""
     project, arch = 'MichaelFan01/STDC-Seg', name.lower()
     return Source(
-        name=f'{project} {name}, ImageNet',
-        marks=('features.2.conv_list.', *marks),
+        name=f'{project} {name}, ImageNet', marks=('features.2.conv_list.', *marks),
         prefixes=tuple((theirs.removeprefix('cp.backbone.'), ours.removeprefix(f'{BACKBONE}.'))
                        for theirs, ours in read_names(project, f'{project} {name}')
                        if theirs.startswith('cp.backbone.')),
-        config='STDCBackbone',
-        options=lambda weights: dict(arch=arch),
+        config='STDCBackbone', options=lambda weights: dict(arch=arch),
         dropped=((r'^(conv_last|fc|bn|linear|x(2|4|8|16|32))\.', 'the classifier and second names of layers'), ))
 
 

@@ -138,12 +138,9 @@ def fusion_options(weights: Weights, upsample_mode: str = 'nearest') -> dict[str
     """
     attention = 'decode_head.aggregation.attention'
     options = {
-        f'{PATH}.channels': weights[f'{PATH}.smooth16.conv.weight'].shape[0],
-        f'{PATH}.upsample_mode': upsample_mode,
+        f'{PATH}.channels': weights[f'{PATH}.smooth16.conv.weight'].shape[0], f'{PATH}.upsample_mode': upsample_mode,
         'decode_head.aggregation_channels': weights['decode_head.aggregation.project.conv.weight'].shape[0],
-        attention: 'single',
-        f'{attention}_norm': f'{attention}.0.bn.weight' in weights,
-    }
+        attention: 'single', f'{attention}_norm': f'{attention}.0.bn.weight' in weights}
     if f'{attention}.1.conv.weight' in weights:
         inner, outer = weights[f'{attention}.0.conv.weight'].shape[:2]
         options.update({attention: 'mlp', 'decode_head.aggregation.reduction': outer // inner})
@@ -169,12 +166,10 @@ def v1_options(weights: Weights, align_corners: bool = False, attention_act: boo
         f'{detail}.channels': tuple(kernel.shape[0] for kernel in kernels),
         f'{detail}.kernel_sizes': tuple(kernel.shape[-1] for kernel in kernels),
         f'{detail}.projection_channels': weights[f'{detail}.projection.conv.weight'].shape[0],
-        **_context_backbone(weights),
-        **fusion_options(weights, upsample_mode),
+        **_context_backbone(weights), **fusion_options(weights, upsample_mode),
         **({f'{PATH}.align_corners': align_corners} if upsample_mode == 'bilinear' else {}),
         'decode_head.aggregation.attention_act': attention_act,
-        **head_options(weights, align_corners, dict.fromkeys(('context8', 'context16'), align_corners)),
-    }
+        **head_options(weights, align_corners, dict.fromkeys(('context8', 'context16'), align_corners))}
 
 
 def _context_backbone(weights: Weights) -> dict[str, Any]:
@@ -230,8 +225,7 @@ def _read(config: str | os.PathLike[str]) -> Config:
     return cfg
 
 
-def check_weights(weights: Mapping[str, Tensor],
-                  config: str | os.PathLike[str],
+def check_weights(weights: Mapping[str, Tensor], config: str | os.PathLike[str],
                   may_lack: str | None = None) -> list[str]:
     """Compare the names and shapes of weights with the network of a config.
 
@@ -255,9 +249,8 @@ def check_weights(weights: Mapping[str, Tensor],
         absent = []
     wrong = [f'missing: {name} {tuple(own[name].shape)}' for name in missing if name not in absent]
     wrong += [f'left over: {name} {tuple(weights[name].shape)}' for name in weights if name not in own]
-    wrong += [
-        f'shape: {name} is {tuple(weights[name].shape)}, the config has {tuple(value.shape)}'
-        for name, value in own.items() if name in weights and weights[name].shape != value.shape]
+    wrong += [f'shape: {name} is {tuple(weights[name].shape)}, the config has {tuple(value.shape)}'
+              for name, value in own.items() if name in weights and weights[name].shape != value.shape]
     if wrong:
         raise CheckpointError(f'weights: expected those of {config}, got others:\n  ' + '\n  '.join(wrong))
     return absent
@@ -276,8 +269,7 @@ def check_names(weights: Mapping[str, Tensor], config: str, options: Mapping[str
     """
     if config.endswith('.py'):
         cfg = _read(CONFIGS / config)
-        told = {**options, 'norm_cfg': dict(type='BN')}
-        cfg.merge_from_dict({f'model.{name}': value for name, value in told.items()})
+        cfg.merge_from_dict({f'model.{name}': value for name, value in dict(options, norm_cfg=dict(type='BN')).items()})
         model = cfg.model
     else:
         model = dict(type=config, **options)
@@ -304,12 +296,10 @@ def different_options(config: str | os.PathLike[str], options: Mapping[str, Any]
     """
     model = _read(config).model.to_dict()
     heads = model.get('auxiliary_head') or {}
-    found = {
-        name: _effective(model, name) for name in options
-        if not name.startswith('auxiliary_head.') or (isinstance(heads, dict) and heads.get(name.split('.')[1]))}
-    return [
-        f'model.{name}: expected {value!r}, got {found[name]!r}' for name, value in options.items()
-        if name in found and _plain(found[name]) != _plain(value)]
+    found = {name: _effective(model, name) for name in options if not name.startswith('auxiliary_head.')
+             or (isinstance(heads, dict) and heads.get(name.split('.')[1]))}
+    return [f'model.{name}: expected {value!r}, got {found[name]!r}' for name, value in options.items()
+            if name in found and _plain(found[name]) != _plain(value)]
 
 
 def _effective(model: dict[str, Any], name: str) -> Any:

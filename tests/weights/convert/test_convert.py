@@ -194,7 +194,9 @@ def test_trusted_module_and_unknown_class(theirs, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(('thing', 'message'), [
     ({}, 'expected weights, got a dict without any'),
-    ({'weight': 3}, "expected tensors, got a int as 'weight'"),
+    ({'weight': 3}, "src.pth: expected plain tensors, got a int as 'weight'"),
+    ({0: torch.ones(1)}, 'src.pth: expected weights by name, got the int 0'),
+    ({'model': {0: torch.ones(1)}, 'epoch': 3}, 'src.pth: expected weights by name, got the int 0'),
 ])
 def test_files_without_weights(thing, message, tmp_path):
     with pytest.raises(CheckpointError, match=message):
