@@ -166,7 +166,7 @@ def test_a_grey_network_gets_one_channel(tiny, tmp_path, settings):
     cfg = tiny_config()
     cfg.model.data_preprocessor.update(mean=[110.0], std=[60.0], bgr_to_rgb=False)
     cfg.model.backbone.in_channels = 1
-    options = DeployOptions(image_count=1, threads=1, dump_info=False, verify=False, **settings)
+    options = DeployOptions(image_count=1, threads=1, dump_info=False, **settings)
     made = deploy(cfg, None, str(tmp_path / 'a'), options)
     prepared = made.prepare(np.zeros((64, 128, 1), np.uint8))
     assert prepared.inputs.shape == (1, 1, 64, 128) and made.open(threads=1)(prepared.inputs).shape[-2:] == (64, 128)
