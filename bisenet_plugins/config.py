@@ -175,8 +175,11 @@ def explained(cfg: Config) -> Iterator[None]:
     """
     try:
         yield
-    except (BisenetError, OSError, MemoryError, ModuleNotFoundError):
-        raise
+    except (BisenetError, OSError, MemoryError, ModuleNotFoundError) as error:
+        if 'Original Traceback' not in str(error):
+            raise
+        told = told_by(error)  # in a data worker, after the name of its class
+        raise type(error)(told.partition(': ')[2] or told) from error
     except Exception as error:
         raise ConfigError(_explain(error, cfg)) from error
 
@@ -190,13 +193,16 @@ def _explain(error: Exception, cfg: Config) -> str:
         return f'config: expected {lacking[1]}, got none'
     if 'need at least one array to concatenate' in told:  # as a dataset of nothing says it
         told = 'expected samples, got none; "bisenet check-data" says more'
-    cls, sample = None, None
+    cls, sample, split, file = None, None, None, None
     parts = {part for name, registry in REGISTRIES.items() if name not in ('RUNNERS', 'LOOPS')
              for known in (registry, registry.parent) if known is not None for part in known.module_dict.values()}
     for frame, _ in traceback.walk_tb(error.__traceback__):
         sample = frame.f_locals.get('results', sample)  # of a transform
-        if type(frame.f_locals.get('self')) in parts:
-            cls = type(frame.f_locals['self'])  # the innermost part that ran
+        file = frame.f_locals.get('filename', file)  # of mmengine's list_from_file
+        own = type(frame.f_locals.get('self'))
+        loop = re.search('(train|val|test)_?loop', f'{frame.f_code.co_name} {own}'.lower())
+        split = loop[1] if loop else split
+        cls = own if own in parts else cls  # the innermost part that ran
         cls = frame.f_locals.get('obj_cls', cls)  # of mmengine's build_from_cfg: the innermost part that was built
         if unknown and isinstance(frame.f_globals.get(unknown[1] or unknown[2]), type):
             cls = frame.f_globals[unknown[1] or unknown[2]]
@@ -206,19 +212,23 @@ def _explain(error: Exception, cfg: Config) -> str:
                                       if key in frame.f_locals['cfg']})
             except BisenetError as found:
                 told = str(found)
+    if isinstance(error, UnicodeDecodeError):
+        told = f'{file}: expected UTF-8, got {told}'
+    # a part of that name in what was running comes before others
+    cfg = dict(sorted(cfg.items(), key=lambda item: (not item[0].startswith(f'{split}_'), item[0] not in KEYS)))
     if not isinstance(cls, type):
         first = str((error.args or ('',))[0])
         named = [first, *re.findall(r"['`]([^'`]+)['`]", first)]
-        path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, str) and node in named)
+        path = _find(cfg, '', lambda node: isinstance(node, str) and node in named)
         if path:
             return f'{path}: expected another value, got {told}'
         return told if type(error) in (ValueError, RuntimeError) else f'{type(error).__name__}: {told}'
     if unknown:
         key = unknown[3]
-        path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, dict) and key in node)
+        path = _find(cfg, '', lambda node: isinstance(node, dict) and key in node)
         return f'{path or cls.__name__}: expected an argument of {cls.__name__}, got {key!r}' \
                f'{nearest(key, accepted_arguments(cls))}'
-    path = _find(cfg._cfg_dict, '', lambda node: isinstance(node, dict) and str(node.get('type')).rpartition('.')[2]
+    path = _find(cfg, '', lambda node: isinstance(node, dict) and str(node.get('type')).rpartition('.')[2]
                  == cls.__name__)
     if isinstance(sample, dict) and sample.get('seg_map_path'):
         told += f', at {sample.get("img_path")} with {sample["seg_map_path"]}'

@@ -5,13 +5,14 @@ Letters: H and W are the sides of an image in pixels, K the number of classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import InputError
 
-__all__ = ['Scores', 'check_ids', 'confusion_matrix', 'score']
+__all__ = ['Scores', 'check_ids', 'check_size', 'confusion_matrix', 'score']
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,27 @@ def check_ids(label: np.ndarray, num_classes: int, ignore_index: int, name: str)
         listed = ', '.join(map(str, strange[:8].tolist())) + (' and others' if strange.size > 8 else '')
         raise InputError(f'{name}: expected class ids from 0 to {num_classes - 1}, or {ignore_index} where nothing '
                          f'counts, got {listed}')
+
+
+def check_size(label: Sequence[int], image: Sequence[int], name: str) -> None:
+    """Refuse a label of another size than its image, or with several values a pixel.
+
+    Args:
+        label: Shape of the label.
+        image: Height and width of the image.
+        name: What the label is, for the error; the file, where there is one.
+
+    Raises:
+        InputError: If it is; the sentence has both sizes.
+
+    Example:
+        >>> check_size((4, 6), (8, 6), 'a.png')
+        Traceback (most recent call last):
+        bisenet_plugins.errors.InputError: a.png: expected a label of (8, 6), its image's height and width, got (4, 6)
+    """
+    label, image = tuple(label), tuple(image)
+    if label != image:
+        raise InputError(f'{name}: expected a label of {image}, its image\'s height and width, got {label}')
 
 
 def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int = 255,

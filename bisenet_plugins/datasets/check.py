@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import mmcv
 import numpy as np
 from mmengine import fileio
 from mmengine.config import Config
+from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
-from PIL import Image
 
 from ..config import items
 from ..errors import InputError, expect
-from .samples import member_configs
+from ..metrics import check_size
+from .samples import IMAGE_SUFFIXES, UnusableError, member_configs, read_file
 
 SPLITS = ('train', 'val', 'test')
 EXAMPLES = 5
@@ -128,25 +126,50 @@ class DatasetReport:
         return '\n'.join([*lines, '', 'Nothing is wrong.' if self.ok else 'Something is wrong.'])
 
 
-class Unusable(Exception):
-    """A sample that cannot be counted: the kind of finding, and what the report says of it."""
+class CheckedCompose(Compose):
+    """A pipeline that names the file where a sample cannot be made, or its label is of another size than its image.
 
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
+    Args:
+        transforms: The transforms of the pipeline whose place it takes.
+
+    Raises:
+        InputError: While running, of such a sample.
+    """
+
+    def __init__(self, transforms: list[Any]) -> None:
+        self.transforms = transforms
+
+    def __call__(self, data: Any) -> Any:
+        """Make a sample."""
+        files = [(data.get(key), what) for key, what in (('img_path', 'image'), ('seg_map_path', 'label'))]
+        try:
+            for step in self.transforms:
+                data = step(data)
+                if data is None:
+                    return None
+                if type(step).__name__ in ('LoadAnnotations', 'LoadDecoded') and 'ori_shape' in data:
+                    check_size(data['gt_seg_map'].shape, data['ori_shape'], data.get('seg_map_path', 'label'))
+            return data
+        except InputError:
+            raise
+        except Exception:
+            for path, what in files:
+                if str(path).lower().endswith(IMAGE_SUFFIXES):  # others may need a decoder of their own
+                    read_file(path, what)
+            raise
 
 
-def read_file(path: str, backend_args: dict | None, decode: Callable[[bytes], Any], what: str) -> np.ndarray:
-    """Read and decode an image or a label; a missing file and a broken one are different findings."""
-    try:
-        decoded = decode(fileio.get(path, backend_args=backend_args))
-        if decoded is None:
-            raise ValueError('not an image')
-        return np.asarray(decoded)
-    except FileNotFoundError as error:
-        raise Unusable('missing image' if what == 'image' else 'no label', str(path)) from error
-    except Exception as error:  # decoders raise what they like on broken content
-        raise Unusable(f'unreadable {what}', f'{path}: {error}') from error
+def check_pipelines(dataset: Any) -> None:
+    """Let a dataset, or each of those in it, name the files that it cannot make a sample of.
+
+    Args:
+        dataset: The dataset, as built; its pipelines become :class:`CheckedCompose`.
+    """
+    for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
+        if inner is not None:
+            check_pipelines(inner)
+    if type(getattr(dataset, 'pipeline', None)) is Compose:
+        dataset.pipeline = CheckedCompose(dataset.pipeline.transforms)
 
 
 def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndarray, bool]:
@@ -157,17 +180,16 @@ def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndar
         return name, info['img'].shape[:2], info['gt_seg_map'], False
     backend_args = getattr(dataset, 'backend_args', None)
     if 'img_path' in info and fileio.exists(name, backend_args=backend_args) or info.get('seg_map_path'):
-        image = read_file(name, backend_args, mmcv.imfrombytes, 'image')
+        image = read_file(name, 'image', backend_args)
         if not info.get('seg_map_path'):
-            raise Unusable('no label', name)
-        label = read_file(info['seg_map_path'], backend_args, lambda data: Image.open(io.BytesIO(data)), 'label')
-        return name, image.shape[:2], label, True
+            raise UnusableError(name, 'no label')
+        return name, image.shape[:2], read_file(info['seg_map_path'], 'label', backend_args), True
     try:
         sample = dataset[index]
         label = sample['data_samples'].gt_sem_seg.data.squeeze(0).cpu().numpy()
         return name, tuple(sample['inputs'].shape[-2:]), label, False
     except Exception as error:  # whatever a foreign pipeline raises
-        raise Unusable('broken', f'{name}: {type(error).__name__}: {error}') from error
+        raise UnusableError(f'{name}: {type(error).__name__}: {error}', 'broken') from error
 
 
 def ids_in_training(label: np.ndarray, dataset: Any) -> np.ndarray:
@@ -240,10 +262,10 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
         try:
             name, size, label, on_disk = read_sample(dataset, index)
             if label.ndim != 2:
-                raise Unusable('channels', f'{name}: label of shape {label.shape}')
+                raise UnusableError(f'{name}: label of shape {label.shape}', 'channels')
             if label.dtype.kind == 'f':
-                raise Unusable('unreadable label', f'{name}: expected whole ids, got {label.dtype}')
-        except Unusable as unusable:
+                raise UnusableError(f'{name}: expected whole ids, got {label.dtype}', 'unreadable label')
+        except UnusableError as unusable:
             report.add(unusable.kind, str(unusable))
             continue
         readable += 1

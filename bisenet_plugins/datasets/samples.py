@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
+from mmengine import fileio
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
+from PIL import Image, UnidentifiedImageError
 
 from ..config import read_config
 from ..errors import InputError, expect
 from ..files import read_image
+from ..metrics import check_size
 from .scenes.painter import paint_scene
 
 __all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
@@ -36,6 +40,42 @@ class Sample:
     image: np.ndarray
     label: np.ndarray | None = None
     name: str = ''
+
+
+class UnusableError(InputError):
+    """A sample that cannot be made: what the report of a check says of it, and the kind of finding."""
+
+    def __init__(self, message: str, kind: str = '') -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def read_file(path: str | os.PathLike[str], what: str, backend_args: dict | None = None) -> np.ndarray:
+    """Read an image, or a label as the ids that it holds, also where they stand for colors.
+
+    Args:
+        path: The file.
+        what: ``image`` or ``label``.
+        backend_args: Where it lies, as mmengine's ``fileio`` takes it.
+
+    Raises:
+        UnusableError: If it is missing, empty, truncated or no image.
+    """
+    kind = f'unreadable {what}'
+    try:
+        content: Any = fileio.get(path, backend_args=backend_args)
+        decoded = Image.open(io.BytesIO(content)) if what == 'label' else mmcv.imfrombytes(content) if content else None
+        if decoded is not None:
+            array = np.asarray(decoded)
+            return array.astype(np.uint8) if array.dtype == bool else array
+        told = 'bytes that are none'
+    except FileNotFoundError:
+        told, kind = 'no such file', 'no label' if what == 'label' else 'missing image'
+    except UnidentifiedImageError:
+        told = 'bytes that are none'
+    except Exception as error:  # decoders raise what they like on broken content
+        told = str(error)
+    raise UnusableError(f'{path}: expected a readable {what}, got {told}', kind)
 
 
 def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterator[Sample]:
@@ -99,7 +139,7 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
         classes: Names of the classes; where a registered dataset has the same, ids that it does not count become 255.
 
     Raises:
-        InputError: If a file is no image, or its label is missing or of another size.
+        InputError: If a file is no image, or its label is missing, no image or of another size.
     """
     same = [kind for kind in DATASETS.module_dict.values()
             if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
@@ -108,13 +148,9 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
             file = Path(labels) / f'{path.stem}.png'
-            content = np.fromfile(file, np.uint8) if file.is_file() else np.empty(0, np.uint8)
-            sample.label = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-            shape = None if sample.label is None else sample.label.shape
-            expect(shape == sample.image.shape[:2], f'label of {path}',
-                   f'a PNG of class ids at {file} of the size {sample.image.shape[:2]}', shape)
-            if unlabelled and sample.label is not None:
-                sample.label = np.where(np.isin(sample.label, unlabelled), 255, sample.label)
+            label = read_file(file, 'label')
+            check_size(label.shape, sample.image.shape[:2], str(file))
+            sample.label = np.where(np.isin(label, unlabelled), 255, label) if unlabelled else label
         yield sample
 
 

@@ -16,6 +16,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from ..errors import expect
+from ..metrics import check_size
 
 __all__ = ['RandomScaleCropWarp']
 
@@ -55,7 +56,8 @@ class RandomScaleCropWarp(BaseTransform):
 
     Raises:
         InputError: If a size has not two positive sides, ``ratio_range`` is not two rising positive numbers, or
-            ``cat_max_ratio`` is not above 0 and at most 1, or ``focus_prob`` not from 0 to 1.
+            ``cat_max_ratio`` is not above 0 and at most 1, or ``focus_prob`` not from 0 to 1; while running, if a label
+            is of another size than its image.
 
     Note:
         Where the scaled image is more than four times as large as the crop, only what the crop needs is sampled;
@@ -119,6 +121,8 @@ class RandomScaleCropWarp(BaseTransform):
         image = results['img']
         sides = image.shape[:2]
         fields = results.get('seg_fields', [])
+        for field in fields:
+            check_size(results[field].shape, sides, results.get('seg_map_path', field))
         scaled = self.draw_scale(sides)
         for attempt in range(_TRIES + 1):
             offset = self.draw_focus(results.get('gt_seg_map'), scaled) or self.draw_offset(scaled)

@@ -19,10 +19,11 @@ from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
 from ..config import check_config, explained, items, read_config
+from ..datasets.check import check_pipelines
 from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
 from .label_hook import LabelCheckHook, nothing_scored, plain_network
-from .termination import save_on_sigterm
+from .termination import change_loaders, save_on_sigterm
 
 __all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
@@ -197,6 +198,7 @@ def build_runner(cfg: Config) -> Runner:
         runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if not any(isinstance(hook, LabelCheckHook) for hook in runner.hooks):
         runner.register_hook(LabelCheckHook())
+    change_loaders(runner, lambda loader: check_pipelines(loader.dataset))
     return runner
 
 

@@ -89,6 +89,23 @@ def _run_rest(runner: Any, run_iter: Callable[[int, Any], None], done: int, batc
         seed_everything(runner.seed, runner.iter - 1, runner.rank, cuda=True)
 
 
+def change_loaders(runner: Any, change: Callable[[Any], None]) -> None:
+    """Let every dataloader of a runner be changed when it is built, before its workers start.
+
+    Args:
+        runner: mmengine's runner.
+        change: Gets the dataloader.
+    """
+    build = runner.build_dataloader
+
+    def build_dataloader(*args: Any, **kwargs: Any) -> Any:
+        loader = build(*args, **kwargs)
+        change(loader)
+        return loader
+
+    runner.build_dataloader = build_dataloader
+
+
 def _start_worker(start: Callable[[int], None] | None, number: int) -> None:
     """Start a data worker that ends when its parent says so, not when the whole process group is told to end."""
     def obey() -> None:
@@ -100,6 +117,10 @@ def _start_worker(start: Callable[[int], None] | None, number: int) -> None:
         start(number)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     threading.Thread(target=obey, daemon=True).start()
+
+
+def _let_workers_end(loader: Any) -> None:
+    loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
 
 
 @contextmanager
@@ -120,14 +141,9 @@ def save_on_sigterm(runner: Any) -> Iterator[None]:
         yield
         return
 
-    def build_dataloader(*args: Any, **kwargs: Any) -> Any:
-        loader = type(runner).build_dataloader(*args, **kwargs)
-        loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
-        return loader
-
     hook = TerminationHook()
     runner.register_hook(hook)
-    runner.build_dataloader = build_dataloader
+    change_loaders(runner, _let_workers_end)
     previous = signal.signal(signal.SIGTERM, hook.note)
     try:
         yield

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmseg.registry import DATASETS
 
-from bisenet_plugins.datasets.check import FINDINGS, check_dataset
+from bisenet_plugins.datasets.check import FINDINGS, CheckedCompose, check_dataset, check_pipelines
 from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
+from bisenet_plugins.errors import InputError
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/check_data.py'
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
@@ -167,3 +169,19 @@ def test_tool(folder, monkeypatch, capsys):
         runpy.run_path(str(TOOL), run_name='__main__')
     report = json.loads(capsys.readouterr().out)['train']
     assert stop.value.code == 1 and report['ok'] is False and report['findings'][0]['kind'] == 'ignored'
+
+
+def test_pipelines_of_joined_datasets_are_checked(folder):
+    """Files of which only an own transform knows how to read them are left to it."""
+    label(folder, 'b', np.zeros((2, 2)))
+    inner = config(folder).train_dataloader.dataset
+    repeated = dict(type='RepeatDataset', times=2, dataset=inner)
+    joined = DATASETS.build(dict(type='ConcatDataset', datasets=[inner, repeated]))
+    check_pipelines(joined)
+    for index in (1, 4):
+        with pytest.raises(InputError, match=r'b.png: expected a label of \(4, 6\), .* got \(2, 2\)'):
+            joined[index]
+    assert CheckedCompose([lambda data: None])({}) is None
+    for path, error in (('a.npy', KeyError), ('none.png', InputError)):
+        with pytest.raises(error):
+            CheckedCompose([lambda data: {}['key']])(dict(img_path=path))

@@ -1,9 +1,12 @@
 """The one loader of labelled samples."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
 from bisenet_plugins.datasets.samples import dataset_samples, labelled, load_samples, read_samples, synthetic_samples
 
@@ -53,14 +56,34 @@ def test_files_with_labels_of_the_same_names(dataset, tmp_path):
     path = tmp_path / 'images' / 'a.png'
     sample, = read_samples([path], tmp_path / 'labels')
     assert (sample.name, sample.label.shape) == ('a.png', (48, 64)) and next(read_samples([path])).label is None
-    with pytest.raises(ValueError, match='label of .*a.png: expected a PNG of class ids at .*, got None'):
+    with pytest.raises(ValueError, match='a.png: expected a readable label, got no such file'):
         list(read_samples([path], tmp_path))
-    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((3, 3), np.uint8))
-    with pytest.raises(ValueError, match=r'of the size \(48, 64\), got \(3, 3\)'):
-        list(read_samples([path], tmp_path))
+    for content, told in ((b'', 'bytes that are none'), (b'text', 'bytes that are none'),
+                          ((tmp_path / 'labels' / 'a.png').read_bytes()[:50], 'image file is truncated')):
+        (tmp_path / 'a.png').write_bytes(content)
+        with pytest.raises(ValueError, match=f'a.png: expected a readable label, got {told}'):
+            list(read_samples([path], tmp_path))
+    for shape in ((3, 3), (48, 64, 3)):
+        cv2.imwrite(str(tmp_path / 'a.png'), np.zeros(shape, np.uint8))
+        with pytest.raises(ValueError, match=re.escape(f'a.png: expected a label of (48, 64), its image\'s height and '
+                                                       f'width, got {shape}')):
+            list(read_samples([path], tmp_path))
     (tmp_path / 'text.png').write_bytes(b'text')
     with pytest.raises(ValueError, match='text.png: expected an image'):
         list(read_samples([tmp_path / 'text.png']))
+
+
+@pytest.mark.parametrize('mode', ['L', 'P', '1', 'I;16'])
+def test_indexed_labels_hold_ids(dataset, tmp_path, mode):
+    ids = np.arange(48 * 64).reshape(48, 64) % 2
+    label = Image.fromarray((ids * (255 if mode == '1' else 1)).astype(np.uint16 if mode == 'I;16' else np.uint8))
+    if mode == 'P':
+        label.putpalette([9, 8, 7, 250, 120, 3])
+    (label.convert(mode) if mode == '1' else label).save(tmp_path / 'a.png')
+    assert Image.open(tmp_path / 'a.png').mode == mode
+    sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path)
+    np.testing.assert_array_equal(sample.label, ids)
+    assert sample.label.dtype != bool
 
 
 def test_sources_of_samples(dataset, tmp_path):

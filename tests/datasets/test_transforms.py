@@ -187,3 +187,12 @@ def test_without_a_focus_class_the_draw_is_the_plain_one():
     np.testing.assert_array_equal(RandomScaleCropWarp(**settings, focus_classes=(7,))(dict(sample))['img'], wanted)
     with pytest.raises(ValueError, match='focus_prob'):
         RandomScaleCropWarp(**settings, focus_prob=1.5)
+
+
+@pytest.mark.parametrize('shape', [(10, 20), (20, 40, 3)])
+def test_a_label_of_another_size_is_refused(shape):
+    warp = RandomScaleCropWarp(scale=(40, 20), ratio_range=(1.0, 1.0), crop_size=(20, 40))
+    results = dict(img=np.zeros((20, 40, 3), np.uint8), gt_seg_map=np.zeros(shape, np.uint8), seg_fields=['gt_seg_map'],
+                   seg_map_path='a.png')
+    with pytest.raises(ValueError, match=r'a.png: expected a label of \(20, 40\), .* got \(' + str(shape[0])):
+        warp(results)

@@ -1,9 +1,12 @@
 """Options of a command line, laid over a config."""
 
 import os
+import shutil
 import subprocess
 import sys
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -11,7 +14,7 @@ from mmengine.device import get_device
 
 from bisenet_plugins.engine import launch
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
-from bisenet_plugins.errors import CheckpointError, ConfigError
+from bisenet_plugins.errors import CheckpointError, ConfigError, InputError
 
 
 @pytest.fixture
@@ -122,6 +125,50 @@ def test_a_test_refuses_weights_of_another_network(trained, tmp_path, tta, chang
     cfg = prepare_test(load_config(trained[0], tmp_path / 'test'), tmp_path / 'other.pth', tta=tta)
     with pytest.raises(CheckpointError, match=message):
         run_test(cfg)
+
+
+def damage(folder, how):
+    for path in (folder / ('images' if 'image' in how else 'labels')).iterdir():
+        if how.startswith('truncated'):
+            path.write_bytes(path.read_bytes()[:60])
+        elif how == 'missing label':
+            path.unlink()
+        else:
+            cv2.imwrite(str(path), np.zeros((24, 64) if how == 'size' else (48, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(('split', 'workers'), [('train', 1), ('val', 0), ('test', 1)])
+@pytest.mark.parametrize(('how', 'sentence'), [
+    ('truncated label', r'labels/\w.png: expected a readable label, got image file is truncated'),
+    ('truncated image', r'images/\w.png: expected a readable image, got bytes that are none'),
+    ('missing label', r'labels/\w.png: expected a readable label, got no such file'),
+    ('size', r"labels/\w.png: expected a label of \(48, 64\), its image's height and width, got \(24, 64\)"),
+    ('colors', r"labels/\w.png: expected a label of \(48, 64\), .* got \(48, 64, 3\)")])
+def test_a_file_that_is_no_sample_is_named(trained, files, tmp_path, split, workers, how, sentence):
+    folder, options = files
+    damaged = folder if split == 'test' else folder / 'damaged'
+    if split != 'test':
+        shutil.copytree(folder, damaged, ignore=shutil.ignore_patterns('damaged'))
+    damage(damaged, how)
+    options[f'{split}_dataloader.dataset']['data_root'] = str(damaged)
+    cfg = load_config(trained[0], tmp_path / 'work', {**options, f'{split}_dataloader.num_workers': workers,
+                                                      'train_cfg.max_iters': 1, 'train_cfg.val_interval': 1})
+    if split == 'test':
+        torch.save(launch.build_runner(cfg).model.state_dict(), tmp_path / 'net.pth')
+    with pytest.raises(InputError, match=f'^[^:]*{sentence}'):
+        run_test(prepare_test(cfg, tmp_path / 'net.pth')) if split == 'test' else run_training(prepare_training(cfg))
+
+
+@pytest.mark.parametrize(('options', 'sentence'), [
+    ({'val_dataloader.dataset.img_suffix': '.jpg'}, '^val_dataloader.dataset: BaseSegDataset: expected samples'),
+    ({'val_dataloader.dataset.ann_file': 'list.txt'},
+     "^val_dataloader.dataset: BaseSegDataset: .*list.txt: expected UTF-8, got 'utf-8' codec can't decode byte 0xff"),
+    ({'val_evaluator.iou_metrics': ['mIuo']}, '^val_evaluator: IoUMetric: ')])
+def test_what_fails_is_named_where_it_runs(trained, files, tmp_path, options, sentence):
+    folder, given = files
+    (folder / 'list.txt').write_bytes(b'\xff')
+    with pytest.raises(ConfigError, match=sentence):
+        run_training(prepare_training(load_config(trained[0], tmp_path / 'work', {**given, **options})))
 
 
 KEPT = """
