@@ -18,11 +18,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     """Count and print."""
     from ..engine.launch import load_config
-    from ..errors import InputError
+    from ..errors import expect
     from ..models.cost import build_uncounted, format_complexity, measure
 
     model = build_uncounted(load_config(args.config, cfg_options=config_options(args)))
-    shape = args.shape or getattr(model.data_preprocessor, 'size', None)
-    if shape is None:
-        raise InputError(f'--shape: expected H W, because the data preprocessor of {args.config} has no size, got none')
-    print(format_complexity(measure(model, tuple(shape))))
+    shape = args.shape or getattr(model.data_preprocessor, 'size', None) or ()
+    expect(bool(shape), '--shape', f'H W, because the data preprocessor of {args.config} has no size', shape)
+    channels = next(weight.shape[1] for weight in model.parameters() if weight.ndim == 4)  # of the first convolution
+    print(format_complexity(measure(model, tuple(shape), channels)))

@@ -46,7 +46,7 @@ def run(args: Namespace) -> None:
         cfg.load_from = f'bisenet_plugins://{args.name}'
     cfg.merge_from_dict(config_options(args))
     check_config(cfg)
-    path = Path(args.out or f'{Path(args.name).stem if args.name.endswith(".py") else Path(args.name).name}.py')
+    path = Path(args.out or f'{Path(args.name.removesuffix(".py")).name}.py')
     expect(args.overwrite or not path.exists(), '--out', 'a new file, or --overwrite for one that is there', str(path))
     write_atomically(path, flat_source(cfg.to_dict(), args.name).encode())
     print(f'{path}: change what you need, then run "bisenet train {path}"')

@@ -82,8 +82,7 @@ def config_options(args: Namespace) -> dict[str, Any]:
     from mmengine.config import DictAction
 
     for text in args.cfg_options:
-        if not text.partition('=')[0] or '=' not in text:
-            raise InputError(f'--cfg-options: expected KEY=VALUE, got {text!r}')
+        expect('=' in text[1:] and text[0] != '=', '--cfg-options', 'KEY=VALUE', text)
     read = Namespace()
     DictAction([], 'options')(ArgumentParser(), read, args.cfg_options)
     return read.options
@@ -144,16 +143,18 @@ def chosen_network(args: Namespace) -> tuple[str, str | None]:
         Config and checkpoint; or the name of a network that comes with the package, or a folder, and None.
 
     Raises:
-        InputError: If two ways are given, or half of one, or no network comes with the package.
+        InputError: If two ways are given, or half of one or an empty one, or no network comes with the package.
     """
     ways = {'--config and --checkpoint': args.config or args.checkpoint, '--pretrained': args.pretrained,
             '--model': args.model}
+    for option in ('pretrained', 'model'):  # such as "$MODEL" of a shell that has none
+        expect(getattr(args, option) != '', f'--{option}', 'a name', '')
     given = [way for way, value in ways.items() if value]
     if len(given) > 1:
         raise InputError(f'expected one of {", ".join(ways)}, got {" as well as ".join(given)}')
     if bool(args.config) != bool(args.checkpoint):
-        missing = '--checkpoint' if args.config else '--config'
-        raise InputError(f'expected --config and --checkpoint together, got no {missing}')
+        lacks = 'checkpoint' if args.config else 'config'
+        raise InputError(f'expected --config and --checkpoint together, got no --{lacks}')
     if args.config:
         return args.config, args.checkpoint
     network = args.pretrained or args.model or next(iter(pretrained_names()), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from ..datasets.samples import Sample, labelled, load_samples
 from ..errors import AgreementError, InputError, NoGpuError, expect
 from ..metrics import confusion_matrix, score
-from ..runtime.artifact import Artifact
+from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import Backend
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.postprocess import to_mask
@@ -84,8 +84,8 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     Returns:
         What was run and on how many images; ``agreement`` in percent of pixels and ``max_logit_difference`` on equal
         inputs; ``pipeline_agreement`` with the network's own masks; where every image has a label, mIoU of the network
-        in its own pipeline (``miou_pytorch``), on equal inputs, and of the artifact; ``preprocess``, where the
-        artifact's is not the network's own; and ``warnings`` of distortion.
+        in its own pipeline (``miou_pytorch``), on equal inputs, and of the artifact; ``settings`` in which
+        the artifact is not the network's own; and ``warnings`` of distortion.
 
     Raises:
         InputError: If the artifact has other numbers of classes or channels than the network.
@@ -120,10 +120,10 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
         backend=artifact.backend, precision=artifact.precision, ran=ran, images=len(samples),
         agreement=float(100 * counts[1] / counts[0]), max_logit_difference=largest,
         pipeline_agreement=float(100 * counts[2] / counts[0]))
-    changed = {name: dict(expected=value, got=getattr(given, name)) for name, value in asdict(own_steps).items()
-               if value != getattr(given, name)}
-    if changed:
-        report['preprocess'] = changed
+    pairs = {name: (value, getattr(given, name)) for name, value in asdict(own_steps).items()}
+    pairs |= {name: (getattr(network, name), getattr(artifact, name)) for name in ('align_corners', 'threshold')}
+    changed = {name: dict(expected=own, got=got) for name, (own, got) in pairs.items() if own != got}
+    report |= dict(settings=changed) if changed else {}
     size, warnings = artifact.shape, []
     if not (changed or size or artifact.channel_order) and report['pipeline_agreement'] < report['agreement'] - 0.01:
         warnings.append("the network's test pipeline has steps that no artifact can hold, without which "
@@ -158,8 +158,8 @@ def judge(report: Mapping[str, Any]) -> list[str]:
     least, agreement = THRESHOLDS.get(report['precision'], 0.0), report['agreement']
     missed = [] if agreement >= least else [f'expected {least} % of the pixels to agree at {report["precision"]}, got '
                                             f'{agreement:.4f} %']
-    missed += [f"expected the network's {name} in preprocess, {value['expected']}, got {value['got']}"
-               for name, value in report.get('preprocess', {}).items()]
+    missed += [f"expected the network's {name} in {META_FILE}, {value['expected']}, got {value['got']}"
+               for name, value in report.get('settings', {}).items()]
     drop = report['miou_equal_inputs'] - report['miou_artifact'] if 'miou_artifact' in report else 0.0
     if drop > MAX_DROP:
         missed.append(f'expected at most {MAX_DROP} points of mIoU to be lost on equal inputs, got {drop:.3f}')
@@ -212,8 +212,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
     result: dict[str, Any] = dict(config=os.path.basename(str(predictor.cfg.filename or '')), images=images,
                                   machine=machine(), artifacts=reports)
     if rounds:
-        calls: dict[str, Callable[[], Any]] = {}
-        for folder, artifact in artifacts.items():
-            calls[folder] = partial(artifact.open(threads), artifact.batch_of(samples[0].image)[0])
+        calls = {folder: partial(artifact.open(threads), artifact.batch_of(samples[0].image)[0])
+                 for folder, artifact in artifacts.items()}
         result['latency_ms'] = {folder: spread(seconds) for folder, seconds in interleave(calls, rounds).items()}
     return result, missed

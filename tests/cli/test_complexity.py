@@ -24,6 +24,14 @@ def test_a_size_that_no_network_here_takes_is_one_sentence(bisenet):
     assert (status, told) == (2, '') and "--shape: expected a whole number of at least 33, got '32'" in failure
 
 
+def test_a_grey_network_is_counted(bisenet):
+    words = ['model.data_preprocessor.mean=[110.0]', 'model.data_preprocessor.std=[60.0]',
+             'model.backbone.detail_branch.in_channels=1', 'model.backbone.semantic_branch.in_channels=1',
+             'model.data_preprocessor.bgr_to_rgb=False']
+    status, told, failure = bisenet('complexity', CONFIG, '--cfg-options', *words)
+    assert status == 0 and 'multiply-adds' in told, failure
+
+
 def test_a_config_that_is_not_there_is_one_sentence(bisenet):
     sentence = 'error: config: expected a file, or a name that "bisenet list" has, got none.py\n'
     assert bisenet('complexity', 'none.py') == (1, '', sentence)

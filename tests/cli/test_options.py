@@ -58,6 +58,8 @@ def test_a_network_is_chosen_in_one_of_three_ways():
 @pytest.mark.parametrize('words, sentence', [
     (['--config', 'a.py'], 'expected --config and --checkpoint together, got no --checkpoint'),
     (['--checkpoint', 'a.pth'], 'expected --config and --checkpoint together, got no --config'),
+    (['--model', ''], "--model: expected a name, got ''"),
+    (['--pretrained', ''], "--pretrained: expected a name, got ''"),
     (['--config', 'a.py', '--pretrained', 'b'], 'got --config and --checkpoint as well as --pretrained'),
     (['--model', 'a', '--pretrained', 'b'], 'got --pretrained as well as --model'),
 ])

@@ -35,24 +35,26 @@ def test_compare_counts_labels(tiny):
     assert report['miou_pytorch'] == pytest.approx(report['miou_artifact'], abs=0.1)
 
 
-def edited(artifact, folder, **preprocess):
-    """A copy of an artifact whose preprocessing was edited by hand."""
+def edited(artifact, folder, **changes):
+    """A copy of an artifact whose artifact.json was edited by hand."""
     shutil.copytree(artifact.folder, folder)
     path = folder / META_FILE
     values = json.loads(path.read_text())
-    values['preprocess'].update(preprocess)
+    for name, value in changes.items():
+        (values['preprocess'] if name in values['preprocess'] else values)[name] = value
     path.write_text(json.dumps(values))
     return str(folder)
 
 
-@pytest.mark.parametrize('wrong', [dict(mean=[0, 0, 0], std=[255, 255, 255], to_rgb=False), dict(divisor=32)])
+@pytest.mark.parametrize('wrong', [dict(mean=[0, 0, 0], std=[255, 255, 255], to_rgb=False), dict(divisor=32),
+                                   dict(align_corners=True, threshold=0.25)])
 def test_another_preprocessing_than_the_network_s_is_missed(tiny, tmp_path, wrong):
     folder = edited(tiny[0], tmp_path / 'a', **wrong)
     report, missed = verify(tiny_config(), tiny[2], [folder], count=1, threads=1)
     report = report['artifacts'][folder]
-    assert report['agreement'] == 100 and set(report['preprocess']) == {*wrong}
+    assert report['agreement'] == 100 and set(report['settings']) == {*wrong}
     for name, value in wrong.items():
-        assert f"expected the network's {name} in preprocess, " in ''.join(missed) and f'got {value}' in ''.join(missed)
+        assert any(f"the network's {name} in artifact.json, " in one and f'got {value}' in one for one in missed)
 
 
 @pytest.mark.parametrize('settings', [
@@ -60,7 +62,7 @@ def test_another_preprocessing_than_the_network_s_is_missed(tiny, tmp_path, wron
     dict(shape=(128, 256), channel_order='bgr', network_size=(64, 128)), dict(channel_order='rgb')])
 def test_what_a_shape_brings_is_no_difference(tiny, tmp_path, settings):
     report = compare(make(tiny, tmp_path / 'a', verify=False, **settings).folder, tiny[3], synthetic_samples(1), 1)
-    assert 'preprocess' not in report and not judge(report)
+    assert 'settings' not in report and not judge(report)
 
 
 def test_steps_that_no_artifact_holds_are_warned_of(tiny, tmp_path):
