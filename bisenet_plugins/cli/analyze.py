@@ -50,6 +50,6 @@ def run(args: Namespace) -> int:
     if scores is not None:
         print(f'mIoU {scores.miou:.2f} on {counts}; {scores.pixels:.2f} % of the labelled pixels right')
     else:
-        print(f'no mIoU, because no label{" has a pixel of a class" if args.labels else "s are given"}: {counts}')
+        print(f'{counts}; no mIoU, because no label{" has a pixel of a class" if args.labels else "s are given"}')
     print(f'page: {args.out}')
     return 1 if failed else 0
