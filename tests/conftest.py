@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dataset import base_dataset
 from mmengine.logging import MessageHub
 from mmseg.utils import register_all_modules
+from mmseg.visualization import SegLocalVisualizer
 from yapf.yapflib import yapf_api
 
 import bisenet_plugins  # noqa: F401
@@ -40,6 +41,7 @@ def fixed_seed():
     """The same random numbers in every test, whatever ran before, and no notes of a run of the same second."""
     torch.manual_seed(0)
     MessageHub._instance_dict.clear()
+    SegLocalVisualizer._instance_dict.clear()  # its folder may be gone
 
 
 @pytest.fixture(scope='session')

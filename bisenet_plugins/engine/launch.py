@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +20,18 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 
-from ..config import check_config, explained, items, read_config
+from ..arguments import nearest
+from ..config import KEYS, check_config, explained, items, read_config
 from ..datasets.check import check_pipelines
 from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
+from ..weights.fine_tune import SCHEME
+from ..weights.store import pretrained_names
 from .label_hook import LabelCheckHook, nothing_scored, plain_network
 from .termination import change_loaders, save_on_sigterm
 
-__all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
+__all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training',
+           'tidied']
 
 # Who starts several processes, and the environment variables by which they know of each other.
 LAUNCHERS = {
@@ -60,12 +66,14 @@ def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] |
         expect(value.isdigit(), f'environment variable {name}', 'a whole number of at least 0', value)
     cfg = read_config(path)
     cfg.launcher = launcher
-    if cfg_options:
-        try:
-            cfg.merge_from_dict(cfg_options)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f'--cfg-options: expected keys and values that fit the config, got {error}') from error
+    known = KEYS | {*cfg}
+    try:
+        cfg.merge_from_dict(cfg_options or {})
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f'--cfg-options: expected keys and values that fit the config, got {error}') from error
     check_config(cfg)
+    for key in {*cfg} - known:  # laid over the config, where nothing reads it
+        raise ConfigError(f'--cfg-options: expected keys that are in the config, got {key!r}{nearest(key, known)}')
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:
@@ -89,10 +97,14 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     Raises:
         ConfigError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
         FileNotFoundError: If ``load_from`` names a file that is not there.
+        InputError: If ``load_from`` names a network that does not come with the package.
     """
     _require_keys(cfg, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'))
-    if cfg.get('load_from') and '://' not in str(cfg.load_from):
-        load_checkpoint(cfg.load_from)
+    start, known = str(cfg.get('load_from') or SCHEME), [f'{SCHEME}{name}' for name in pretrained_names()]
+    if start.startswith(SCHEME):
+        expect(start in (SCHEME, *known), 'load_from', f'a file or one of {", ".join(known)}', start)
+    elif '://' not in start:
+        load_checkpoint(start)
     sampler = str((cfg.train_dataloader.get('sampler') or {}).get('type')).rpartition('.')[2]
     epochs = cfg.train_cfg.get('type') == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
     if epochs and sampler in ('ResumableSampler', 'InfiniteSampler'):
@@ -251,6 +263,26 @@ def keep_freed_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
     # no separate mappings (M_MMAP_MAX), and no returning of the heap's end (M_TRIM_THRESHOLD)
     return set_option is not None and all(set_option(key, value) == 1 for key, value in ((-4, 0), (-1, 2**31 - 1)))
+
+
+@contextmanager
+def tidied(cfg: Config) -> Iterator[None]:
+    """Remove the folder of a start that fails inside the block before it wrote more there than its log and its config.
+
+    Args:
+        cfg: As from :func:`load_config`.
+
+    Note:
+        mmengine gives runs that start in one second one visualizer, which then has no folder: the process should end.
+    """
+    before = {*Path(cfg.work_dir).glob('*')}
+    try:
+        yield
+    except (CheckpointError, ConfigError, InputError, OSError):
+        for folder in {*Path(cfg.work_dir).glob('*')} - before if cfg.launcher == 'none' else ():
+            if {path.suffix for path in folder.rglob('*.*')} <= {'.log', '.py'}:
+                shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def run_training(cfg: Config) -> Runner:

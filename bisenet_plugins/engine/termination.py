@@ -45,6 +45,12 @@ class TerminationHook(Hook):
         self.asked = True
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    def before_train(self, runner: Any) -> None:
+        """Say where a finished training was resumed."""
+        if runner.iter >= runner.max_iters:
+            runner.logger.warning(f'nothing is left to train: the run is at iteration {runner.iter} of '
+                                  f'{runner.max_iters}; a greater max_iters or max_epochs in train_cfg goes on')
+
     def before_train_epoch(self, runner: Any) -> None:
         """Let the loop pass over the batches that were used before the epoch was left."""
         done, loop = runner.message_hub.get_info(DONE, 0), runner.train_loop

@@ -25,3 +25,10 @@ def test_what_does_not_fit_is_one_sentence(bisenet, tiny_config, words, sentence
 
 def test_an_interrupted_training_says_how_to_go_on():
     assert train.RESUME == 'run the same command with --resume to go on'
+
+
+def test_a_start_that_fails_leaves_no_log(bisenet, tiny_config, tmp_path):
+    status, _, told = bisenet('train', tiny_config, '--work-dir', 'run', '--cfg-options', *SMALL,
+                              'model.decode_head.num_classes=4')
+    assert status == 1 and 'num_classes: expected 11, the number of' in told
+    assert not [path for path in (tmp_path / 'run').iterdir() if path.is_dir()]

@@ -28,6 +28,15 @@ def test_a_config_is_read_with_its_options(trained, tmp_path):
     assert load_config(trained[0], tmp_path).work_dir == str(tmp_path)
 
 
+@pytest.mark.parametrize('key', ['nope.a.b', 'hyper.lr', 'nope', 'train_pipeline'])
+def test_an_option_that_nothing_reads_is_refused(trained, key):
+    name = key.partition('.')[0]
+    with pytest.raises(ConfigError, match=f"--cfg-options: expected keys that are in the config, got '{name}'"):
+        load_config(trained[0], None, {key: 3, 'train_cfg.max_iters': 2})
+    options = {'custom_hooks': [], 'auto_scale_lr.base_batch_size': 16, 'pipeline': [], 'load_from': None}
+    assert load_config(trained[0], None, options).auto_scale_lr.base_batch_size == 16
+
+
 def test_what_is_no_config_is_named(tmp_path):
     with pytest.raises(ConfigError, match='there is no config at .*none.py'):
         load_config(tmp_path / 'none.py')
@@ -68,6 +77,22 @@ def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, chosen)
     with pytest.raises(FileNotFoundError, match='no checkpoint at none.pth'):
         prepare_training(load_config(trained[0], tmp_path, {'load_from': 'none.pth'}))
+    for resume in (False, True):
+        cfg = load_config(trained[0], tmp_path, {'load_from': 'bisenet_plugins://nope'})
+        with pytest.raises(InputError, match='load_from: expected a file or one of .*://bisenetv2-camvid.*://nope'):
+            prepare_training(cfg, resume)
+    cfg = load_config(trained[0], tmp_path, {'load_from': 'bisenet_plugins://bisenetv2-camvid'})
+    assert prepare_training(cfg).load_from == 'bisenet_plugins://bisenetv2-camvid'
+
+
+@pytest.mark.parametrize('options', [{'model.decode_head.in_index': 7}, {'train_dataloader.dataset.nope': 3}])
+def test_a_start_that_fails_leaves_no_log(trained, tmp_path, options):
+    cfg = prepare_training(load_config(trained[0], tmp_path, options))
+    (tmp_path / 'kept').mkdir()
+    cfg.experiment_name = f'fails {tmp_path.name}'
+    with pytest.raises(ValueError), launch.tidied(cfg):
+        run_training(cfg)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ['kept']
 
 
 def test_a_run_is_not_resumed_with_another_network(trained, tmp_path):

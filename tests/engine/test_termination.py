@@ -2,6 +2,7 @@
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -46,6 +47,15 @@ def train(config, folder, place='', resume=False, epochs=False):
         cfg.log_processor.by_epoch = True
     run_training(prepare_training(cfg, resume))
     return torch.load(folder / ('epoch_2.pth' if epochs else 'iter_6.pth'), weights_only=False)
+
+
+def test_a_finished_training_says_that_nothing_is_left():
+    told = []
+    for done in (3, 4):
+        TerminationHook().before_train(SimpleNamespace(iter=done, max_iters=4, logger=SimpleNamespace(
+            warning=told.append)))
+    assert told == ['nothing is left to train: the run is at iteration 4 of 4; a greater max_iters or max_epochs in '
+                    'train_cfg goes on']
 
 
 @pytest.fixture(scope='module')
