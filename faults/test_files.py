@@ -117,6 +117,12 @@ WEIGHTS = dict(
         value in state.items()}),
              ('conv_seg',)),
     folder=(lambda folder: ((folder / 'net.pth').unlink(), (folder / 'net.pth').mkdir()), ('net.pth',)),
+    arrays=(with_state(lambda state: {name: value.numpy() for name, value in state.items()}), ('net.pth', 'ndarray')),
+    texts=(with_state(lambda state: dict.fromkeys(state, 'text')), ('net.pth', 'a str as')),
+    sparse=(with_state(lambda state: {name: value.to_sparse() for name, value in state.items()}),
+            ('net.pth', 'sparse tensor')),
+    meta=(with_state(lambda state: {name: value.to('meta') for name, value in state.items()}), ('net.pth', 'meta')),
+    numbers=(with_state(lambda state: dict(enumerate(state.values()))), ('net.pth', 'the int 0')),
     image=(write('net.pth', PNG), ('net.pth',)))
 WEIGHTS.update(
     integers=(with_state(lambda state: {name: value.to(torch.int32) for name, value in state.items()}), ('net.pth',)),
@@ -184,7 +190,8 @@ LABELS.update(
 READERS = dict(train=('train', 'files.py', '--work-dir', 'w'), test=('test', 'files.py', 'net.pth', '--work-dir', 'w'),
                analyze=('analyze', 'images', '--labels', 'labels', *NET), check_data=('check-data', 'files.py'))
 WRONG_LABELS = [Case(f'{use}-label-{name}', words, says if use in ('analyze', 'check_data') or name in (
-    'outside', 'far', 'deep', 'very_deep', 'missing') else (), change=change) for name, (change, says) in LABELS.items()
+    'outside', 'far', 'deep', 'very_deep', 'missing') else (), change=change,
+                     may=('analysis.html',) if use == 'analyze' else ()) for name, (change, says) in LABELS.items()
                 for use, words in READERS.items()]
 
 

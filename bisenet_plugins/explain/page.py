@@ -85,7 +85,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
             if failed is None:
                 raise
             failed.append(f'{error}' if sample.name in str(error) else f'{sample.name}: {error}')
-    expect(bool(seen), 'samples', 'at least one image that can be used', failed or seen)
+    expect(bool(seen), 'samples', 'at least one image that can be used', (failed or [])[:3])
     scores = score(matrix) if matrix.any() else None
     chosen = np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))
     shown = [seen[number] for number in chosen]
