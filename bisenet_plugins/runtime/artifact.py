@@ -88,7 +88,7 @@ class Artifact:
         Raises:
             DeployError: If it is neither, or a file is missing or damaged.
         """
-        bare = os.path.isfile(source)
+        bare = os.path.isfile(source) and os.path.basename(source) != META_FILE
         folder = os.path.dirname(source) if bare else source
         path = source if bare else os.path.join(folder, META_FILE)
         if not os.path.isfile(path):

@@ -64,6 +64,12 @@ def test_values_that_no_export_writes_are_refused(tmp_path, key, value, match):
         Artifact.load(str(tmp_path))
 
 
+def test_a_file_of_the_folder_is_not_the_folder(tmp_path):
+    (tmp_path / 'artifact.json').write_text('{}')
+    with pytest.raises(DeployError, match='artifact.json holds no artifact.json; give the folder'):
+        Artifact.load(str(tmp_path / 'artifact.json'))
+
+
 def test_an_empty_name_is_told_so():
     with pytest.raises(DeployError, match='^an empty name holds no artifact.json; give the folder'):
         Artifact.load('')
