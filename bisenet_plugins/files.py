@@ -77,7 +77,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(partial, target)
     except OSError as error:  # of a write it does not know the file
-        if error.strerror and error.filename is None:
+        if error.strerror and error.filename in (None, str(partial)):
             error.filename = str(target)
         raise
     finally:

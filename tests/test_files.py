@@ -1,5 +1,6 @@
 """Images are read upright, and a file appears whole or not at all."""
 
+import os
 import zlib
 
 import cv2
@@ -28,6 +29,12 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, 'fsync', stop)
     with pytest.raises(OSError, match=r'No space left on device: .*x\.pth'):
         write_atomically(tmp_path / 'x.pth', b'content')
+
+
+@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs a folder that takes no files')
+def test_a_folder_that_takes_no_file_names_the_file():
+    with pytest.raises(OSError, match=r"No such file or directory: '/proc/self/x\.html'"):
+        write_atomically('/proc/self/x.html', b'content')
 
 
 def test_an_image_is_read_as_bgr_and_anything_else_is_named(tmp_path):

@@ -139,14 +139,13 @@ class BilateralSegmentor(EncoderDecoder):
         heads = [head for head in heads if head is not None]
         places = [head.in_index if isinstance(head.in_index, list | tuple) else (head.in_index,) for head in heads]
         read = {place % len(self.backbone.out_channels) for some in places for place in some}
-        last = len(self.backbone.out_channels) - 1
         if any(getattr(head, 'c1_bottleneck', None) is not None for head in heads):  # mmseg's ASPP reads the first, too
             read.add(0)
-        for part, place in (('detail_branch', 0), ("semantic_branch's last stage", last)):
-            if place not in read:
-                print_log(f'{part}: no head reads its map (in_index {sorted(read)} of {last + 1}), so that it does not '
-                          'learn; give a head the map that it lacks, such as BGAHead with in_index=(0, -1)',
-                          logger='current', level=logging.WARNING)
+        for branch, unread in (('detail_branch', 0 not in read), ('semantic_branch', not read - {0})):
+            if unread:
+                print_log(f'{branch}: no head reads its maps (in_index {sorted(read)} of '
+                          f'{len(self.backbone.out_channels)}), so that it does not learn; give a head the map that it '
+                          'lacks, such as BGAHead with in_index=(0, -1)', logger='current', level=logging.WARNING)
 
     def loss(self, inputs: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Return the losses of all heads, as mmseg's ``EncoderDecoder`` does."""

@@ -289,7 +289,6 @@ def test_without_test_cfg_it_predicts_as_with_the_whole_one() -> None:
 @pytest.mark.parametrize(('head', 'branch'), [
     (dict(type='FCNHead', channels=8, in_index=-1), 'detail_branch'),
     (dict(type='FCNHead', channels=8, in_index=0), 'semantic_branch'), (dict(type='BGAHead', channels=8), None),
-    (dict(type='UPerHead', channels=8, in_index=[0, 2, 3, 4], pool_scales=(1, 2)), 'semantic_branch'),
     (dict(type='DepthwiseSeparableASPPHead', channels=8, in_index=-1, c1_in_channels=13, c1_channels=8), None)])
 def test_a_branch_that_no_head_reads_is_named(head: dict, branch: str | None, monkeypatch: Any) -> None:
     small = dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch', width_mult=0.1),
@@ -297,7 +296,7 @@ def test_a_branch_that_no_head_reads_is_named(head: dict, branch: str | None, mo
     said: list[str] = []
     monkeypatch.setattr(bilateral_segmentor, 'print_log', lambda message, **kwargs: said.append(message))
     model = MODELS.build(dict(type='BilateralSegmentor', backbone=small, decode_head=head, num_classes=2))
-    assert [text.split(':')[0].split("'")[0] for text in said] == ([branch] if branch else [])
+    assert [text.split(':')[0] for text in said] == ([branch] if branch else [])
     model.loss(torch.rand(2, 3, 64, 64), labelled_samples(2))['decode.loss_ce'].backward()
     starved = {name.split('.')[1] for name, value in model.backbone.named_parameters('backbone') if value.grad is None}
     assert starved == ({branch} if branch else set())
