@@ -34,14 +34,13 @@ OLD_KEYS = dict(data='train_dataloader', evaluation='val_evaluator', runner='tra
                 optimizer_config='optim_wrapper', log_config='default_hooks.logger', workflow='train_cfg',
                 checkpoint_config='default_hooks.checkpoint')
 # The registry of a type by the key that leads to it; what stands below another key is of its parent's kind.
-KINDS = dict(
-    model='MODELS', model_wrapper_cfg='MODEL_WRAPPERS', tta_model='MODELS', data_preprocessor='MODELS',
-    optim_wrapper='OPTIM_WRAPPERS', optimizer='OPTIMIZERS', param_scheduler='PARAM_SCHEDULERS', train_cfg='LOOPS',
-    val_cfg='LOOPS', test_cfg='LOOPS', dataset='DATASETS', datasets='DATASETS', pipeline='TRANSFORMS',
-    transforms='TRANSFORMS', tta_pipeline='TRANSFORMS', sampler='DATA_SAMPLERS', batch_sampler='DATA_SAMPLERS',
-    collate_fn='FUNCTIONS', default_hooks='HOOKS', custom_hooks='HOOKS', val_evaluator='METRICS',
-    test_evaluator='METRICS', metrics='METRICS', visualizer='VISUALIZERS', vis_backends='VISBACKENDS',
-    log_processor='LOG_PROCESSORS', init_cfg='WEIGHT_INITIALIZERS')
+KINDS = {key: kind for kind, keys in dict(
+    MODELS='model tta_model data_preprocessor', MODEL_WRAPPERS='model_wrapper_cfg', OPTIM_WRAPPERS='optim_wrapper',
+    OPTIMIZERS='optimizer', PARAM_SCHEDULERS='param_scheduler', LOOPS='train_cfg val_cfg test_cfg',
+    DATASETS='dataset datasets', TRANSFORMS='pipeline transforms tta_pipeline', DATA_SAMPLERS='sampler batch_sampler',
+    FUNCTIONS='collate_fn', HOOKS='default_hooks custom_hooks', METRICS='val_evaluator test_evaluator metrics',
+    VISUALIZERS='visualizer', VISBACKENDS='vis_backends', LOG_PROCESSORS='log_processor',
+    WEIGHT_INITIALIZERS='init_cfg').items() for key in keys.split()}
 # Of those, the keys that hold one part or several.
 LISTS = frozenset('''custom_hooks datasets init_cfg param_scheduler pipeline test_evaluator transforms tta_pipeline
     val_evaluator vis_backends'''.split())

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, expect
 
 __all__ = ['Scores', 'check_ids', 'check_size', 'confusion_matrix', 'score']
 
@@ -76,8 +76,7 @@ def check_size(label: Sequence[int], image: Sequence[int], name: str) -> None:
         bisenet_plugins.errors.InputError: a.png: expected a label of (8, 6), its image's height and width, got (4, 6)
     """
     label, image = tuple(label), tuple(image)
-    if label != image:
-        raise InputError(f'{name}: expected a label of {image}, its image\'s height and width, got {label}')
+    expect(label == image, name, f"a label of {image}, its image's height and width", label)
 
 
 def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, ignore_index: int = 255,
@@ -102,8 +101,7 @@ def confusion_matrix(mask: np.ndarray, label: np.ndarray, num_classes: int, igno
         >>> confusion_matrix(np.array([[0, 1, 1]]), np.array([[0, 0, 255]]), 2).tolist()
         [[1, 1], [0, 0]]
     """
-    if mask.shape != label.shape:
-        raise InputError(f'{name}: expected a mask of the label\'s size {label.shape}, got {mask.shape}')
+    expect(mask.shape == label.shape, name, f"a mask of the label's size {label.shape}", mask.shape)
     check_ids(label, num_classes, ignore_index, name)
     counted = label != ignore_index
     predicted = mask[counted].astype(np.int64)

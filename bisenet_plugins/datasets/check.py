@@ -16,6 +16,7 @@ from mmseg.utils import register_all_modules
 from ..config import items
 from ..errors import InputError, expect
 from ..metrics import check_size
+from .decoded import ids_in_training
 from .samples import IMAGE_SUFFIXES, UnusableError, member_configs, read_file
 
 SPLITS = ('train', 'val', 'test')
@@ -38,8 +39,7 @@ FINDINGS = {
     'ignored': ('nothing is labelled', 'Label the image or remove it: it teaches nothing.'),
     'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
     'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),
-    'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.'),
-}
+    'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.')}
 NOTES = ('absent',)  # worth knowing, but nothing is wrong
 OWN_LABELS = ('DetailGuidanceHead', 'STDCHead')  # heads that draw labels of their own, of borders
 
@@ -103,8 +103,7 @@ class DatasetReport:
             finding = Finding(kind, *FINDINGS[kind], is_error=kind not in NOTES)
             self.findings.append(finding)
         finding.count += 1
-        if len(finding.examples) < EXAMPLES:
-            finding.examples.append(example)
+        finding.examples = [*finding.examples, example][:EXAMPLES]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -150,8 +149,6 @@ class CheckedCompose(Compose):
                 if type(step).__name__ in ('LoadAnnotations', 'LoadDecoded') and 'ori_shape' in data:
                     check_size(data['gt_seg_map'].shape, data['ori_shape'], data.get('seg_map_path', 'label'))
             return data
-        except InputError:
-            raise
         except Exception:
             for path, what in files:
                 if str(path).lower().endswith(IMAGE_SUFFIXES):  # others may need a decoder of their own
@@ -190,17 +187,6 @@ def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndar
         return name, tuple(sample['inputs'].shape[-2:]), label, False
     except Exception as error:  # whatever a foreign pipeline raises
         raise UnusableError(f'{name}: {type(error).__name__}: {error}', 'broken') from error
-
-
-def ids_in_training(label: np.ndarray, dataset: Any) -> np.ndarray:
-    """Map ids on disk to those in training, as mmseg's ``LoadAnnotations`` does."""
-    ids = label.astype(np.int64)
-    if getattr(dataset, 'reduce_zero_label', False):
-        ids = np.where((ids == 0) | (ids == 255), 255, ids - 1)
-    mapped = ids.copy()
-    for old, new in (getattr(dataset, 'label_map', None) or {}).items():
-        mapped[ids == old] = new
-    return mapped
 
 
 def check_classes(cfg: Config, dataset: Any, split: str) -> None:
@@ -274,7 +260,10 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
         raw = set(np.unique(label).tolist()) if on_disk else set()
         two_valued += bool(raw) and raw <= {0, 255}
         binary += [name] if raw == {0, 255} else []
-        values, counts = np.unique(ids_in_training(label, dataset) if on_disk else label, return_counts=True)
+        if on_disk:
+            label = ids_in_training(label.astype(np.int64), getattr(dataset, 'reduce_zero_label', False),
+                                    getattr(dataset, 'label_map', None))
+        values, counts = np.unique(label, return_counts=True)
         found = dict(zip(values.tolist(), counts.tolist(), strict=True))
         if list(found) == [ignore]:
             report.add('ignored', name)

@@ -66,6 +66,26 @@ def decode_png(content: bytes, channels: int) -> np.ndarray | None:
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if channels == 3 else image[..., 0]
 
 
+def ids_in_training(ids: np.ndarray, reduce_zero_label: bool, label_map: dict[int, int] | None) -> np.ndarray:
+    """Map ids on disk to those in training, as mmseg's ``LoadAnnotations`` does.
+
+    Args:
+        ids: Ids on disk, signed.
+        reduce_zero_label: Whether id 0 is ignored and the others count from 1.
+        label_map: What else becomes of some ids.
+
+    Example:
+        >>> ids_in_training(np.array([0, 1, 2, 255]), True, {1: 255}).tolist()
+        [255, 0, 255, 255]
+    """
+    if reduce_zero_label:
+        ids = np.where((ids == 0) | (ids == 255), 255, ids - 1)
+    mapped = ids.copy()
+    for old, new in (label_map or {}).items():
+        mapped[ids == old] = new
+    return mapped
+
+
 @TRANSFORMS.register_module()
 class LoadDecoded(BaseTransform):
     """Load image and labels; keep them decoded in a folder, if there is one, from which later passes map them.
@@ -99,9 +119,8 @@ class LoadDecoded(BaseTransform):
     def __init__(self, folder: str | None = None, limit_gb: float = 32.0,
                  loaders: Sequence[dict[str, Any]] = _LOADERS) -> None:
         expect(bool(loaders), 'loaders', 'transforms that load', loaders)
-        self.folder = None if folder is None else Path(folder)
+        self.folder, self.limit_gb = None if folder is None else Path(folder), limit_gb
         self.plain = tuple(map(dict, loaders)) == _LOADERS
-        self.limit_gb = limit_gb
         self.settings = repr([dict(step) for step in loaders])
         self.load = Compose([TRANSFORMS.build(dict(step)) for step in loaders])
 
@@ -128,11 +147,7 @@ class LoadDecoded(BaseTransform):
         image = None if label is None else decode_png(fileio.get(paths[0]), 3)
         if image is None or label is None:
             return self.load(results)
-        ids = np.arange(256, dtype=np.uint8)  # what becomes of each id in the file
-        if results['reduce_zero_label']:
-            ids = np.where(ids % 255 == 0, 255, ids - 1).astype(np.uint8)
-        if mapped := results.get('label_map'):
-            ids = np.array([mapped.get(value, value) for value in ids.tolist()], np.uint8)
+        ids = ids_in_training(np.arange(256), results['reduce_zero_label'], results.get('label_map')).astype(np.uint8)
         return self._add(results, image, cv2.LUT(label, ids))
 
     def _add(self, results: dict[str, Any], image: np.ndarray, label: np.ndarray) -> dict[str, Any]:
@@ -169,8 +184,3 @@ class LoadDecoded(BaseTransform):
                 write_atomically(place, buffer.getvalue())
         except OSError as error:
             print_log(f'LoadDecoded cannot write to {self.folder}: {error}', logger='current')
-
-    def __repr__(self) -> str:
-        """Return the name and the settings."""
-        folder = None if self.folder is None else str(self.folder)
-        return f'{type(self).__name__}(folder={folder!r}, limit_gb={self.limit_gb}, loaders={self.settings})'

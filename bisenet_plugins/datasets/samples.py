@@ -71,10 +71,8 @@ def read_file(path: str | os.PathLike[str], what: str, backend_args: dict | None
         told = 'bytes that are none'
     except FileNotFoundError:
         told, kind = 'no such file', 'no label' if what == 'label' else 'missing image'
-    except UnidentifiedImageError:
-        told = 'bytes that are none'
     except Exception as error:  # decoders raise what they like on broken content
-        told = str(error)
+        told = 'bytes that are none' if isinstance(error, UnidentifiedImageError) else str(error)
     raise UnusableError(f'{path}: expected a readable {what}, got {told}', kind)
 
 
@@ -107,13 +105,10 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
         yield Sample(loaded['img'], None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
 
 
-def member_configs(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the configs of the datasets within wrappers."""
-    if 'datasets' in dataset or 'dataset' in dataset:
-        for inner in dataset.get('datasets') or [dataset['dataset']]:
-            yield from member_configs(inner)
-    else:
-        yield dataset
+def member_configs(dataset: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the configs of the datasets within wrappers."""
+    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    return [member for one in inner for member in member_configs(one)] or [dataset]
 
 
 def _loading_only(dataset: dict[str, Any]) -> Any:

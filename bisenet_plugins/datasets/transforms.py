@@ -21,7 +21,6 @@ from ..metrics import check_size
 __all__ = ['RandomScaleCropWarp']
 
 _TRIES = 10  # crops drawn at most until one has enough variety, as in RandomCrop
-_IGNORED = 255
 _RESIZE_IS_FASTER = 4  # OpenCV resizes about so many pixels in the time in which it warps one (measured, 8 bits)
 
 
@@ -79,7 +78,7 @@ class RandomScaleCropWarp(BaseTransform):
     def __init__(self, scale: tuple[int, int], ratio_range: tuple[float, float], crop_size: tuple[int, int],
                  size: tuple[int, int] | None = None, keep_ratio: bool = True, cat_max_ratio: float = 1.0,
                  focus_classes: Sequence[int] = (), focus_prob: float = 0.0, pad_val: float | Sequence[float] = 0,
-                 seg_pad_val: int = _IGNORED, exact: bool = True) -> None:
+                 seg_pad_val: int = 255, exact: bool = True) -> None:
         expect(ratio_range[0] <= ratio_range[1], 'ratio_range', 'two rising positive numbers', ratio_range)
         expect(cat_max_ratio > 0, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
         self.focus_classes, self.focus_prob = tuple(focus_classes), focus_prob
@@ -118,9 +117,8 @@ class RandomScaleCropWarp(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Replace image and labels."""
-        image = results['img']
+        image, fields = results['img'], results.get('seg_fields', [])
         sides = image.shape[:2]
-        fields = results.get('seg_fields', [])
         for field in fields:
             check_size(results[field].shape, sides, results.get('seg_map_path', field))
         scaled = self.draw_scale(sides)
@@ -133,10 +131,8 @@ class RandomScaleCropWarp(BaseTransform):
         results.update(labels)
         warped = self.warp_image(image, scaled, offset)
         results['img'] = warped.reshape(*warped.shape[:2], *image.shape[2:])  # OpenCV drops a single channel
-        results['scale'] = scaled[::-1]
-        results['scale_factor'] = (scaled[1] / sides[1], scaled[0] / sides[0])
-        results['keep_ratio'] = self.keep_ratio
-        results['img_shape'] = results['pad_shape'] = self.size
+        results.update(scale=scaled[::-1], scale_factor=(scaled[1] / sides[1], scaled[0] / sides[0]),
+                       keep_ratio=self.keep_ratio, img_shape=self.size, pad_shape=self.size)
         return results
 
     def _is_varied(self, label: np.ndarray) -> bool:
@@ -180,9 +176,7 @@ class RandomScaleCropWarp(BaseTransform):
         shrink = max(side / whole * step for side, whole, step in zip(image.shape, scaled, steps))
         if self.exact or self.size == self.crop_size or shrink > 2:
             crop = self._pad(_sample(image, scaled, offset, inside, (1.0, 1.0)), self.crop_size)
-            if self.size == self.crop_size:
-                return np.ascontiguousarray(crop)
-            return cv2.resize(crop, self.size[::-1], interpolation=cv2.INTER_LINEAR)
+            return np.ascontiguousarray(crop) if self.size == self.crop_size else cv2.resize(crop, self.size[::-1])
         kept = [min(out, max(1, round(part / step))) for part, step, out in zip(inside, steps, self.size)]
         return self._pad(_sample(image, scaled, offset, kept, steps), self.size)
 
@@ -194,13 +188,6 @@ class RandomScaleCropWarp(BaseTransform):
         out[:] = np.asarray(self.pad_val).astype(image.dtype)
         out[: image.shape[0], : image.shape[1]] = image
         return out
-
-    def __repr__(self) -> str:
-        """Return the name and the settings."""
-        return (
-            f'{type(self).__name__}(scale={self.scale}, ratio_range={self.ratio_range}, crop_size={self.crop_size}, '
-            f'size={self.size}, keep_ratio={self.keep_ratio}, cat_max_ratio={self.cat_max_ratio}, '
-            f'pad_val={self.pad_val}, seg_pad_val={self.seg_pad_val}, exact={self.exact})')
 
 
 def _nearest_places(side: int, scaled: int, offset: int, crop: int, size: int) -> np.ndarray:

@@ -44,9 +44,8 @@ def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int
     history: dict[int, dict[str, float]] = {}
     for number, (path, _) in enumerate(logs):
         end = logs[number + 1][1] if number + 1 < len(logs) else math.inf
-        if not Path(path).is_file():
-            continue
-        for line in Path(path).read_text(encoding='utf-8', errors='replace').splitlines():
+        text = Path(path).read_text(encoding='utf-8', errors='replace') if Path(path).is_file() else ''
+        for line in text.splitlines():
             try:
                 scalars = json.loads(line)
                 step = int(scalars.pop('step'))
@@ -111,8 +110,7 @@ class CurvesHook(Hook):
     priority = 'LOW'  # after the logger, which writes the scalars
 
     def __init__(self, filename: str = 'curves.png') -> None:
-        self.filename = filename
-        self._warned = False
+        self.filename, self._warned = filename, False
 
     def before_train(self, runner: Any) -> None:
         """Note where this start of the run writes."""
@@ -120,12 +118,10 @@ class CurvesHook(Hook):
         runner.message_hub.update_info(_KEY, [*logs, [runner.timestamp, runner.iter]])
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Draw with the new mIoU."""
+        """Draw what there is so far."""
         self._draw(runner)
 
-    def after_train(self, runner: Any) -> None:
-        """Draw the whole run."""
-        self._draw(runner)
+    after_train = after_val_epoch
 
     @staticmethod
     def _noted(runner: Any) -> list[Any]:

@@ -52,7 +52,6 @@ class FiniteTrainingHook(Hook):
     def _error(self, runner: Any, what: str) -> DivergedError:
         rates = [rate for rates in runner.optim_wrapper.get_lr().values() for rate in rates[:1]]
         last = find_resumable(runner.work_dir)
-        return DivergedError(
-            f'the training diverged at iteration {runner.iter + 1} with a learning rate of {rates[0]:.3g}: {what}; the '
-            f'last good checkpoint is {last or "none, as none was saved"}; lower optim_wrapper.optimizer.lr, or set '
-            'optim_wrapper.clip_grad=dict(max_norm=1)')
+        return DivergedError(f'the training diverged at iteration {runner.iter + 1} with a learning rate of '
+                             f'{rates[0]:.3g}: {what}; the last good checkpoint is {last or "none, as none was saved"};'
+                             ' lower optim_wrapper.optimizer.lr, or set optim_wrapper.clip_grad=dict(max_norm=1)')

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmseg.registry import HOOKS
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..datasets.check import SPLITS, check_classes
 from ..errors import InputError
@@ -88,12 +87,10 @@ class LabelCheckHook(Hook):
         if path in self._seen:
             return
         self._seen.add(path)
-        if not os.path.isfile(path):
-            return
         try:
             with Image.open(path) as image:
                 deep = np.asarray(image) if image.mode.startswith(('I', 'F')) else None
-        except (OSError, UnidentifiedImageError):  # of a format that only the dataset's own loader knows
+        except OSError:  # no file, or one of a format that only the dataset's own loader knows
             return
         if deep is not None and (lost := deep[(deep != deep.clip(0, 255)) | (deep % 1 != 0)]).size:
             raise InputError(f'{path}: expected whole class ids from 0 to 255, as 8 bits are read, got a label of '

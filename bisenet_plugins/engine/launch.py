@@ -30,16 +30,14 @@ from ..weights.store import pretrained_names
 from .label_hook import LabelCheckHook, nothing_scored, plain_network
 from .termination import change_loaders, save_on_sigterm
 
-__all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training',
-           'tidied']
+__all__ = ['keep_freed_memory', 'load_config', 'prepare_test', 'prepare_training', 'run_test', 'run_training']
 
 # Who starts several processes, and the environment variables by which they know of each other.
 LAUNCHERS = {
     'none': ('nothing', ()),
     'pytorch': ('"torchrun --nproc_per_node=N TOOL"', ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')),
     'slurm': ('srun', ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')),
-    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK')),
-}
+    'mpi': ('mpirun', ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_RANK'))}
 
 OWN_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
@@ -124,13 +122,11 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
         cfg.auto_scale_lr.enable = True
     if resume:
         # A file given by load_from is the user's own choice; otherwise damaged ones are passed over.
-        cfg.resume = True
-        if '://' in str(cfg.get('load_from') or '://'):  # none, or what a training starts from and nothing resumes
-            newest = find_resumable(cfg.work_dir)
-            cfg.resume = newest is not None
-            cfg.load_from = str(newest) if newest is not None else cfg.get('load_from')
-            if newest is None:
-                print_log(f'nothing to resume in {cfg.work_dir}, training starts from the beginning', logger='current')
+        # A training that starts from a network of the package, or from an address, resumes its own.
+        newest = find_resumable(cfg.work_dir) if '://' in start else start
+        cfg.resume, cfg.load_from = newest is not None, str(newest) if newest else cfg.get('load_from')
+        if newest is None:
+            print_log(f'nothing to resume in {cfg.work_dir}, training starts from the beginning', logger='current')
     return cfg
 
 
@@ -161,8 +157,7 @@ def prepare_test(cfg: Config, checkpoint: str | os.PathLike[str], out: str | Non
     display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
     if show and not display and sys.platform.startswith('linux'):
         raise ConfigError('--show: expected a display, got none; --show-dir writes the images to a folder')
-    cfg.load_from = str(checkpoint)
-    cfg.resume = False
+    cfg.load_from, cfg.resume = str(checkpoint), False
     if out is not None or show_dir is not None or show:
         hook = dict(type='WritePredictionsHook', ids_dir=out, show_dir=show_dir, show=show, wait_time=wait_time)
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
@@ -230,11 +225,10 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     """Let several processes train on the CPU: gloo, no device ids, no batch norm that only a GPU can do."""
     if cfg.launcher == 'pytorch' and not torch_dist.is_initialized():
         torch_dist.init_process_group(backend='gloo')
-    wrapper = cfg.get('model_wrapper_cfg') or ConfigDict(
-        type='MMDistributedDataParallel', broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
-    wrapper.device_ids = None
-    cfg.model_wrapper_cfg = wrapper
+    unused = cfg.get('find_unused_parameters', False)
+    cfg.model_wrapper_cfg = cfg.get('model_wrapper_cfg') or ConfigDict(
+        type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=unused)
+    cfg.model_wrapper_cfg.device_ids = None
     if _without_sync_bn(cfg.model):
         print_log('SyncBN works on GPUs only, plain BN stands in for it', logger='current')
 

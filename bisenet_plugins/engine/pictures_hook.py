@@ -41,9 +41,7 @@ class PicturesHook(Hook):
     priority = 'LOW'
 
     def __init__(self, num_pictures: int = 4, cell_width: int = 320, filename: str = 'pictures.png') -> None:
-        self.num_pictures = num_pictures
-        self.cell_width = cell_width
-        self.filename = filename
+        self.num_pictures, self.cell_width, self.filename = num_pictures, cell_width, filename
         self._chosen: set[int] = set()
         self._rows: list[list[np.ndarray]] = []
 
@@ -61,12 +59,10 @@ class PicturesHook(Hook):
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Write the grid."""
         if self._rows:
-            classes = runner.val_dataloader.dataset.metainfo.get('classes') or ()
-            colours = palette_of(runner.val_dataloader.dataset)
-            grid = visualize.legend(visualize.image_grid(self._rows, _TITLES, self.cell_width),
-                                    list(zip(classes, colours)))
+            dataset = runner.val_dataloader.dataset
+            named = list(zip(dataset.metainfo.get('classes') or (), palette_of(dataset)))
+            grid = visualize.legend(visualize.image_grid(self._rows, _TITLES, self.cell_width), named)
             visualize.write_image(Path(runner.log_dir) / self.filename, grid)
-            self._rows = []
 
 
 @HOOKS.register_module()
@@ -95,11 +91,8 @@ class WritePredictionsHook(Hook):
 
     def __init__(self, ids_dir: str | None = None, show_dir: str | None = None, show: bool = False,
                  wait_time: float = 2.0) -> None:
-        self.ids_dir = Path(ids_dir) if ids_dir is not None else None
-        self.show_dir = Path(show_dir) if show_dir is not None else None
-        self.show = show
-        self.wait_time = wait_time
-        self._count = 0
+        self.ids_dir, self.show_dir = (None if folder is None else Path(folder) for folder in (ids_dir, show_dir))
+        self.show, self.wait_time, self._count = show, wait_time, 0
 
     def before_test_epoch(self, runner: Any) -> None:
         """Reset the count of samples."""
@@ -109,8 +102,7 @@ class WritePredictionsHook(Hook):
         """Write what the options ask for."""
         palette = palette_of(runner.test_dataloader.dataset)
         # Test-time augmentation passes a list of batches, one per variant; the first is the plain one.
-        inputs = data_batch['inputs']
-        inputs = [variants[0] if isinstance(variants, (list, tuple)) else variants for variants in inputs]
+        inputs = [one[0] if isinstance(one, list | tuple) else one for one in data_batch['inputs']]
         for image, sample in zip(inputs, outputs or [], strict=False):
             name = self._name(runner, sample)
             if self.ids_dir is not None:
@@ -138,8 +130,7 @@ class WritePredictionsHook(Hook):
 def palette_of(dataset: Any) -> np.ndarray:
     """Return the colours of a dataset's classes as ``(256, 3)`` RGB."""
     meta = getattr(dataset, 'metainfo', None) or {}
-    classes = meta.get('classes') or ()
-    return visualize.as_palette(meta.get('palette') or None, len(classes) or 256)
+    return visualize.as_palette(meta.get('palette') or None, len(meta.get('classes') or ()) or 256)
 
 
 def prediction_of(sample: Any) -> np.ndarray:

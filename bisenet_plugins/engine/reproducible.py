@@ -51,8 +51,7 @@ class PlacedIndex(int):
     def __new__(cls, value: int, place: int = 0, seed: int = 0) -> PlacedIndex:
         """Make the integer and attach the place."""
         index = super().__new__(cls, value)
-        index.place = place
-        index.seed = seed
+        index.place, index.seed = place, seed
         return index
 
     def __add__(self, other: int) -> PlacedIndex:
@@ -99,9 +98,8 @@ class ResumableSampler(Sampler):
         self.rank, self.world_size = get_dist_info()
         self.size = len(dataset)
         expect(self.size > 0, 'dataset', 'at least one sample', self.size)
-        self.shuffle = shuffle
+        self.shuffle, self.start = shuffle, 0
         self.seed = sync_random_seed() if seed is None else seed
-        self.start = 0
 
     def skip(self, num_samples: int) -> None:
         """Start later: the next pass through the sampler begins after so many samples of this process.
@@ -172,14 +170,9 @@ class SeedSample(BaseTransform):
             seed_everything(index.seed, index.place, cuda=False)
             SeedSample._seeded = True
         elif not self._seeded:
-            raise RuntimeError(
-                "train_dataloader.sampler: expected dict(type='ResumableSampler') with SeedSample, got a sampler whose "
-                f'index {index!r} has no place in the run')
+            raise RuntimeError("train_dataloader.sampler: expected dict(type='ResumableSampler') with SeedSample, got "
+                               f'a sampler whose index {index!r} has no place in the run')
         return results
-
-    def __repr__(self) -> str:
-        """Return the name."""
-        return f'{type(self).__name__}()'
 
 
 def seed_everything(*key: int, cuda: bool) -> None:
@@ -192,10 +185,7 @@ def seed_everything(*key: int, cuda: bool) -> None:
     first, second = (int(word) for word in np.random.SeedSequence(key).generate_state(2))
     random.seed(first)
     np.random.seed(second)
-    if cuda:
-        torch.manual_seed(first)
-    else:
-        torch.default_generator.manual_seed(first)
+    (torch.manual_seed if cuda else torch.default_generator.manual_seed)(first)
 
 
 @HOOKS.register_module()
@@ -238,13 +228,11 @@ class ReproducibleTrainingHook(Hook):
             # the loop asks for the used batches first: it gets as many times nothing
             loop.dataloader_iterator = chain(repeat(None, runner.iter), type(iterator)(loop.dataloader))
 
-    def before_train_epoch(self, runner: Any) -> None:
-        """Seed what the first batch draws where it is loaded in this process and has no seed of its own."""
+    def before_train_iter(self, runner: Any, batch_idx: int = 0, data_batch: Any = None) -> None:
+        """Seed what the model draws in this iteration, and a first batch that is loaded in this process."""
         seed_everything(runner.seed, runner.iter, runner.rank, cuda=True)
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        """Seed what the model draws in this iteration."""
-        seed_everything(runner.seed, runner.iter, runner.rank, cuda=True)
+    before_train_epoch = before_train_iter
 
     def before_val_epoch(self, runner: Any) -> None:
         """Evaluate the same network in all processes."""

@@ -12,10 +12,9 @@ from .solids import paint_bonnet, paint_car, paint_fence, paint_house, paint_sky
 from .sprites import paint_bicyclist, paint_bin, paint_pedestrian, paint_pole, paint_sign, paint_tree
 
 # Strength of the fine, middle and coarse noise that each class is textured with, in class order.
-_TEXTURE = (
-    (0.01, 0.02, 0.07), (0.06, 0.07, 0.07), (0.05, 0.05, 0.04), (0.07, 0.04, 0.07), (0.07, 0.07, 0.08),
-    (0.16, 0.16, 0.08), (0.02, 0.02, 0.02), (0.08, 0.06, 0.05), (0.02, 0.02, 0.08), (0.05, 0.09, 0.04),
-    (0.05, 0.09, 0.04))
+_TEXTURE = ((0.01, 0.02, 0.07), (0.06, 0.07, 0.07), (0.05, 0.05, 0.04), (0.07, 0.04, 0.07), (0.07, 0.07, 0.08),
+            (0.16, 0.16, 0.08), (0.02, 0.02, 0.02), (0.08, 0.06, 0.05), (0.02, 0.02, 0.08), (0.05, 0.09, 0.04),
+            (0.05, 0.09, 0.04))
 
 
 def paint_sky(canvas: Canvas) -> None:

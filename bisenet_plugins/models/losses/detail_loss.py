@@ -61,8 +61,7 @@ class DetailTarget(nn.Module):
         expect(target in TARGETS, 'target', f'one of {TARGETS}', target)
         expect(len(fusion_weights) == len(DETAIL_STRIDES), 'fusion_weights',
                f'an entry for each stride of {DETAIL_STRIDES}', fusion_weights)
-        self.target = target
-        self.ignore_index = ignore_index
+        self.target, self.ignore_index = target, ignore_index
         weights = torch.tensor(fusion_weights, dtype=torch.float32).reshape(1, -1, 1, 1)
         if trainable_fusion:
             self.fusion_kernel = nn.Parameter(weights)
@@ -141,10 +140,7 @@ class DetailLoss(nn.Module):
         super().__init__()
         expect(loss_name.startswith('loss'), 'loss_name', "a name that starts with 'loss' (mmengine sums only such)",
                loss_name)
-        self.bce_weight = bce_weight
-        self.dice_weight = dice_weight
-        self.smooth = smooth
-        self._loss_name = loss_name
+        self.bce_weight, self.dice_weight, self.smooth, self.loss_name = bce_weight, dice_weight, smooth, loss_name
 
     def forward(self, logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return the weighted sum of both terms."""
@@ -163,8 +159,3 @@ class DetailLoss(nn.Module):
         dice = 1 - (2 * overlap + self.smooth) / (probability.sum(1) + truth.sum(1) + self.smooth)  # (N,)
         images = valid.flatten(1).amax(1)  # (N,)
         return bce, (dice * images).sum() / images.sum().clamp(min=1)
-
-    @property
-    def loss_name(self) -> str:
-        """Key of the result in the log."""
-        return self._loss_name

@@ -49,12 +49,8 @@ class OhemCrossEntropyLoss(nn.Module):
         tensor(1.3863)
     """
 
-    def __init__(self,
-                 threshold: float = 0.7,
-                 min_kept: float = 1 / 16,
-                 min_kept_of: str = 'valid',
-                 class_weight: list[float] | None = None,
-                 loss_weight: float = 1.0,
+    def __init__(self, threshold: float = 0.7, min_kept: float = 1 / 16, min_kept_of: str = 'valid',
+                 class_weight: list[float] | None = None, loss_weight: float = 1.0,
                  loss_name: str = 'loss_ohem') -> None:
         super().__init__()
         for name, value in dict(threshold=threshold, min_kept=min_kept).items():
@@ -64,20 +60,12 @@ class OhemCrossEntropyLoss(nn.Module):
                loss_name)
         # No loss is below zero: at threshold 1 every pixel is kept, which is plain cross entropy.
         self.hard_loss = -math.log(threshold) if threshold < 1 else -0.5
-        self.min_kept = min_kept
-        self.min_kept_of = min_kept_of
-        self.loss_weight = loss_weight
-        self.class_weight = class_weight
-        self.loss_name = loss_name
+        self.min_kept, self.min_kept_of = min_kept, min_kept_of
+        self.loss_weight, self.class_weight, self.loss_name = loss_weight, class_weight, loss_name
 
-    def forward(self,
-                seg_logits: Tensor,
-                seg_label: Tensor,
-                weight: Tensor | None = None,
-                ignore_index: int = 255,
+    def forward(self, seg_logits: Tensor, seg_label: Tensor, weight: Tensor | None = None, ignore_index: int = 255,
                 **kwargs: Any) -> Tensor:
         """Return the scalar loss; ``weight`` is a factor on each pixel, ``(N, H, W)``."""
-        class_weight = self._weights(seg_logits)
         # Hardness is the unweighted loss: class weights must not decide which pixels count as hard.
         plain = F.cross_entropy(seg_logits, seg_label, ignore_index=ignore_index, reduction='none')  # (N, H, W)
         valid = seg_label != ignore_index
@@ -90,7 +78,7 @@ class OhemCrossEntropyLoss(nn.Module):
         if int(kept.sum()) < least:
             kept = hardest(hardness, least)
         loss = plain.flatten()[kept]  # (kept pixels,)
-        if class_weight is not None:
+        if (class_weight := self._weights(seg_logits)) is not None:
             loss = loss * class_weight[seg_label.flatten()[kept]]
         if weight is not None:
             loss = loss * weight.flatten()[kept]

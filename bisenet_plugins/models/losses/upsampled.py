@@ -117,9 +117,8 @@ class _Tiles:
         self.class_weight = None if class_weight is None else class_weight.float()
         self.with_grad = with_grad
         side = max(8, math.isqrt(TILE_VALUES.get(logits.device.type, 2**24) // logits.shape[1]))
-        self.rows, self.columns = (
-            interpolation_bands(small, large, side, align_corners, logits.device)
-            for small, large in zip(logits.shape[2:], labels.shape[1:]))
+        self.rows, self.columns = (interpolation_bands(small, large, side, align_corners, logits.device)
+                                   for small, large in zip(logits.shape[2:], labels.shape[1:]))
         self.losses = logits.new_full(labels.shape, -1.0)
 
     def run(self, choose: Callable[[Tensor, tuple], Tensor]) -> None:
