@@ -269,7 +269,7 @@ def encode_image(image: np.ndarray, suffix: str = '.png', quality: int = 95) -> 
     try:
         done, encoded = cv2.imencode(suffix, image, settings)
     except cv2.error as error:
-        raise InputError(f'expected the suffix of an image format, got {suffix!r} ({error})') from error
+        raise InputError(f'expected the suffix of an image format, got {suffix!r} ({error.err})') from error
     if not done:
         raise InputError(f'expected the suffix of an image format, got {suffix!r}')
     return encoded.tobytes()

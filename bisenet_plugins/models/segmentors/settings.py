@@ -35,12 +35,14 @@ def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[
     if 'in_index' not in known or ('in_channels' in cfg and not declared):
         return cfg
     first = next((layer.in_channels for layer in backbone.modules() if isinstance(layer, nn.Conv2d)), 3)
-    channels, _ = probe(backbone, first, 'backbone')
+    channels, strides = probe(backbone, first, 'backbone')
     index = cfg.get('in_index', known['in_index'])
     several = isinstance(index, tuple | list)
     name = type(backbone).__name__
     inside = all(-len(channels) <= i < len(channels) for i in (index if several else (index,)))
     expect(inside, f'{argument}.in_index', f'places among the {len(channels)} maps of {name}', index)
+    if 'aggregation' in known:
+        expect(strides[index[0]] <= strides[index[1]], f'{argument}.in_index', 'the finer map first', index)
     found = tuple(channels[i] for i in index) if several else channels[index]
     given = cfg.setdefault('in_channels', found)
     expect((tuple(given) if isinstance(given, tuple | list) else given) == found, f'{argument}.in_channels',

@@ -52,6 +52,11 @@ def test_channels_of_other_maps_are_refused(head, found):
         complete_head(head, 'x', Declared(), {})
 
 
+def test_swapped_maps_are_refused():
+    with pytest.raises(ValueError, match=r'decode_head.in_index: expected the finer map first, got \(2, 0\)'):
+        complete_head(dict(type='BGAHead', in_index=(2, 0)), 'decode_head', Declared(), {})
+
+
 def test_the_segmentors_backbone_is_declared():
     small = BilateralNetwork(dict(type='SemanticBranch', width_mult=0.5), dict(type='DetailBranch', width_mult=0.25))
     assert complete_head(dict(type='BGAHead'), 'decode_head', small, {})['in_channels'] == (32, 64)
