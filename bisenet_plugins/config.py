@@ -139,8 +139,8 @@ def _check_node(node: Any, path: str, kind: str) -> None:
         return
     name = node.get('type')
     registry = REGISTRIES.get(kind)
-    if registry is not None and isinstance(name, str) and name.rpartition('.')[2] not in _names() and not any(
-            one.get(name) for one in (registry, *REGISTRIES.values())):
+    if registry is not None and isinstance(name, str) and not (
+            name.rpartition('.')[2] in dict(_registered()) or any(one.get(name) for one in REGISTRIES.values())):
         known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]
         raise ConfigError(f"{path}.type: expected a type registered in '{registry.name}', got {name!r}"
                           + (nearest(name, known) or '; custom_imports names the package that registers it'))
@@ -156,10 +156,10 @@ def _check_node(node: Any, path: str, kind: str) -> None:
         _check_node(value, f'{path}.{key}', KINDS.get(key, kind))
 
 
-def _names() -> set[str]:
-    """Return what is registered under any kind."""
-    return {name for registry in REGISTRIES.values() for one in (registry, registry.parent) if one is not None
-            for name in one.module_dict}
+def _registered(*without: str) -> list[tuple[str, Any]]:
+    """Return what is registered, with its name, under any kind but some."""
+    return [part for kind, registry in REGISTRIES.items() if kind not in without
+            for one in (registry, registry.parent) if one is not None for part in one.module_dict.items()]
 
 
 @contextmanager
@@ -193,8 +193,7 @@ def _explain(error: Exception, cfg: Config) -> str:
     if 'need at least one array to concatenate' in told:  # as a dataset of nothing says it
         told = 'expected samples, got none; "bisenet check-data" says more'
     cls, sample, split, file = None, None, None, None
-    parts = {part for name, registry in REGISTRIES.items() if name not in ('RUNNERS', 'LOOPS')
-             for known in (registry, registry.parent) if known is not None for part in known.module_dict.values()}
+    parts = {part for _, part in _registered('RUNNERS', 'LOOPS')}
     for frame, _ in traceback.walk_tb(error.__traceback__):
         sample = frame.f_locals.get('results', sample)  # of a transform
         file = frame.f_locals.get('filename', file)  # of mmengine's list_from_file

@@ -24,11 +24,9 @@ EXAMPLES = 5
 
 # What can be found: the heading, and the fix in one sentence.
 FINDINGS = {
-    'not listed': ('dataset cannot be listed',
-                   'Correct data_root, data_prefix and ann_file in the config, or prepare the data first.'),
+    'not listed': ('dataset cannot be listed', 'Correct data_root, data_prefix and ann_file, or prepare the data.'),
     'empty': ('dataset has no images', 'Correct data_root, data_prefix and img_suffix so that they match the files.'),
-    'classes': ('classes do not fit',
-                'Set metainfo=dict(classes=(...)), one name for each id, and num_classes to how many there are.'),
+    'classes': ('classes do not fit', 'Name each id in metainfo=dict(classes=(...)); set num_classes to their number.'),
     'no label': ('image without a label', 'Add the label file, correct seg_map_suffix, or remove the image.'),
     'missing image': ('image file is missing', 'Restore the file or remove its name from the list.'),
     'unreadable image': ('image cannot be read', 'Copy or download the file again, or remove it.'),
@@ -40,7 +38,6 @@ FINDINGS = {
     'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
     'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),
     'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.')}
-NOTES = ('absent',)  # worth knowing, but nothing is wrong
 OWN_LABELS = ('DetailGuidanceHead', 'STDCHead')  # heads that draw labels of their own, of borders
 
 
@@ -100,7 +97,7 @@ class DatasetReport:
         """Count a finding; the first few examples of a kind are kept."""
         finding = next((found for found in self.findings if found.kind == kind), None)
         if finding is None:
-            finding = Finding(kind, *FINDINGS[kind], is_error=kind not in NOTES)
+            finding = Finding(kind, *FINDINGS[kind], is_error=kind != 'absent')  # nothing is wrong then
             self.findings.append(finding)
         finding.count += 1
         finding.examples = [*finding.examples, example][:EXAMPLES]
@@ -134,9 +131,6 @@ class CheckedCompose(Compose):
     Raises:
         InputError: While running, of such a sample.
     """
-
-    def __init__(self, transforms: list[Any]) -> None:
-        self.transforms = transforms
 
     def __call__(self, data: Any) -> Any:
         """Make a sample."""

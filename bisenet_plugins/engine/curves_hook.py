@@ -114,7 +114,7 @@ class CurvesHook(Hook):
 
     def before_train(self, runner: Any) -> None:
         """Note where this start of the run writes."""
-        logs = [list(entry) for entry in self._noted(runner) if entry[0] != runner.timestamp]
+        logs = [list(entry) for entry in runner.message_hub.get_info(_KEY, []) if entry[0] != runner.timestamp]
         runner.message_hub.update_info(_KEY, [*logs, [runner.timestamp, runner.iter]])
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
@@ -123,15 +123,10 @@ class CurvesHook(Hook):
 
     after_train = after_val_epoch
 
-    @staticmethod
-    def _noted(runner: Any) -> list[Any]:
-        """Return the starts of this run that are known so far."""
-        return runner.message_hub.get_info(_KEY) if _KEY in runner.message_hub.runtime_info else []
-
     @master_only
     def _draw(self, runner: Any) -> None:
         """Read the scalars and write the plot."""
-        noted = self._noted(runner) or [[runner.timestamp, 0]]
+        noted = runner.message_hub.get_info(_KEY, []) or [[runner.timestamp, 0]]
         logs = [(Path(runner.work_dir) / name / 'vis_data' / 'scalars.json', begin) for name, begin in noted]
         history = read_history(logs)
         if history:

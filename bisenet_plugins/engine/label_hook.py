@@ -25,11 +25,6 @@ def plain_network(runner: Any) -> Any:
     return network
 
 
-def nothing_scored(metrics: dict[str, float] | None) -> bool:
-    """Return whether there are metrics and all are nan."""
-    return bool(metrics) and all(value != value for value in (metrics or {}).values())
-
-
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
     """End a training or a test at the first label with an id outside the classes, and name the file and the ids.
@@ -62,12 +57,10 @@ class LabelCheckHook(Hook):
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Check the labels of a batch that is learned from or scored."""
         network = plain_network(runner)
-        count = getattr(network, 'num_classes', None)
-        samples = data_batch.get('data_samples') if isinstance(data_batch, dict) else None
-        if count is None or samples is None:
-            return
+        count: Any = getattr(network, 'num_classes', None)
+        samples = data_batch.get('data_samples') if isinstance(data_batch, dict) and count is not None else None
         ignored = getattr(getattr(network, 'decode_head', None), 'ignore_index', 255)
-        for sample in samples:
+        for sample in samples or ():
             sample = sample[0] if isinstance(sample, list | tuple) else sample  # variants of one image
             if 'gt_sem_seg' in sample:
                 path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
@@ -78,7 +71,7 @@ class LabelCheckHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Say where nothing was scored."""
-        if nothing_scored(metrics):
+        if metrics and all(value != value for value in metrics.values()):
             runner.logger.warning('val_dataloader: no pixel is labelled, so that every metric is nan and no checkpoint '
                                   'is the best')
 

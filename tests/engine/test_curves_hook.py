@@ -53,8 +53,8 @@ class Hub:
     def __init__(self):
         self.runtime_info = {}
 
-    def get_info(self, key):
-        return self.runtime_info[key]
+    def get_info(self, key, default=None):
+        return self.runtime_info.get(key, default)
 
     def update_info(self, key, value):
         self.runtime_info[key] = value

@@ -178,9 +178,8 @@ def paint_scene(size: tuple[int, int], seed: int, index: int) -> tuple[np.ndarra
     """
     rng = np.random.default_rng([seed, index])
     height, width = size
-    camera = Camera(
-        focal=height * rng.uniform(0.98, 1.12), centre=width * rng.uniform(0.38, 0.62),
-        horizon=height * rng.uniform(0.40, 0.52), height=rng.uniform(1.3, 1.8))
+    camera = Camera(focal=height * rng.uniform(0.98, 1.12), centre=width * rng.uniform(0.38, 0.62),
+                    horizon=height * rng.uniform(0.40, 0.52), height=rng.uniform(1.3, 1.8))
     canvas = Canvas(size, camera, rng, grey(rng, 150, 225), rng.uniform(70, 220))
     paint_sky(canvas)
     left, right = -rng.uniform(2.6, 5.5), rng.uniform(2.6, 5.0)

@@ -40,8 +40,7 @@ class Sprite:
 
     def bar(self, x0: float, y0: float, x1: float, y1: float, width: float, colour: np.ndarray) -> None:
         """Draw a bar of a width in metres, never thinner than one and a half pixels, between two points."""
-        half = max(width, 1.5 / self.scale) / 2
-        half /= max(math.hypot(y0 - y1, x1 - x0), 1e-6)
+        half = max(width, 1.5 / self.scale) / 2 / max(math.hypot(y0 - y1, x1 - x0), 1e-6)
         dx, dy = (y0 - y1) * half, (x1 - x0) * half
         self.poly([(x0 + dx, y0 + dy), (x1 + dx, y1 + dy), (x1 - dx, y1 - dy), (x0 - dx, y0 - dy)], colour)
 
@@ -90,8 +89,7 @@ def paint_pole(canvas: Canvas, x: float, z: float) -> None:
     rng = canvas.rng
     pole = Sprite(canvas, x, z, POLE, mirror=x > 0)
     wide, tall = max(rng.uniform(0.2, 0.3), canvas.height * 0.024 / pole.scale), rng.uniform(5, 8)
-    colour = [grey(rng, 25, 70), grey(rng, 110, 170), grey(rng, 170, 220), np.array([60.0, 90, 40])][
-        int(rng.integers(4))]
+    colour = [grey(rng, 25, 70), grey(rng, 110, 170), grey(rng, 170, 220), np.array([60.0, 90, 40])][rng.integers(4)]
     pole.bar(0, 0, 0, tall, wide, colour)
     pole.bar(-wide * 0.15, 0, -wide * 0.15, tall, wide * 0.3, np.clip(colour * 1.35 + 10, 0, 255))
     pole.bar(0, 0, 0, 0.9, wide * 1.3, colour * 0.85)

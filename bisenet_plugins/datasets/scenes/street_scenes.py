@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 
 from ...errors import expect
 from ..camvid import CamVidDataset
+from ..decoded import ids_in_training
 from .painter import paint_scene
 
 SMALLEST_SIDE = 32
@@ -93,9 +94,8 @@ class StreetSceneDataset(BaseSegDataset):
                  pipeline: Sequence[dict | Callable] = (), **kwargs: Any) -> None:
         expect(min(size) >= SMALLEST_SIDE, 'size', f'(height, width) of at least {SMALLEST_SIDE} each', tuple(size))
         expect(not kwargs.get('reduce_zero_label'), 'reduce_zero_label', 'False, as id 0 is the class Sky', True)
-        self.length, self.seed = int(length), int(seed)
+        self.length, self.seed, self.cache_size = int(length), int(seed), cache_size
         self.size = (int(size[0]), int(size[1]))
-        self.cache_size = cache_size
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         super().__init__(pipeline=without_files(pipeline), **kwargs)
 
@@ -117,10 +117,7 @@ class StreetSceneDataset(BaseSegDataset):
             raise IndexError(f'idx: expected a place among {len(self)} scenes, got {idx}')
         info = super().get_data_info(idx % len(self))
         image, label = self._scene(info['scene'])
-        if info['label_map']:
-            table = np.arange(256, dtype=np.uint8)
-            table[list(info['label_map'])] = list(info['label_map'].values())
-            label = table[label]
+        label = ids_in_training(label, False, info['label_map'])
         info.update(img=image, img_shape=self.size, ori_shape=self.size, gt_seg_map=label,
                     seg_fields=['gt_seg_map'], drawn_label=label)
         return info

@@ -78,9 +78,7 @@ class DetailTarget(nn.Module):
             else:
                 borders = self._both_sides(label[:, None], valid)
             # A convolution of stride s is the one of stride 1, read at every s-th pixel.
-            size = label.shape[1:]
-            maps = torch.cat(
-                [F.interpolate(borders[..., ::s, ::s], size=size, mode='nearest') for s in DETAIL_STRIDES], dim=1)
+            maps = torch.cat([F.interpolate(borders[..., ::s, ::s], label.shape[1:]) for s in DETAIL_STRIDES], dim=1)
         fused = (maps * self.fusion_kernel).sum(1, keepdim=True)  # (N, 1, H, W), in float32 under autocast too
         target = (fused > THRESHOLD if self.target == 'release' else fused >= THRESHOLD).to(fused) * valid
         if self.fusion_kernel.requires_grad:
