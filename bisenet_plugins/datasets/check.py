@@ -14,7 +14,7 @@ from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 
 from ..config import items
-from ..errors import InputError, expect
+from ..errors import expect
 from ..metrics import check_size
 from .decoded import ids_in_training
 from .samples import IMAGE_SUFFIXES, UnusableError, member_configs, read_file
@@ -26,7 +26,7 @@ EXAMPLES = 5
 FINDINGS = {
     'not listed': ('dataset cannot be listed', 'Correct data_root, data_prefix and ann_file, or prepare the data.'),
     'empty': ('dataset has no images', 'Correct data_root, data_prefix and img_suffix so that they match the files.'),
-    'classes': ('classes do not fit', 'Name each id in metainfo=dict(classes=(...)); set num_classes to their number.'),
+    'classes': ('dataset names no classes', 'Set metainfo=dict(classes=(...)), one name for each id.'),
     'no label': ('image without a label', 'Add the label file, correct seg_map_suffix, or remove the image.'),
     'missing image': ('image file is missing', 'Restore the file or remove its name from the list.'),
     'unreadable image': ('image cannot be read', 'Copy or download the file again, or remove it.'),
@@ -236,7 +236,7 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
     report.images += len(dataset)
     two_valued, readable, binary = 0, 0, []
     if not names:
-        report.add('classes', f'{report.dataset}: no names')
+        report.add('classes', report.dataset)
     for index in range(len(dataset) if limit is None else min(limit, len(dataset))):
         report.checked += 1
         try:
@@ -284,7 +284,8 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
         The report.
 
     Raises:
-        InputError: If ``split`` is none of the three, ``limit`` is below 1, or the config has no such dataloader.
+        InputError: If ``split`` is none of the three, ``limit`` is below 1, the config has no such dataloader, or as
+            :func:`check_classes`.
     """
     expect(split in SPLITS, 'split', f'one of {", ".join(SPLITS)}', split)
     expect(limit is None or limit >= 1, 'limit', 'at least 1 sample or None', limit)
@@ -305,11 +306,7 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
         return report
     for dataset in datasets:
         dataset.full_init()
-        try:
-            check_classes(cfg, dataset, split)
-        except InputError as error:
-            report.add('classes', str(error))
-            return report
+        check_classes(cfg, dataset, split)
         check_samples(dataset, report, limit)
     labelled = sum(count.pixels for count in report.classes)
     for count in report.classes:

@@ -173,9 +173,8 @@ class LoadDecoded(BaseTransform):
         """Write a sample if there is room; a full disk is no reason to stop."""
         arrays = [np.asarray(loaded['img']), np.asarray(loaded['gt_seg_map'])]
         try:
-            folder = places[0].parent
-            folder.mkdir(parents=True, exist_ok=True)
-            with os.scandir(folder) as entries:
+            places[0].parent.mkdir(parents=True, exist_ok=True)
+            with os.scandir(places[0].parent) as entries:
                 used = sum(entry.stat().st_size for entry in entries if entry.name.endswith('.npy'))
             if used + sum(array.nbytes for array in arrays) > self.limit_gb * 1e9:
                 return
