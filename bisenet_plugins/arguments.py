@@ -57,8 +57,7 @@ RULES = {
                     'weight_decay'.split(), WEIGHT),
     'ignore_index': WHOLE, 'mean': NUMBER, 'power': NUMBER,
     **dict.fromkeys('cat_max_ratio dropout_ratio focus_prob min_kept momentum prob shift_ratio '
-                    'thresh threshold'.split(), SHARE),
-}
+                    'thresh threshold'.split(), SHARE)}
 """By the name of an argument; where a part asks for more, it says so itself."""
 
 WORDS = {int: 'a whole number', float: 'a finite number', bool: 'True or False', str: 'a string', dict: 'a dict',

@@ -177,9 +177,8 @@ def _axis(low: int, full: int, start: int, stop: int, length: int, align_corners
     earlier = base.clip(min=0)
     weight = (position - earlier.astype(dtype)).clip(0, 1)
     return _Axis(
-        corners=np.arange(first, first + cells + 1).clip(0, low - 1), cell=cell, earlier=earlier,
-        later=(earlier + 1).clip(max=low - 1), weight=weight, filled=count > 0, members=members,
-        member_weights=weight[members])
+        corners=np.arange(first, first + cells + 1).clip(0, low - 1), cell=cell, earlier=earlier, weight=weight,
+        later=(earlier + 1).clip(max=low - 1), filled=count > 0, members=members, member_weights=weight[members])
 
 
 def _source_position(position: np.ndarray, low: int, full: int, align_corners: bool) -> np.ndarray:

@@ -33,8 +33,7 @@ COMMANDS = {
     'export': 'export a model to ONNX, OpenVINO, TensorRT, torch.export, ncnn or ExecuTorch',
     'verify': 'compare artifacts with the model that they were made from',
     'doctor': 'examine the installation',
-    'demo': 'segment a drawn scene, then train on drawn scenes',
-}
+    'demo': 'segment a drawn scene, then train on drawn scenes'}
 """Names of the commands, and what each does; ``check-data`` is the module ``check_data``."""
 
 EXIT_INTERRUPTED = 130

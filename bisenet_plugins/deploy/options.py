@@ -211,8 +211,7 @@ class DeployOptions:
         if self.backend == 'openvino':
             backend['model_inputs'] = [dict(opt_shapes=dict(input=self.layout(1, self.shape or OPT_SHAPE)))]
         return dict(
-            custom_imports=dict(imports=[MODULE], allow_failed_imports=False),
-            onnx_config=dict(
+            custom_imports=dict(imports=[MODULE], allow_failed_imports=False), onnx_config=dict(
                 type='onnx', export_params=True, keep_initializers_as_inputs=False, opset_version=self.opset,
                 save_file='end2end.onnx', input_names=['input'], output_names=['output'],
                 input_shape=[self.shape[1], self.shape[0]] if self.shape else None, optimize=False,

@@ -116,10 +116,9 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
         if sample.label is not None:
             matrices += [confusion_matrix(one, sample.label, artifact.num_classes, name=f'label of {sample.name}')
                          for one in (own, same, mask)]
-    report: dict[str, Any] = dict(
-        backend=artifact.backend, precision=artifact.precision, ran=ran, images=len(samples),
-        agreement=float(100 * counts[1] / counts[0]), max_logit_difference=largest,
-        pipeline_agreement=float(100 * counts[2] / counts[0]))
+    shares = dict(agreement=float(100 * counts[1] / counts[0]), pipeline_agreement=float(100 * counts[2] / counts[0]))
+    report: dict[str, Any] = dict(backend=artifact.backend, precision=artifact.precision, ran=ran, images=len(samples),
+                                  max_logit_difference=largest, **shares)
     pairs = {name: (value, getattr(given, name)) for name, value in asdict(own_steps).items()}
     pairs |= {name: (getattr(network, name), getattr(artifact, name)) for name in ('align_corners', 'threshold')}
     changed = {name: dict(expected=own, got=got) for name, (own, got) in pairs.items() if own != got}

@@ -94,8 +94,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     page = templates.get_template('page.html').render(
         title=title, total=len(seen), shown=len(shown), scores=scores, classes=predictor.classes,
         legend=[(name, tuple(colour.tolist())) for name, colour in zip(predictor.classes, _colours(predictor))],
-        images=[_image_row(predictor, sample) for sample in shown],
-        pathways=_pathway_rows(predictor, shown),
+        images=[_image_row(predictor, sample) for sample in shown], pathways=_pathway_rows(predictor, shown),
         heats=[row for sample in shown for row in _heat_rows(predictor, sample, stages, classes)],
         confusion=zip(predictor.classes, shares.tolist(), matrix.sum(1).tolist()),
         bars=[*zip(predictor.classes, scores.iou.tolist()), ('mean', scores.miou)] if scores else [])

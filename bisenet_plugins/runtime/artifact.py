@@ -165,9 +165,8 @@ class Artifact:
         plain = dict(classes=self.classes, palette=self.palette, mean=pre.mean, std=pre.std)
         order = self.channel_order or ('rgb' if pre.to_rgb else 'bgr')
         return {META_KEY: alone.to_json(), **{key: json.dumps(value) for key, value in plain.items()},
-                'channel_order': order, 'layout': 'NHWC' if self.channel_order else 'NCHW',
-                'task': 'semantic-segmentation', 'version': __version__,
-                **({} if miou is None else {'mIoU': f'{miou:.2f}'})}
+                **({} if miou is None else {'mIoU': f'{miou:.2f}'}), 'task': 'semantic-segmentation',
+                'layout': 'NHWC' if self.channel_order else 'NCHW', 'channel_order': order, 'version': __version__}
 
     @property
     def path(self) -> str:

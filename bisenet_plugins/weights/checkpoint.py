@@ -208,11 +208,8 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
         Each damaged file is named in a warning, and the one before it is tried.
     """
     folder = Path(work_dir)
-    candidates = sorted(
-        (path for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth') if _STEP.search(path.name)),
-        key=_step_of,
-        reverse=True,
-    )
+    found = [path for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth') if _STEP.search(path.name)]
+    candidates = sorted(found, key=_step_of, reverse=True)
     pointer = folder / 'last_checkpoint'
     if pointer.is_file():
         text = pointer.read_text(encoding='utf-8', errors='replace').replace('\0', '').strip()

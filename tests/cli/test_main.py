@@ -67,7 +67,7 @@ print('loaded', [name for name in {HEAVY} if name in sys.modules])
     (['train', 'none.py'], 'config: expected a file, or a name that "bisenet list" has, got none.py'),
     (['verify', 'folder', '--config', 'none.py'],
      'config: expected a file, or a name that "bisenet list" has, got none.py'),
-    (['verify', 'folder'], 'folder holds no artifact.json; give the folder, or the ONNX file, that "export" wrote'),
+    (['verify', 'folder'], 'folder holds no artifact.json; give the folder, or ONNX file, that "export" wrote'),
     (['test', __file__, 'none.pth'], 'no checkpoint at none.pth'),
     (['convert', 'none', 'out'], 'no checkpoint at none'),
     *((words, 'config: expected a file, or a name that "bisenet list" has, got bisenetv2-camvd; did you mean '

@@ -11,20 +11,8 @@ from typing import Any
 import torch
 
 from ...errors import CheckpointError
-from .sources import (
-    BACKBONE,
-    BOOSTERS,
-    NUM_BATCHES,
-    PATH,
-    Source,
-    Weights,
-    add_zero_biases,
-    fusion_options,
-    head_options,
-    read_names,
-    v1_options,
-    v2_options,
-)
+from . import sources
+from .sources import BACKBONE, PATH, Source, Weights, head_options, read_names, v1_options, v2_options
 
 __all__ = ['SOURCES']
 
@@ -42,7 +30,7 @@ MMSEG_V1 = Source(
 
 def _mmseg_v2_options(weights: Weights) -> dict[str, Any]:
     options = v2_options(weights, pointwise_bias=True)
-    for index, name in enumerate(BOOSTERS):
+    for index, name in enumerate(sources.BOOSTERS):
         convs = {key.split('.')[3] for key in weights if key.startswith(f'auxiliary_head.{index}.convs.')}
         if convs:
             options[f'auxiliary_head.{name}.num_convs'] = len(convs)
@@ -74,7 +62,7 @@ def _stdc_options(weights: Weights, context: bool, detail: bool | None = None) -
     """
     arch = 'stdc2' if f'{BACKBONE}.stages.0.2.blocks.0.conv.weight' in weights else 'stdc1'
     return {'backbone.detail_branch': None, f'{BACKBONE}.arch': arch, f'{PATH}.out_backbone_strides': (8, ),
-            **fusion_options(weights),
+            **sources.fusion_options(weights),
             **head_options(weights, True, dict(context8=context, context16=context, detail=detail))}
 
 
@@ -101,8 +89,7 @@ MMSEG_STDC = Source(
     name='mmseg STDC', marks=('backbone.backbone.stages.', 'backbone.arms.'), prefixes=read_names('mmseg STDC'),
     config='stdc/stdc1_seg50_3xb16-60k_cityscapes-512x1024.py', options=partial(_stdc_options, context=False),
     optional=(r'^auxiliary_head\.', r'^backbone\.backbone\.stages\.[234]\.[2-9]\.'),
-    dropped=((r'^auxiliary_head\.2\.laplacian_kernel$', 'a constant'), ),
-    refine=_keep_border,
+    dropped=((r'^auxiliary_head\.2\.laplacian_kernel$', 'a constant'), ), refine=_keep_border,
     our_marks=(f'{PATH}.arm32.', f'{BACKBONE}.stem.0.', 'decode_head.aggregation.project.'),
     restore=_restore_border,
     constants=(('auxiliary_head.2.', 'auxiliary_head.2.laplacian_kernel',
@@ -131,7 +118,7 @@ COINCHEUNG_V1 = (
     _coincheung_v1(' (two-layer attention)', _ATTENTIONS[1], ('ffm.conv1.', 'conv_out.conv_out.bias')),
     # The first versions have classifiers without bias, and resize logits with aligned corners.
     _coincheung_v1(' (classifiers without bias)', _ATTENTIONS[1], ('ffm.conv1.', ),
-                   options=partial(v1_options, align_corners=True), refine=add_zero_biases))
+                   options=partial(v1_options, align_corners=True), refine=sources.add_zero_biases))
 
 
 def _coincheung_v2(form: str, heads: str, marks: tuple[str, ...] = (), **settings: Any) -> Source:
@@ -154,10 +141,10 @@ def _refine_stdc_seg(weights: Weights) -> list[str]:
 
     It is known by its missing counter of batches; the backbone has plain batch norm.
     """
-    notes = add_zero_biases(weights)
+    notes = sources.add_zero_biases(weights)
     norms = [name.removesuffix('running_var') for name in weights
              if name.endswith('.running_var') and not name.startswith(f'{BACKBONE}.')]
-    scales = [f'{norm}weight' for norm in norms if f'{norm}{NUM_BATCHES}' not in weights]
+    scales = [f'{norm}weight' for norm in norms if f'{norm}{sources.NUM_BATCHES}' not in weights]
     for name in scales:
         weights[name] = weights[name].abs() + _EPS
     if scales:
@@ -197,8 +184,7 @@ def _stdc_imagenet(name: str, *marks: str) -> Source:
 def _torchseg(form: str, config: str, marks: tuple[str, ...], *names: str) -> Source:
     """TorchSeg is the release of BiSeNet V1's authors."""
     return Source(
-        name=f'TorchSeg BiSeNet V1 with {form}',
-        marks=('spatial_path.conv_7x7.', 'context_path.', *marks),
+        name=f'TorchSeg BiSeNet V1 with {form}', marks=('spatial_path.conv_7x7.', 'context_path.', *marks),
         prefixes=read_names('TorchSeg', *(f'TorchSeg, {name}' for name in names)),
         config=f'bisenetv1/bisenetv1_{config}_4xb4-80k_cityscapes-1024x1024.py',
         options=partial(v1_options, align_corners=True, upsample_mode='bilinear'),
