@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -32,14 +33,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def check(args: Namespace) -> None:
     """Refuse a folder for results before the network is loaded."""
-    from ..errors import expect
+    from ..errors import InputError
 
-    place = Path(args.out_dir)
-    there = next(path for path in (place, *place.absolute().parents) if path.exists())
-    writable = bool(args.out_dir) and there.is_dir() and os.access(there, os.W_OK)
-    expect(writable, '--out-dir', 'a folder that can be written to', args.out_dir)
-    os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')  # what cannot be read is told with its name
-    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    place = Path(args.out_dir or os.devnull)  # an empty name is no folder either
+    try:
+        tempfile.TemporaryFile(dir=next(path for path in (place, *place.absolute().parents) if path.exists())).close()
+    except OSError as error:
+        raise InputError(f'--out-dir: expected a folder that can be written to, got {args.out_dir!r}: '
+                         f'{error.strerror}') from error
+    # what cannot be read is told with its name
+    os.environ.update(dict(OPENCV_LOG_LEVEL='SILENT', OPENCV_FFMPEG_LOGLEVEL='-8') | os.environ)
 
 
 def run(args: Namespace) -> int:

@@ -183,14 +183,14 @@ class _Run:
     def _writer(self, source: Source) -> _Writer:
         """Return what writes a source's results, unless they would replace an input or are there already."""
         writer = _Writer(self.out_dir, source, self.save, self.opacity)
-        clash = next((target for target in writer.targets if target.resolve() in self.inputs), None)
+        clash = next((target for target in writer.places.values() if target.resolve() in self.inputs), None)
         if clash is not None:
             raise InputError(f'{source}: its result {clash} is or holds one of the inputs, which is not overwritten')
         for path in (path for place in writer.folders() if place.is_dir() for path in place.iterdir()):
             if not re.fullmatch(r'\d{6,}\.(png|json|npz)', path.name):
                 raise InputError(f'{source}: expected nothing but frames of an earlier run in {path.parent}, which its '
                                  f'results replace, got {path.name}')
-        if self.skip_existing and all(target.exists() for target in writer.targets):
+        if self.skip_existing and all(target.exists() for target in writer.places.values()):
             raise _Skipped
         return writer
 
@@ -263,14 +263,9 @@ class _Writer:
         self.partial: Path | None = None
         self.count = 0
 
-    @property
-    def targets(self) -> list[Path]:
-        """Return what is there when the source is done."""
-        return list(self.places.values())
-
     def __enter__(self) -> _Writer:
         """Start, without what a killed run has left of the same video."""
-        for place in self.targets:
+        for place in self.places.values():
             sweep(place.parent)
         self._clear()
         return self
