@@ -21,11 +21,11 @@ from .errors import BisenetError, ConfigError, expect, told_by
 __all__ = ['check_config', 'explained', 'items', 'read_config']
 
 # What mmengine's Runner takes, and what mmseg's and this project's tools read beside it.
-KEYS = frozenset('''auto_scale_lr custom_hooks custom_imports data_preprocessor default_hooks default_scope env_cfg
-    experiment_name find_unused_parameters launcher load_from log_level log_processor model model_wrapper_cfg
-    optim_wrapper param_scheduler randomness resume runner_type test_cfg test_dataloader test_evaluator
-    train_cfg train_dataloader tta_model tta_pipeline val_cfg val_dataloader val_evaluator visualizer
-    work_dir'''.split())
+KEYS = frozenset('''activation_checkpointing auto_scale_lr compile custom_hooks custom_imports data_preprocessor
+    default_hooks default_scope efficient_conv_bn_eval env_cfg experiment_name find_unused_parameters launcher
+    load_from log_level log_processor model model_wrapper_cfg optim_wrapper param_scheduler randomness resume
+    runner_type strategy sync_bn test_cfg test_dataloader test_evaluator train_cfg train_dataloader tta_model
+    tta_pipeline val_cfg val_dataloader val_evaluator visualizer work_dir'''.split())
 # Names that configs define by custom, whether something in them reads the name or not.
 CUSTOM = re.compile(r'.*_(pipeline|cfg|root|type|scale|size|ratios|backends|scope|dataset|suffix)$|'
                     r'(local_rank|num_classes|classes|palette|metainfo|optimizer|checkpoint.*|vis_backends|dataset)$')

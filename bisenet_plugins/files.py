@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shutil
+import time
 import zlib
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .errors import InputError, printable
 __all__ = ['is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
 
 PAGED = ('.tif', '.tiff', '.webp')
+PATIENCE = 3600  # seconds after which nobody writes to an unfinished file any more
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -107,8 +109,9 @@ def sweep(folder: Path) -> None:
     """
     for path in folder.glob('.*.partial*'):
         owner = re.search(r'\.(\d+)\.partial', path.name)
-        if owner is not None and not is_running(int(owner[1])):
-            path.unlink(missing_ok=True) if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another machine or container counts processes of its own
+            if owner is not None and not is_running(int(owner[1])) and time.time() - path.stat().st_mtime > PATIENCE:
+                path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def is_running(pid: int) -> bool:

@@ -10,7 +10,7 @@ from .options import add_config_options, config_options, whole
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('config', help='config file, or a config that "bisenet list" names')
-    parser.add_argument('--shape', nargs=2, type=whole(33), metavar=('H', 'W'),
+    parser.add_argument('--shape', nargs=2, type=whole(32), metavar=('H', 'W'),
                         help="size of the image (default: that of the config's data preprocessor)")
     add_config_options(parser)
 

@@ -23,7 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--out', required=True, help='folder of the artifact')
     parser.add_argument('--format', default='onnx', choices=FORMATS, help='what to make (default: %(default)s)')
     parser.add_argument('--precision', default='fp32', choices=['fp32', 'fp16', 'int8'])
-    parser.add_argument('--shape', default='dynamic', help='HEIGHTxWIDTH of the input, 33x33 or more, or dynamic '
+    parser.add_argument('--shape', default='dynamic', help='HEIGHTxWIDTH of the input, 32x32 or more, or dynamic '
                         '(default)')
     parser.add_argument('--stretch', action='store_true',
                         help="resize images to the static shape without keeping their ratio; otherwise they are "

@@ -181,4 +181,5 @@ def open_network(args: Namespace, backend: str) -> Predictor:
     own = bool(args.model) and Path(network).is_dir()
     expect(not args.model or own or Path(network).is_file() and Path(network).suffix == '.onnx', '--model',
            'an existing folder or ONNX file that "export" wrote', network)
+    network = str(Path(network).absolute()) if own else network  # a folder may have the name of a network
     return Predictor(network, weights, backend='auto' if own else backend, device=args.device, precision=args.precision)

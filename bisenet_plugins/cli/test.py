@@ -24,9 +24,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Test."""
-    from ..engine.launch import load_config, prepare_test, run_test, tidied
+    from ..engine.launch import load_config, prepare_test, run_test
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.work_dir, config_options(args), args.launcher)
-    with tidied(cfg):
-        run_test(prepare_test(cfg, args.checkpoint, args.out, args.show_dir, args.show, args.wait_time, args.tta))
+    run_test(prepare_test(cfg, args.checkpoint, args.out, args.show_dir, args.show, args.wait_time, args.tta))

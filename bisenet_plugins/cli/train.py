@@ -23,10 +23,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Train."""
-    from ..engine.launch import keep_freed_memory, load_config, prepare_training, run_training, tidied
+    from ..engine.launch import keep_freed_memory, load_config, prepare_training, run_training
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     keep_freed_memory()
     cfg = load_config(args.config, args.work_dir, config_options(args), args.launcher)
-    with tidied(cfg):
-        run_training(prepare_training(cfg, args.resume, args.amp, args.auto_scale_lr))
+    run_training(prepare_training(cfg, args.resume, args.amp, args.auto_scale_lr))

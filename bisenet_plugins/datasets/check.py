@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmengine import fileio
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
 
 from ..config import items
@@ -38,7 +39,8 @@ FINDINGS = {
     'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
     'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),
     'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.')}
-OWN_LABELS = ('DetailGuidanceHead', 'STDCHead')  # heads that draw labels of their own, of borders
+# Where the loss of a head is defined that learns the dataset's classes; others may draw labels of their own.
+USUAL_LOSSES = ('mmseg.models.decode_heads.decode_head', 'bisenet_plugins.models.decode_heads.training_loss')
 
 
 @dataclass
@@ -134,20 +136,31 @@ class CheckedCompose(Compose):
 
     def __call__(self, data: Any) -> Any:
         """Make a sample."""
-        files = [(data.get(key), what) for key, what in (('img_path', 'image'), ('seg_map_path', 'label'))]
+        files = [(str(data.get(key) or ''), what) for key, what in (('img_path', 'image'), ('seg_map_path', 'label'))
+                 if isinstance(data, dict)]
         try:
             for step in self.transforms:
+                name = type(step).__name__
+                if name == 'PackSegInputs':
+                    _check_label(data, flat=False)
                 data = step(data)
                 if data is None:
                     return None
-                if type(step).__name__ in ('LoadAnnotations', 'LoadDecoded') and 'ori_shape' in data:
-                    check_size(data['gt_seg_map'].shape, data['ori_shape'], data.get('seg_map_path', 'label'))
+                if name in ('LoadAnnotations', 'LoadDecoded'):
+                    _check_label(data, flat=True)  # a label of colours may still become ids
             return data
         except Exception:
             for path, what in files:
-                if str(path).lower().endswith(IMAGE_SUFFIXES):  # others may need a decoder of their own
+                # others need a decoder of their own, or lie elsewhere
+                if path.lower().endswith(IMAGE_SUFFIXES) and os.path.isdir(os.path.dirname(path) or '.'):
                     read_file(path, what)
             raise
+
+
+def _check_label(data: Any, flat: bool) -> None:
+    label = data.get('gt_seg_map')
+    if label is not None and 'ori_shape' in data and (label.ndim == 2) == flat:
+        check_size(label.shape, data['ori_shape'], data.get('seg_map_path', 'label'))
 
 
 def check_pipelines(dataset: Any) -> None:
@@ -156,8 +169,8 @@ def check_pipelines(dataset: Any) -> None:
     Args:
         dataset: The dataset, as built; its pipelines become :class:`CheckedCompose`.
     """
-    for inner in (*getattr(dataset, 'datasets', ()), getattr(dataset, 'dataset', None)):
-        if inner is not None:
+    for inner in (*(getattr(dataset, 'datasets', None) or ()), getattr(dataset, 'dataset', None)):
+        if inner is not None and inner is not dataset:
             check_pipelines(inner)
     if type(getattr(dataset, 'pipeline', None)) is Compose:
         dataset.pipeline = CheckedCompose(dataset.pipeline.transforms)
@@ -204,7 +217,8 @@ def check_classes(cfg: Config, dataset: Any, split: str) -> None:
     model = cfg.get('model') or {}
     model = model.get('module') or model  # inside test-time augmentation
     for path, head in _parts('model', {key: model.get(key) for key in ('decode_head', 'auxiliary_head')}):
-        if str(head['type']).strip("'>").endswith(OWN_LABELS):
+        cls = MODELS.get(head['type']) if isinstance(head['type'], str) else head['type']
+        if getattr(getattr(cls, 'loss_by_feat', None), '__module__', None) not in USUAL_LOSSES:
             continue
         owner, count = path if head.get('num_classes') else 'model', head.get('num_classes') or model.get('num_classes')
         expect(count in (None, len(names)), f'{owner}.num_classes', f'{len(names)}, the number of {place}', count)

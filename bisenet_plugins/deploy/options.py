@@ -23,8 +23,8 @@ TRACE_SIZE = (64, 128)
 """Height and width of the image that a dynamic graph is traced with."""
 CAPABILITIES = ['8.6', '8.9']
 MIN_SIDE = 64
-LEAST_SIDE = 33
-"""The networks halve their input five times, and the coarsest map needs two pixels."""
+LEAST_SIDE = 32
+"""The networks halve their input five times."""
 MOST_PIXELS = 1 << 26
 OPT_SHAPE = (512, 1024)
 MODULE = 'bisenet_plugins.deploy.mmdeploy'

@@ -248,10 +248,9 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
             target = os.path.join(folder, f'{len(os.listdir(folder))}.onnx')
             quantize_static(
                 prepared, target, _Reader(graph.input[0].name, calibration.inputs), quant_format=QuantFormat.QDQ,
-                per_channel=True, weight_type=QuantType.QInt8,
-                activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, extra_options=options,
-                calibrate_method=kinds[method], calibration_cache_path=f'{ranges}_{method}.json',
-                nodes_to_quantize=[name for name in ops if name not in left_out])
+                activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, weight_type=QuantType.QInt8,
+                per_channel=True, calibrate_method=kinds[method], calibration_cache_path=f'{ranges}_{method}.json',
+                nodes_to_quantize=[name for name in ops if name not in left_out], extra_options=options)
             return target
 
         def open_model(candidate: str) -> Backend:

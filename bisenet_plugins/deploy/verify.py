@@ -21,6 +21,7 @@ from ..runtime.postprocess import to_mask
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import Preprocess, preprocess_of
 from ..timing import interleave, machine, spread
+from ..weights.store import pretrained_names
 from .deploy_model import DeployModel, classify
 
 __all__ = ['THRESHOLDS', 'artifact_preprocess', 'compare', 'judge', 'loaded_network', 'require_agreement', 'verify']
@@ -51,7 +52,7 @@ def loaded_network(config: Any, checkpoint: Any) -> Predictor:
     Raises:
         InputError: If ``config`` is itself an artifact.
     """
-    if isinstance(config, (str, os.PathLike)) and os.path.isdir(config):
+    if isinstance(config, (str, os.PathLike)) and os.path.isdir(config) and config not in pretrained_names():
         raise InputError(f'config: expected a config file or the name of a network, got the folder {config}')
     return Predictor(config, checkpoint, backend='torch')
 

@@ -71,7 +71,7 @@ class LabelCheckHook(Hook):
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Say where nothing was scored."""
-        if metrics and all(value != value for value in metrics.values()):
+        if metrics and all(isinstance(value, float) and value != value for value in metrics.values()):
             runner.logger.warning('val_dataloader: no pixel is labelled, so that every metric is nan and no checkpoint '
                                   'is the best')
 

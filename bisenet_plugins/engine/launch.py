@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -257,26 +255,6 @@ def keep_freed_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), 'mallopt', None)
     # no separate mappings (M_MMAP_MAX), and no returning of the heap's end (M_TRIM_THRESHOLD)
     return set_option is not None and all(set_option(key, value) == 1 for key, value in ((-4, 0), (-1, 2**31 - 1)))
-
-
-@contextmanager
-def tidied(cfg: Config) -> Iterator[None]:
-    """Remove the folder of a start that fails inside the block before it wrote more there than its log and its config.
-
-    Args:
-        cfg: As from :func:`load_config`.
-
-    Note:
-        mmengine gives runs that start in one second one visualizer, which then has no folder: the process should end.
-    """
-    before = {*Path(cfg.work_dir).glob('*')}
-    try:
-        yield
-    except (CheckpointError, ConfigError, InputError, OSError):
-        for folder in {*Path(cfg.work_dir).glob('*')} - before if cfg.launcher == 'none' else ():
-            if {path.suffix for path in folder.rglob('*.*')} <= {'.log', '.py'}:
-                shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def run_training(cfg: Config) -> Runner:

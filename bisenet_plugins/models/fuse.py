@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .layers import RepConvModule
 
 Network = TypeVar('Network', bound=nn.Module)
+_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 def switch_to_deploy(model: Network) -> Network:
@@ -57,7 +58,9 @@ def switch_to_deploy(model: Network) -> Network:
                 setattr(parent, name, folded)
     instead = _folded(model)
     for parent in list(model.modules()):
-        parent._modules.update({name: instead[child] for name, child in parent._modules.items() if child in instead})
+        for name, child in list(parent.named_children()):
+            if child in instead:
+                setattr(parent, name, instead[child])
     return model
 
 
@@ -72,16 +75,22 @@ def _folded(model: nn.Module) -> dict[nn.Module | None, nn.Module]:
     instead: dict[nn.Module | None, nn.Module] = {}
     for conv in (module for module in after if isinstance(module, nn.Conv2d) and len(after[module]) == 1):
         (norm,) = after[conv]
-        if isinstance(norm, _BatchNorm) and before[norm] == {conv} and norm.running_mean is not None:
-            whole = fuse_conv_bn_eval(conv, norm)
-            side = max(step * (width - 1) + 1 for step, width in zip(conv.dilation, conv.kernel_size))
-            x = (torch.arange(conv.in_channels * side**2).sin() + 0.5).view(1, -1, side, side).to(conv.weight)
-            with torch.no_grad():
-                wanted, found = norm(conv(x)), whole(x)
-            near = torch.finfo(x.dtype).eps ** 0.5 * float(wanted.abs().max())
-            if torch.allclose(found, wanted, rtol=0.0, atol=near):
-                instead[conv], instead[norm] = whole, nn.Identity()
+        if not isinstance(norm, _BatchNorm) or type(norm).forward not in _FORWARDS or norm.running_mean is None:
+            continue
+        whole = fuse_conv_bn_eval(conv, norm)
+        if before[norm] == {conv} and (conv.weight.is_meta or _same(conv, norm, whole)):
+            instead[conv], instead[norm] = whole, nn.Identity()
     return instead
+
+
+def _same(conv: nn.Conv2d, norm: _BatchNorm, whole: nn.Module) -> bool:
+    """Return whether one convolution computes what two layers do, on a map as small as it may be."""
+    pads: Any = conv.padding if isinstance(conv.padding, tuple) else (0, 0)
+    side = max(1, *(d * (k - 1) + 1 - 2 * pad for d, k, pad in zip(conv.dilation, conv.kernel_size, pads)))
+    x = (torch.arange(conv.in_channels * side**2).sin() + 0.5).view(1, -1, side, side).to(conv.weight)
+    with torch.no_grad():
+        wanted = norm.forward(conv.forward(x))  # without hooks
+        return torch.allclose(whole.forward(x), wanted, 0.0, torch.finfo(x.dtype).eps**0.5 * float(wanted.abs().max()))
 
 
 def _calls(model: nn.Module) -> Iterator[dict[fx.Node, nn.Module]]:
@@ -92,6 +101,8 @@ def _calls(model: nn.Module) -> Iterator[dict[fx.Node, nn.Module]]:
     for tracer in (_Tracer(False), _Tracer(True)):
         for place, module in enumerate(shadow.modules()):
             module.forward = partial(tracer.record, str(place))
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
         for forward in forwards:
             if nodes := tracer.follow(forward):
                 yield {node: modules[int(str(node.target))] for node in nodes if node.op == 'call_module'}
@@ -113,7 +124,7 @@ class _Tracer(fx.Tracer):
         self.graph = fx.Graph()
         try:
             takes = [name for name, taken in inspect.signature(forward).parameters.items()
-                     if taken.default is taken.empty and taken.kind is taken.POSITIONAL_OR_KEYWORD]
+                     if (taken.default is taken.empty or self.choice) and taken.kind is taken.POSITIONAL_OR_KEYWORD]
             found = forward(*(self.create_proxy('placeholder', name, (), {}) for name in takes))
             self.graph.output(self.create_arg(found))
         except Exception:

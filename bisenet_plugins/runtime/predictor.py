@@ -94,7 +94,8 @@ class Predictor:
                'None with the name of a network that comes with the package', weights)
         if self.name is not None and (graph := shipped_graph(self.name, precision)) and self._runs_graphs(on_cpu):
             source = self.artifact = Artifact.load(str(graph))
-        elif isinstance(network, str | os.PathLike) and (Path(network).is_dir() or Path(network).suffix == '.onnx'):
+        elif self.name is None and isinstance(network, str | os.PathLike) and (
+                Path(network).is_dir() or Path(network).suffix == '.onnx'):
             source = self.artifact = self._exported(network, weights)
         else:
             expect(precision == 'fp32', 'precision', "'fp32' for a network without an INT8 graph and a backend for it",

@@ -186,12 +186,12 @@ class _Run:
         clash = next((target for target in writer.places.values() if target.resolve() in self.inputs), None)
         if clash is not None:
             raise InputError(f'{source}: its result {clash} is or holds one of the inputs, which is not overwritten')
-        for path in (path for place in writer.folders() if place.is_dir() for path in place.iterdir()):
-            if not re.fullmatch(r'\d{6,}\.(png|json|npz)', path.name):
-                raise InputError(f'{source}: expected nothing but frames of an earlier run in {path.parent}, which its '
-                                 f'results replace, got {path.name}')
         if self.skip_existing and all(target.exists() for target in writer.places.values()):
             raise _Skipped
+        for path in (path for place in writer.folders() if place.is_dir() for path in place.iterdir()):
+            if not re.fullmatch(r'\..*|\d{6,}\.(png|json|npz)', path.name):
+                raise InputError(f'{source}: expected nothing but frames of an earlier run in {path.parent}, which its '
+                                 f'results replace, got {path.name}')
         return writer
 
     def _end(self, source: Source, error: Exception | None) -> None:

@@ -101,20 +101,18 @@ def load_checkpoint(path: str | os.PathLike[str], map_location: Any = 'cpu') -> 
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError,
             SafetensorError, zipfile.BadZipFile) as error:
         raise _explain(path, error) from error
-    for found, values in ((loaded, False), (loaded.get('state_dict', {}) if isinstance(loaded, dict) else {}, True)):
+    for found in (loaded, loaded.get('state_dict', {}) if isinstance(loaded, dict) else {}):
         if not isinstance(found, dict):
             raise DamagedCheckpointError(f'{path}: expected a dictionary of weights, got a {type(found).__name__}')
-        check_tensors(found, path, values)
     return loaded
 
 
-def check_tensors(state: Mapping[Any, Any], origin: Any, values: bool = True) -> None:
+def check_tensors(state: Mapping[Any, Any], origin: Any) -> None:
     """Refuse names that are no strings, and weights that are no tensors or hold no values side by side.
 
     Args:
         state: Weights by name.
         origin: Where they come from, for error messages.
-        values: Whether to look at the weights too, not at their names alone.
 
     Raises:
         DamagedCheckpointError: If one is anything else.
@@ -127,7 +125,7 @@ def check_tensors(state: Mapping[Any, Any], origin: Any, values: bool = True) ->
     for name, value in state.items():
         if not isinstance(name, str):
             raise DamagedCheckpointError(f'{origin}: expected weights by name, got the {type(name).__name__} {name!r}')
-        if values and not (torch.is_tensor(value) and value.layout == torch.strided and not value.is_meta):
+        if not (torch.is_tensor(value) and value.layout == torch.strided and not value.is_meta):
             kind = f'{"meta" if value.is_meta else "sparse"} tensor' if torch.is_tensor(value) else type(value).__name__
             raise DamagedCheckpointError(f'{origin}: expected plain tensors, got a {kind} as {name!r}')
 

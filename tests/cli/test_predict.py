@@ -77,7 +77,7 @@ def test_an_unreadable_image_is_named_and_the_others_are_segmented(bisenet, imag
     (['--precision', 'int8', '--backend', 'torch'], 1, "error: precision: expected 'fp32' for a network without"),
     (['--config', __file__], 1, 'error: expected --config and --checkpoint together'),
     (['--out-dir', ''], 1, "error: --out-dir: expected a folder that can be written to, got '': Not a directory"),
-    (['--out-dir', 'a.png'], 1, "error: --out-dir: expected a folder that can be written to, got 'a.png': Not a directory"),
+    (['--out-dir', 'a.png'], 1, "--out-dir: expected a folder that can be written to, got 'a.png': Not a directory"),
     (['--device', 'foo'], 1, "error: device: expected one that this machine and this PyTorch have, got 'foo' ("),
     (['--max-frames', '0'], 2, "--max-frames: expected a whole number of at least 1, got '0'"),
     (['--opacity', '2'], 2, "--opacity: expected a number from 0 to 1, got '2'"),

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import DATASETS
 
 from bisenet_plugins.datasets.check import FINDINGS, CheckedCompose, check_dataset, check_pipelines
@@ -181,7 +182,20 @@ def test_pipelines_of_joined_datasets_are_checked(folder):
     for index in (1, 4):
         with pytest.raises(InputError, match=r'b.png: expected a label of \(4, 6\), .* got \(2, 2\)'):
             joined[index]
-    assert CheckedCompose([lambda data: None])({}) is None
-    for path, error in (('a.npy', KeyError), ('none.png', InputError)):
+    assert CheckedCompose([lambda data: None])({}) is None and CheckedCompose([list])((1, 2)) == [1, 2]
+
+    class LoadAnnotations:
+        """Reads colours, as some datasets have them, or boxes alone."""
+
+        def __call__(self, data):
+            return dict(data, **data.pop('more', {}))
+
+    steps = [LoadAnnotations(), lambda data: dict(data, gt_seg_map=np.zeros((4, 6))), PackSegInputs(meta_keys=())]
+    colours = dict(img=np.zeros((4, 6, 3), np.uint8), ori_shape=(4, 6), more=dict(gt_seg_map=np.zeros((4, 6, 3))))
+    assert CheckedCompose(steps)(colours)['data_samples'].gt_sem_seg.shape == (4, 6)
+    assert CheckedCompose(steps[:1])(dict(ori_shape=(4, 6))) == dict(ori_shape=(4, 6))
+    with pytest.raises(InputError, match=r'label: expected a label of \(4, 6\), .* got \(4, 6, 3\)'):
+        CheckedCompose([steps[0], steps[2]])(dict(colours, more=dict(gt_seg_map=np.zeros((4, 6, 3)))))
+    for path, error in (('a.npy', KeyError), ('none.png', InputError), ('bucket/none.png', KeyError)):
         with pytest.raises(error):
             CheckedCompose([lambda data: {}['key']])(dict(img_path=path))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads import FCNHead
 from mmseg.structures import SegDataSample
 from PIL import Image
 
@@ -16,6 +17,13 @@ from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_tra
 from bisenet_plugins.errors import InputError
 
 RUNNER = SimpleNamespace(model=SimpleNamespace(num_classes=3, decode_head=SimpleNamespace(ignore_index=255)))
+
+
+class BorderHead(FCNHead):
+    """A head that draws labels of its own, as other projects have them."""
+
+    def loss_by_feat(self, seg_logits, batch_data_samples):
+        return {}
 
 
 def batch(label, path='a.png'):
@@ -92,6 +100,7 @@ def test_heads_with_labels_of_their_own_and_binary_ones_pass(trained, files, tmp
         type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0]))
     border = dict(type='DetailGuidanceHead', in_channels=8, in_index=1, channels=8, num_classes=7)
     cfg = load_config(trained[0], tmp_path, {**files[1], 'model.decode_head': binary, 'model.auxiliary_head': [border]})
+    cfg.model.auxiliary_head.append(dict(border, type=BorderHead))
     for dataset in ({}, dict(classes=None), dict(classes=('a', 'b'))):
         check_classes(cfg, SimpleNamespace(metainfo=dataset), 'train')
     with pytest.raises(InputError, match='val_dataloader.dataset.metainfo.classes: expected a name .* class, got None'):
@@ -112,7 +121,8 @@ def test_class_weights_are_counted_first(trained, files, tmp_path, several):
 def test_where_nothing_is_labelled_is_said(trained, files, tmp_path):
     told = []
     runner = SimpleNamespace(logger=SimpleNamespace(warning=told.append))
-    for metrics in (None, {}, dict(mIoU=50.0, mAcc=float('nan')), dict(mIoU=float('nan'))):
+    for metrics in (None, {}, dict(iou=np.array([0.1, np.nan])), dict(mIoU=50.0, mAcc=float('nan')),
+                    dict(mIoU=float('nan'))):
         LabelCheckHook().after_val_epoch(runner, metrics)
     assert told == ['val_dataloader: no pixel is labelled, so that every metric is nan and no checkpoint is the best']
     for path in (files[0] / 'labels').iterdir():

@@ -33,7 +33,8 @@ def test_an_option_that_nothing_reads_is_refused(trained, key):
     name = key.partition('.')[0]
     with pytest.raises(ConfigError, match=f"--cfg-options: expected keys that are in the config, got '{name}'"):
         load_config(trained[0], None, {key: 3, 'train_cfg.max_iters': 2})
-    options = {'custom_hooks': [], 'auto_scale_lr.base_batch_size': 16, 'pipeline': [], 'load_from': None}
+    options = {'custom_hooks': [], 'auto_scale_lr.base_batch_size': 16, 'pipeline': [], 'load_from': None,
+               'compile.backend': 'eager', 'sync_bn': 'torch', 'activation_checkpointing': ['backbone']}
     assert load_config(trained[0], None, options).auto_scale_lr.base_batch_size == 16
 
 
@@ -83,16 +84,6 @@ def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
             prepare_training(cfg, resume)
     cfg = load_config(trained[0], tmp_path, {'load_from': 'bisenet_plugins://bisenetv2-camvid'})
     assert prepare_training(cfg).load_from == 'bisenet_plugins://bisenetv2-camvid'
-
-
-@pytest.mark.parametrize('options', [{'model.decode_head.in_index': 7}, {'train_dataloader.dataset.nope': 3}])
-def test_a_start_that_fails_leaves_no_log(trained, tmp_path, options):
-    cfg = prepare_training(load_config(trained[0], tmp_path, options))
-    (tmp_path / 'kept').mkdir()
-    cfg.experiment_name = f'fails {tmp_path.name}'
-    with pytest.raises(ValueError), launch.tidied(cfg):
-        run_training(cfg)
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ['kept']
 
 
 def test_a_run_is_not_resumed_with_another_network(trained, tmp_path):

@@ -95,6 +95,41 @@ def test_a_batch_norm_stays_where_folding_would_change_the_network(make):
         torch.testing.assert_close(fused_copy(net)(x), net(x), rtol=1e-3, atol=1e-3)
 
 
+def test_a_norm_with_an_activation_stays_also_where_the_activation_changes_nothing():
+    net = nn.Sequential(nn.Conv2d(3, 1, 3), NormAndReLU(1)).eval()
+    nn.init.constant_(net[0].weight, 0.1)
+    nn.init.zeros_(net[0].bias)
+    x = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        wanted = net(x)
+        torch.testing.assert_close(switch_to_deploy(net)(x), wanted)
+
+
+def test_hooks_are_not_called_and_an_optional_input_is_followed():
+    class Skip(Forked):
+        def forward(self, x, skip=None):
+            found = self.conv(x)
+            return self.norm(found if skip is None else found + skip)
+
+    net, heard = shaken(Skip('')), []
+    net.conv.register_forward_hook(lambda *_: heard.append(1))
+    x, skip = torch.randn(1, 3, 8, 8), torch.randn(1, 8, 8, 8)
+    with torch.no_grad():
+        wanted = net(x, skip)
+        heard.clear()
+        folded = switch_to_deploy(net)
+        assert not heard
+        torch.testing.assert_close(folded(x, skip), wanted)
+
+
+def test_networks_without_values_and_compiled_parts_are_taken():
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in switch_to_deploy(
+        ConvModule(3, 4, 3, norm_cfg=dict(type='BN')).to('meta')).modules())
+    script = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).eval())
+    x = torch.rand(1, 3, 4, 4)
+    torch.testing.assert_close(switch_to_deploy(nn.Sequential(script))(x), script(x))
+
+
 @pytest.mark.parametrize(('backbone', 'left'), [
     (dict(type='ResNetV1c', depth=18), 0), (dict(type='MobileNetV2'), 0), (dict(type='MobileNetV3'), 0),
     (dict(type='BiSeNetV2'), 1), (dict(type='FastSCNN'), 0), (dict(type='EfficientNetLite'), 0),

@@ -146,6 +146,7 @@ def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
         left = partial_path(tmp_path / 'out' / 'ids' / 'film', f'{owner}.partial')
         left.mkdir(parents=True)
         (left / '000099.png').write_bytes(b'old')
+        os.utime(left, (0, 0))
     run([film], tmp_path / 'out', save=['ids'], max_frames=1)
     assert [path.name for path in (tmp_path / 'out' / 'ids' / 'film').iterdir()] == ['000000.png']
     assert not list((tmp_path / 'out').rglob('.*.partial'))
@@ -155,8 +156,11 @@ def test_a_killed_run_leaves_nothing_for_ever(film, tmp_path):
     left = partial_path(tmp_path / 'out' / 'overlay' / 'film.mp4', f'{2**22 + 1}.partial.mp4')
     left.parent.mkdir(parents=True)
     left.write_bytes(b'half')
+    os.utime(left, (0, 0))
+    other = left.with_name(f'.1.{2**22 + 2}.partial.mp4')
+    other.write_bytes(b'of a process of another machine, which is at work')
     run([film], tmp_path / 'out', save=['overlay'])
-    assert [path.name for path in left.parent.iterdir()] == ['film.mp4']
+    assert sorted(path.name for path in left.parent.iterdir()) == [other.name, 'film.mp4']
 
 
 @pytest.mark.parametrize('name', ['notes.txt', 'gt.png', 'deep/a.png'])
@@ -167,6 +171,7 @@ def test_a_folder_with_other_files_is_not_replaced(film, tmp_path, name):
     summary = run([film], tmp_path / 'out', save=['ids'])
     assert summary.failed and f'film, which its results replace, got {name.split("/")[0]}' in summary.failed[0]
     assert kept.read_bytes() == b'precious'
+    assert run([film], tmp_path / 'out', save=['ids'], skip_existing=True).skipped == 1
 
 
 def test_a_folder_that_holds_an_input_is_not_replaced(film, photos, tmp_path):

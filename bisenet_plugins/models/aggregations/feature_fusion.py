@@ -66,9 +66,8 @@ class FeatureFusion(Part):
         widths = [channels, channels // reduction, channels] if attention == 'mlp' else [channels, channels]
         inner = self.cfgs if attention_norm else dict(self.cfgs, norm_cfg=None)
         cfgs_of = [inner] * (len(widths) - 2) + [inner if attention_act else dict(inner, act_cfg=None)]
-        self.attention = nn.Sequential(*(
-            PooledConvModule(c_in, c_out, 1, bias=False, **layer)
-            for c_in, c_out, layer in zip(widths, widths[1:], cfgs_of)))
+        self.attention = nn.Sequential(*(PooledConvModule(c_in, c_out, 1, bias=False, **layer)
+                                         for c_in, c_out, layer in zip(widths, widths[1:], cfgs_of)))
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:
         """Return the joined map at the detail's size."""

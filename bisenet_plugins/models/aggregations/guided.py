@@ -59,9 +59,8 @@ class BilateralGuidedAggregation(Part):
         conv = dict(self.cfgs, act_cfg=None)
 
         def separable(width: int) -> nn.Sequential:
-            return nn.Sequential(
-                ConvModule(width, width, 3, padding=1, groups=width, **conv),
-                ConvModule(width, channels, 1, bias=pointwise_bias, **{**conv, 'norm_cfg': None}))
+            return nn.Sequential(ConvModule(width, width, 3, padding=1, groups=width, **conv),
+                                 ConvModule(width, channels, 1, bias=pointwise_bias, **{**conv, 'norm_cfg': None}))
 
         self.detail_keep = separable(detail)
         self.detail_down = nn.Sequential(

@@ -119,9 +119,8 @@ class STDCBackbone(Part):
         expect(downsample in ('depthwise', 'strided'), 'downsample', "'depthwise' or 'strided'", downsample)
         expect(num_blocks >= 2, 'num_blocks', 'at least 2', num_blocks)
         cfgs = self.cfgs
-        self.stem = nn.Sequential(
-            ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **cfgs),
-            ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))
+        self.stem = nn.Sequential(ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **cfgs),
+                                  ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))
         self.stages = nn.ModuleList()
         for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]):
             self.stages.append(nn.Sequential(*(

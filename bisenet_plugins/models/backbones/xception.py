@@ -45,10 +45,9 @@ class SeparableBlock(Part):
                 c_in, c_out, 3, stride=step, padding=1, bias=False, dw_norm_cfg=None, dw_act_cfg=None,
                 **{**self.cfgs, 'act_cfg': act})
 
-        self.residual = nn.Sequential(
-            separable(in_channels, mid_channels, stride, act_cfg),
-            separable(mid_channels, mid_channels, 1, act_cfg),
-            separable(mid_channels, out_channels, 1, None))
+        self.residual = nn.Sequential(separable(in_channels, mid_channels, stride, act_cfg),
+                                      separable(mid_channels, mid_channels, 1, act_cfg),
+                                      separable(mid_channels, out_channels, 1, None))
         keep = stride == 1 and in_channels == out_channels
         self.shortcut = nn.Identity() if keep else separable(in_channels, out_channels, stride, None)
         self.act = build_activation_layer(act_cfg) if act_cfg else nn.Identity()

@@ -87,9 +87,8 @@ class OhemCrossEntropyLoss(nn.Module):
     def upsampled(self, seg_logits: Tensor, seg_label: Tensor, ignore_index: int = 255,
                   align_corners: bool = False) -> Tensor:
         """Return the same loss for small logits ``(N, K, h, w)``, without ever holding full-size ones."""
-        return self.loss_weight * upsampled_ohem(
-            seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index, align_corners,
-            self._weights(seg_logits), self.min_kept_of)
+        return self.loss_weight * upsampled_ohem(seg_logits, seg_label, self.hard_loss, self.min_kept, ignore_index,
+                                                 align_corners, self._weights(seg_logits), self.min_kept_of)
 
     def _weights(self, seg_logits: Tensor) -> Tensor | None:
         """Return the factor on each class."""

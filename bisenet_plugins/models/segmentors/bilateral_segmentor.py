@@ -91,9 +91,8 @@ class BilateralSegmentor(EncoderDecoder):
         self._settings = dict(
             num_classes=num_classes, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg, align_corners=align_corners)
         kwargs['test_cfg'] = ConfigDict({'mode': 'whole', **(kwargs.get('test_cfg') or {})})
-        super().__init__(
-            backbone=complete(backbone, 'backbone', **self._settings), decode_head=decode_head,
-            auxiliary_head=auxiliary_head, **kwargs)
+        super().__init__(backbone=complete(backbone, 'backbone', **self._settings), decode_head=decode_head,
+                         auxiliary_head=auxiliary_head, **kwargs)
         if channels_last:  # here and not later: DistributedDataParallel keeps the strides that it finds
             self.to(memory_format=torch.channels_last)
         self._name_what_does_not_learn()

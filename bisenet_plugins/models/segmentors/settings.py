@@ -34,8 +34,8 @@ def complete_head(cfg: dict, argument: str, backbone: nn.Module, settings: dict[
     declared = hasattr(backbone, 'out_channels') and hasattr(backbone, 'out_strides')
     if 'in_index' not in known or ('in_channels' in cfg and not declared):
         return cfg
-    first = next((layer.in_channels for layer in backbone.modules() if isinstance(layer, nn.Conv2d)), 3)
-    channels, strides = probe(backbone, first, 'backbone')
+    taken = [layer.in_channels for layer in backbone.modules() if isinstance(layer, nn.Conv2d)]
+    channels, strides = probe(backbone, 3 if 3 in taken or not taken else taken[0], 'backbone')
     index = cfg.get('in_index', known['in_index'])
     several = isinstance(index, tuple | list)
     name = type(backbone).__name__
