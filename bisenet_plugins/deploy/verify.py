@@ -26,8 +26,10 @@ from .deploy_model import DeployModel, classify
 
 __all__ = ['THRESHOLDS', 'artifact_preprocess', 'compare', 'judge', 'loaded_network', 'require_agreement', 'verify']
 
-THRESHOLDS = {'fp32': 99.99, 'fp16': 99.9}
+THRESHOLDS = {'fp32': 99.99, 'fp16': 99.0}
 """Least share of equal pixels, in percent."""
+# In half precision classes that nearly tie change places: on drawn scenes, which a network of photographs finds
+# ambiguous, in half a percent of the pixels, on photographs in 0.01.
 
 MAX_DROP = 0.5
 """Most points of mIoU that an artifact, such as one in INT8, may lose on equal inputs."""

@@ -62,7 +62,7 @@ def test_predictor_equals_the_checkpoint_s(tiny):
 ])
 def test_every_kind_of_graph_agrees(tiny, tmp_path, precision, shape, settings):
     artifact = make(tiny, tmp_path / 'a', precision=precision, shape=shape, **settings)
-    assert artifact.checks['agreement'] >= (99.99 if precision == 'fp32' else 99.9)
+    assert artifact.checks['agreement'] >= (99.99 if precision == 'fp32' else 99.0)
     assert artifact.checks['max_logit_difference'] < (1e-4 if precision == 'fp32' else 0.1)
     mask = Predictor(artifact.folder, threads=1)(synthetic_samples(1, (70, 100))[0].image)
     assert mask.shape == (70, 100)

@@ -95,7 +95,7 @@ def test_half_precision_agrees(network, tmp_path):
     predictor, artifact = network
     artifact = other_backend(artifact, tmp_path / 'half', 'onnxruntime', 'fp16')
     report = compare(artifact.folder, predictor, images(artifact), threads=1)
-    assert report['agreement'] > 99.0  # untrained networks tie often; trained ones are held to 99.9 %
+    assert report['agreement'] > 99.0  # the gate; untrained networks tie often
     assert np.isfinite(report['max_logit_difference'])
 
 
