@@ -76,7 +76,7 @@ class Network:
         self.classes, self.palette = self._meta(loaded.get('meta'))
         try:
             self.model.to(device).eval()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
+        except (RuntimeError, AssertionError) as error:
             raise InputError(f'device: expected one that this machine and this PyTorch have, got {device!r} '
                              f'({told_by(error)})') from error
         self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor)
