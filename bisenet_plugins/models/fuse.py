@@ -36,7 +36,8 @@ def switch_to_deploy(model: Network) -> Network:
         Folded is what is seen to be a convolution whose output goes into one batch norm and nowhere else, and whose
         folded form computes the same; every ``RepConvModule`` becomes one convolution. Another batch norm stays: the
         first of the context embedding, one before its convolution or behind an activation, one that does more than
-        normalise, one in a forward pass that cannot be followed. The result cannot be trained on.
+        normalise, one in a forward pass that cannot be followed. The result cannot be trained on. Not seen is a map
+        that a module keeps on itself for others, and what depends on two conditions with different outcomes.
 
     Source:
         BiSeNet V2, Section "Inference" (auxiliary heads are discarded).
