@@ -8,10 +8,10 @@ import sys
 import urllib.request
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 url, model, photo, target = sys.argv[1:]
-pixels = np.asarray(Image.open(photo).convert('RGB'))[None]
+pixels = np.asarray(ImageOps.exif_transpose(Image.open(photo)).convert('RGB'))[None]
 head = json.dumps({
     'inputs': [{'name': 'input', 'shape': pixels.shape, 'datatype': 'UINT8',
                 'parameters': {'binary_data_size': pixels.nbytes}}],

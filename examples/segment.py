@@ -9,14 +9,14 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 graph, photo, target = sys.argv[1:]
 options = onnxruntime.SessionOptions()
 options.add_session_config_entry('session.x64quantprecision', '1')  # INT8 does not saturate on a CPU without VNNI
 session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
 about = session.get_modelmeta().custom_metadata_map  # classes, palette, channel_order, layout, mean, std, ...
-image = Image.open(photo).convert('RGB')
+image = ImageOps.exif_transpose(Image.open(photo)).convert('RGB')
 pixels = np.asarray(image)[..., ::1 if about['channel_order'] == 'rgb' else -1]
 mask, = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(pixels[None])})
 colours = Image.fromarray(mask[0])

@@ -79,7 +79,7 @@ def run(args: Namespace) -> None:
     options['max_shape'] = options['max_shape'] or (1024, 2048)
     made = DeployOptions(**options)
     if args.triton:
-        check_triton(args.triton, made)
+        check_triton(args.triton, args.out, made)
     artifact = deploy(args.network, args.checkpoint, args.out, made)
     if artifact.quantization:
         print(json.dumps(dict(quantization=artifact.quantization), indent=2))

@@ -114,19 +114,23 @@ def find_config(name: str) -> Path:
     known = [path for path in sorted(folder.rglob('*.py')) if '_base_' not in path.parts]
     found = [path for path in known if wanted in (path.name, path.relative_to(folder).as_posix())]
     if len(found) != 1:
+        expect(name not in pretrained_names(), 'config', 'a config', f'{name}, a network with its weights')
         close = difflib.get_close_matches(Path(wanted).stem, [*pretrained_names(), *(path.stem for path in known)], 1)
         raise ConfigError(f'config: expected a file, or a name that "bisenet list" has, got {name}'
                           + (f'; did you mean {close[0]}?' if close else ''))
     return found[0]
 
 
-def add_network(parser: ArgumentParser) -> None:
-    """Add the options that choose a network and what computes it."""
+def add_network(parser: ArgumentParser, runs: bool = True) -> None:
+    """Add the options that choose a network and, where the command ``runs`` it, what computes it."""
     group = parser.add_argument_group('network', 'the first that comes with the package, unless one of these says '
                                       'else; it knows streets as seen from a car, by day')
     group.add_argument('--config', help='config file, or the name of one; needs --checkpoint')
     group.add_argument('--checkpoint', help='weights of the config')
     group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
+    if not runs:
+        parser.set_defaults(model=None)
+        return
     group.add_argument('--model', metavar='PATH', help='folder or ONNX file that "export" wrote')
     group.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')
     group.add_argument('--precision', choices=('fp32', 'int8'), default='fp32',

@@ -12,7 +12,7 @@ from .options import add_network, chosen_network, whole
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('artifacts', nargs='+', metavar='DIR', help='folders that "export" wrote')
-    add_network(parser)
+    add_network(parser, runs=False)
     parser.add_argument('--images', default='synthetic',
                         help='what to compare on: folder, dataset config, train, val, test or synthetic')
     parser.add_argument('--count', type=whole(1), default=16, help='most images (default: %(default)s)')

@@ -180,7 +180,8 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
     if source == 'synthetic':
         return synthetic_samples(count, size)
     if os.path.isdir(source):
-        paths = sorted(path for path in Path(source).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = (path for path in Path(source).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = sorted(path for path in found if path.is_file() or path.is_symlink())
         expect(bool(paths), 'images', f'a folder with files ending in {IMAGE_SUFFIXES}', source)
         return list(read_samples(paths[place] for place in _spread(len(paths), count)))
     if source in ('train', 'val', 'test') and model_cfg is not None:

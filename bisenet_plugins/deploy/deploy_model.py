@@ -5,6 +5,8 @@ Letters: N batch, C channels, K classes, H and W the sides of an image, h and w 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from ..errors import DeployError
 from ..runtime.backends.torch import Logits
+from ..runtime.preprocess import Preprocess
 from .options import DeployOptions
 
 __all__ = ['DeployModel', 'classify']
@@ -36,6 +39,16 @@ def classify(segmentor: Any, logits: Tensor, keepdim: bool = False) -> Tensor:
     return logits.argmax(dim=1, keepdim=keepdim)
 
 
+def _over(value: Any, divisor: Any) -> Any:
+    """Divide whole numbers and round down."""
+    return torch.div(value, divisor, rounding_mode='trunc') if isinstance(value, Tensor) else value // divisor
+
+
+def _rounded(value: Any, divisor: Any) -> Any:
+    """Divide whole numbers and round, half up."""
+    return _over(2 * value + divisor, 2 * divisor)
+
+
 class DeployModel(Logits):
     """A segmentor as the function that its artifact computes.
 
@@ -47,8 +60,10 @@ class DeployModel(Logits):
             ``logits_s8`` for scores as the head gives them.
         channel_order: ``bgr`` or ``rgb`` for a self-contained graph, which takes bytes; None for one that takes
             normalised floats.
-        network_size: Height and width at which the network runs in a self-contained graph; None for the image's own.
+        network_size: Height and width at which the network runs in a self-contained graph; None for those of
+            ``pipeline``.
         static: Whether sizes become constants of the traced graph.
+        pipeline: How a self-contained graph resizes and pads; None leaves the image's own size.
 
     Shape:
         - Input: ``(N, H, W, 3)`` uint8 if self-contained, otherwise ``(N, 3, H, W)`` float.
@@ -65,7 +80,8 @@ class DeployModel(Logits):
     """
 
     def __init__(self, segmentor: Any, output: str = 'mask', channel_order: str | None = None,
-                 network_size: tuple[int, int] | None = None, static: bool = False) -> None:
+                 network_size: tuple[int, int] | None = None, static: bool = False,
+                 pipeline: Preprocess | None = None) -> None:
         super().__init__(segmentor)
         DeployOptions(output=output, channel_order=channel_order, network_size=network_size)  # checks the three
         if not self.whole:
@@ -75,17 +91,21 @@ class DeployModel(Logits):
         if channel_order and segmentor.decode_head.num_classes > 255:
             raise DeployError('expected at most 255 classes in a self-contained graph, whose mask holds bytes, got '
                               f'{segmentor.decode_head.num_classes}')
-        self.output, self.channel_order, self.network_size, self.static = output, channel_order, network_size, static
+        self.output, self.channel_order, self.static = output, channel_order, static
+        self.pipeline = Preprocess(size=network_size, stretch=True) if network_size else pipeline or Preprocess()
 
-    def prepare(self, image: Tensor) -> Tensor:
+    def prepare(self, image: Tensor) -> tuple[Tensor, list[Any]]:
         """Turn bytes into the network's normalised input.
 
         Args:
             image: Image in ``channel_order``.
 
+        Returns:
+            The input, and its height and width before it was padded.
+
         Shape:
             - image: ``(N, H, W, 3)`` uint8.
-            - Output: ``(N, 3, H, W)`` float, or at ``network_size``.
+            - Output: ``(N, 3, h, w)`` float.
         """
         # TensorRT converts bytes directly at the input or not at all
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
@@ -94,11 +114,39 @@ class DeployModel(Logits):
         swaps = any(getattr(pre, name, False) for name in ('_channel_conversion', 'channel_conversion'))
         if self.channel_order != ('rgb' if swaps else 'bgr'):
             x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)
-        if self.network_size is not None:
-            x = F.interpolate(x, size=list(self.network_size), mode='bilinear', align_corners=False)
+        sides = self._sides(image.shape[1:3])
+        size, given = self._network_sides(sides), self.pipeline
+        if given.size or given.scale or given.scale_factor != 1:
+            x = F.interpolate(x, size=size, mode='bilinear', align_corners=False)
         if pre._enable_normalize:
             x = (x - pre.mean.to(x.device)) / pre.std.to(x.device)
-        return x
+        if given.divisor > 1 and self.output != 'logits_s8':
+            below, right = (_over(side + given.divisor - 1, given.divisor) * given.divisor - side for side in size)
+            x = F.pad(x, [0, right, 0, below], value=given.pad_value)
+        return x, size
+
+    def _sides(self, shape: Sequence[Any]) -> list[Any]:
+        """Return sides as numbers; as tensors where a trace is to keep them free."""
+        return [int(side) if self.static else side for side in shape]
+
+    def _network_sides(self, sides: list[Any]) -> list[Any]:
+        """Return ``Preprocess.target_size`` in whole numbers, which a graph can follow."""
+        given = self.pipeline
+        if given.size is not None:
+            return list(given.size)
+        if given.scale is None:
+            over, under = Fraction(given.scale_factor).limit_denominator(1000).as_integer_ratio()
+            return [_rounded(side * over, under) for side in sides]
+        if not given.keep_ratio:
+            return list(given.scale[::-1])
+        if isinstance(sides[0], Tensor):
+            long, short = torch.maximum(*sides), torch.minimum(*sides)
+        else:
+            long, short = torch.sym_max(*sides), torch.sym_min(*sides)
+        ways = [[_rounded(side * max(given.scale), long), _rounded(side * min(given.scale), short)] for side in sides]
+        if not isinstance(long, Tensor):
+            return [torch.sym_min(*both) for both in ways]
+        return [torch.minimum(*both).clamp(max=max(given.scale)) for both in ways]  # a bound that TensorRT needs
 
     def scores(self, image: Tensor) -> Tensor:
         """Compute the scores that classes are taken from.
@@ -109,13 +157,22 @@ class DeployModel(Logits):
         Shape:
             - Output: ``(N, K, h, w)`` at the head's stride for ``logits_s8``, otherwise ``(N, K, H, W)``.
         """
-        inputs = self.prepare(image) if self.channel_order else image
+        inputs, before = self.prepare(image) if self.channel_order else (image, [])
         logits = super().forward(inputs)  # (N, K, h, w)
         if self.output == 'logits_s8':
             return logits
-        size = image.shape[1:3] if self.output == 'mask' and self.channel_order else inputs.shape[2:]
-        return F.interpolate(logits, size=[int(side) for side in size] if self.static else list(size),
-                             mode='bilinear', align_corners=bool(self.segmentor.decode_head.align_corners))
+        size = padded = self._sides(inputs.shape[2:])
+        if self.channel_order:
+            size = self._sides(image.shape[1:3]) if self.output == 'mask' else before
+            padded = [_rounded(side * whole, part) for side, whole, part in zip(size, padded, before)]
+        scores = F.interpolate(logits, size=padded, mode='bilinear',
+                               align_corners=bool(self.segmentor.decode_head.align_corners))
+        if not self.channel_order or self.pipeline.divisor == 1:
+            return scores
+        if torch.compiler.is_exporting():  # a slice would be taken for a whole for ever if it is one of the example
+            rows, columns = (torch.arange(side, device=scores.device) for side in size)
+            return scores.index_select(2, rows).index_select(3, columns)
+        return scores[:, :, :size[0], :size[1]]
 
     def forward(self, image: Tensor) -> Tensor:
         """Compute the output; see the class for its shape."""

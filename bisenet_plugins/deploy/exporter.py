@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from ..datasets.samples import Sample, load_samples, synthetic_samples
-from ..errors import BisenetError, InputError, require
+from ..errors import BisenetError, InputError, expect, require
 from ..files import is_running, write_atomically
 from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import PROGRAMS, import_runtime, runtime_module
 from ..runtime.predictor import Predictor
+from ..runtime.preprocess import preprocess_of
 from .graph import describe_graph, finish_graph
 from .options import TRACE_SIZE, DeployOptions
 from .programs import export_program, program_to_onnx, write_program
@@ -73,8 +74,12 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
             raise InputError(f'ranges: expected a folder that can be made, got {options.ranges}: {error.strerror}'
                              ) from error
     predictor = loaded_network(config, checkpoint)
+    assert predictor.network is not None
+    channels = predictor.network.channels
+    expect(channels in (1, 3), 'config', 'a network of grey or colour images', f'one of {channels} channels')
+    pipeline: Any = preprocess_of(predictor.cfg, channels=channels)
+    options = replace(options, channels=channels, pipeline=pipeline)
     artifact = _describe(predictor, options)
-    options = replace(options, channels=len(artifact.preprocess.mean) or 3)
     samples, calibration = [], None
     if options.verify or options.precision == 'int8':
         samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
@@ -146,7 +151,8 @@ def _work_folder(out: str) -> Iterator[str]:
 def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
     """Fill in what is known of an artifact before there are files."""
     head = predictor.model.decode_head
-    preprocess = artifact_preprocess(predictor.cfg, options.shape, options.stretch, options.network_size)
+    assert options.pipeline is not None
+    preprocess = artifact_preprocess(options.pipeline, options.shape, options.stretch, bool(options.channel_order))
     names = ['torch', *([] if options.backend in PROGRAMS else ['mmdeploy', 'onnx']), runtime_module(options.backend)]
     return Artifact(
         options.backend, options.precision, 'end2end.onnx', 'end2end.onnx', num_classes=max(2, head.out_channels),

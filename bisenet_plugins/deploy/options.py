@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import InputError, expect
 from ..runtime.backends import PROGRAMS, SUFFIXES
+from ..runtime.preprocess import Preprocess
 
 __all__ = ['METHODS', 'OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
 
@@ -70,7 +71,8 @@ class DeployOptions:
             the head gives them.
         channel_order: ``bgr`` or ``rgb`` for a self-contained graph, which takes bytes; None for one that takes
             normalised floats.
-        network_size: Height and width at which the network runs in a self-contained graph; None for the image's own.
+        network_size: Height and width at which the network runs in a self-contained graph; None for what the test
+            pipeline makes of the image.
         exporter: How ONNX is made: ``trace`` by mmdeploy on a TorchScript trace, ``program`` on torch.export's.
         opset: ONNX opset, 13 to 17, or 18 to 23 of a program; None is 17, or 18.
         max_shape: Largest height and width of a dynamic TensorRT engine.
@@ -89,6 +91,7 @@ class DeployOptions:
         overwrite: Replace an artifact that is already there.
         threads: Threads on the CPU; 0 leaves it to the runtimes.
         channels: Channels of the network's input; :func:`~bisenet_plugins.deploy.deploy` takes them from its config.
+        pipeline: How a self-contained graph resizes and pads; from there, too.
 
     Raises:
         InputError: If a value is unknown or out of range, or two of them do not go together.
@@ -123,6 +126,7 @@ class DeployOptions:
     overwrite: bool = False
     threads: int = 0
     channels: int = 3
+    pipeline: Preprocess | None = None
 
     def __post_init__(self) -> None:
         opsets = OPSETS.get(self.exporter, range(0))
@@ -198,7 +202,8 @@ class DeployOptions:
             codebase['stride8_logits'] = True
         if self.channel_order:
             codebase['self_contained'] = dict(channel_order=self.channel_order,
-                                              network_size=list(self.network_size) if self.network_size else None)
+                                              network_size=list(self.network_size) if self.network_size else None,
+                                              pipeline=asdict(self.pipeline) if self.pipeline else None)
         backend: dict[str, Any] = dict(type=self.backend.replace('-', '_'))
         if self.backend.startswith('tensorrt'):
             backend['common_config'] = dict(fp16_mode=self.precision == 'fp16', int8_mode=self.precision == 'int8',

@@ -105,7 +105,7 @@ def write_program(segmentor: Any, folder: str, options: DeployOptions) -> str:
 
 def _model(segmentor: Any, options: DeployOptions) -> DeployModel:
     model = DeployModel(switch_to_deploy(copy.deepcopy(segmentor)), options.output, options.channel_order,
-                        options.network_size, static=options.shape is not None)
+                        options.network_size, options.shape is not None, options.pipeline)
     model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # ExecuTorch takes no other
     return model.eval().requires_grad_(False)
 

@@ -26,15 +26,16 @@ instance_group [ {{ count: 1, kind: KIND_CPU }} ]
 """
 
 
-def check_triton(repository: str, options: DeployOptions) -> None:
+def check_triton(repository: str, out: str, options: DeployOptions) -> None:
     """Refuse early what :func:`write_repository` could not write.
 
     Args:
         repository: The model repository.
+        out: Folder of the artifact; the model has its name.
         options: What is exported.
 
     Raises:
-        InputError: If it is no self-contained ONNX graph with a mask, or ``repository`` is a file.
+        InputError: If it is no self-contained ONNX graph with a mask, ``repository`` is a file, or it has such a model.
     """
     order = options.channel_order
     if not (options.backend == 'onnxruntime' and order and options.output == 'mask'):
@@ -43,6 +44,13 @@ def check_triton(repository: str, options: DeployOptions) -> None:
         raise InputError('triton: expected --format onnx --output mask --self-contained rgb (or bgr), whose graph '
                          f'takes bytes and gives a mask, got {given}')
     expect(not os.path.lexists(repository) or os.path.isdir(repository), 'triton', 'a folder', repository)
+    model = Path(repository, model_name(out))
+    expect(options.overwrite or not model.exists(), 'triton', f'no {model}, or --overwrite', 'that model')
+
+
+def model_name(folder: str) -> str:
+    """Return the name of an artifact's model: that of its folder."""
+    return re.sub(r'[^A-Za-z0-9_.-]', '-', Path(folder).absolute().name)
 
 
 def write_repository(artifact: Artifact, repository: str) -> str:
@@ -61,7 +69,7 @@ def write_repository(artifact: Artifact, repository: str) -> str:
     Source:
         https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md
     """
-    name = re.sub(r'[^A-Za-z0-9_.-]', '-', Path(artifact.config or artifact.folder).stem)
+    name = model_name(artifact.folder)
     folder = Path(repository, name)
     (folder / '1').mkdir(parents=True, exist_ok=True)
     shutil.copyfile(artifact.path, folder / '1' / 'model.onnx')

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -124,17 +125,19 @@ class Artifact:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):
             raise DeployError(f'{folder} has lost its file {artifact.file}')
-        if not bare and artifact.sha256 and (damaged := dict(artifact.digests().items() ^ artifact.sha256.items())):
-            raise DeployError(f'{os.path.join(folder, min(damaged))}: expected the bytes that "export" wrote, whose '
-                              f'checksum {META_FILE} holds, got others; export again')
+        for name, digest in (() if bare else artifact.digests().items()):
+            if artifact.sha256 and artifact.sha256.get(name) != digest:
+                raise DeployError(f'{os.path.join(folder, name)}: expected the bytes that "export" wrote, whose '
+                                  f'checksum {META_FILE} holds, got {"others" if digest else "none"}; export again')
         return artifact
 
-    def digests(self) -> dict[str, str]:
-        """Return the SHA-256 of every file that the backend loads."""
-        stem, found = os.path.splitext(self.file)[0] + '.', {}
-        for name in filter(lambda name: name.startswith(stem), os.listdir(self.folder or '.')):
-            with open(os.path.join(self.folder, name), 'rb') as file:
-                found[name] = hashlib.sha256(file.read()).hexdigest()
+    def digests(self) -> dict[str, str | None]:
+        """Return the SHA-256 of every file that the backend loads, None of one that is not there."""
+        weights = f'{os.path.splitext(self.file)[0]}.bin'  # beside the graphs of OpenVINO and ncnn
+        found: dict[str, str | None] = {}
+        for name in (self.file, weights) if self.backend in ('openvino', 'ncnn') else (self.file,):
+            path = os.path.join(self.folder, name)
+            found[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if os.path.isfile(path) else None
         return found
 
     def to_json(self, indent: int | None = None) -> str:
@@ -149,7 +152,7 @@ class Artifact:
 
     def save(self) -> None:
         """Write ``artifact.json`` into the artifact's folder, with checksums."""
-        self.sha256 = self.digests()
+        self.sha256 = {name: digest for name, digest in self.digests().items() if digest}
         with open(os.path.join(self.folder, META_FILE), 'w') as file:
             file.write(self.to_json(2) + '\n')
 

@@ -44,6 +44,8 @@ class Network:
     Attributes:
         cfg: The config.
         model: The segmentor, in evaluation mode.
+        num_classes: Classes of its masks.
+        channels: Channels of its input.
         classes: Names of the classes.
         palette: Their colours, None where nothing says them.
         align_corners: How logits are resized.
@@ -66,7 +68,8 @@ class Network:
         _without_downloads(self.cfg.model)
         with explained(self.cfg):
             self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-        self.num_classes = int(self.model.num_classes)
+        self.num_classes = max(2, int(self.model.num_classes))  # one class and the background
+        self.channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
         if self.num_classes > MAX_CLASSES:
             raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
                               f'{self.num_classes}')
@@ -79,9 +82,10 @@ class Network:
         except (RuntimeError, AssertionError) as error:
             raise InputError(f'device: expected one that this machine and this PyTorch have, got {device!r} '
                              f'({told_by(error)})') from error
-        self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor)
+        self._prepare = preprocess_of(self.cfg, self.model.data_preprocessor, self.channels)
         self.align_corners = bool(self.model.align_corners)
-        self.threshold = float(getattr(self.model.decode_head, 'threshold', None) or 0.5)
+        threshold = getattr(self.model.decode_head, 'threshold', None)
+        self.threshold = 0.5 if threshold is None else float(threshold)
 
     def _meta(self, meta: dict[str, Any] | None) -> tuple[tuple[str, ...], Any]:
         """Find the names and colours of the classes: in the checkpoint, else in the test dataset, else numbers."""
@@ -91,10 +95,12 @@ class Network:
             kind = dataset.get('type')
             cls = DATASETS.get(kind) if isinstance(kind, str) else kind
             found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
-        names = tuple(found.get('classes') or ())
+        names, palette = tuple(found.get('classes') or ()), found.get('palette') or None
+        if len(names) == 1 < self.num_classes == 2:
+            names, palette = ('background', *names), palette and [[0, 0, 0], *palette]
         if len(names) != self.num_classes:
             return tuple(f'class {number}' for number in range(self.num_classes)), None
-        return names, found.get('palette') or None
+        return names, palette
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Return the network's input of an image, ``(H, W, C)`` uint8."""
@@ -117,8 +123,7 @@ class Network:
         if not network.whole:
             raise DeployError(f'{backend}: {type(self.model).__name__} with {type(self.model.decode_head).__name__} '
                               'decides in a way of its own, which only PyTorch can follow')
-        channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
-        example = np.random.default_rng(0).random((1, channels, *EXAMPLE), np.float32)
+        example = np.random.default_rng(0).random((1, self.channels, *EXAMPLE), np.float32)
         threads = threads or torch.get_num_threads()
         if backend == 'openvino':
             from .backends.openvino import to_openvino

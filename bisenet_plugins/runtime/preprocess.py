@@ -201,13 +201,14 @@ def check_image(image: Any, channels: int | None = None) -> None:
         raise InputError(f'image: expected a uint8 array (H, W, {channels or "C"}), got {got}')
 
 
-def preprocess_of(cfg: Any, preprocessor: Any = None) -> Preprocess | PipelinePreprocess:
+def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Preprocess | PipelinePreprocess:
     """Find what prepares images for the network of a config.
 
     Args:
         cfg: Config of mmseg with ``model.data_preprocessor`` and a test pipeline.
         preprocessor: The built data preprocessor, for pipelines that :class:`Preprocess` cannot stand for; None
             takes the nearest :class:`Preprocess`.
+        channels: Channels of the network, all of which a single mean and deviation are for.
 
     Example:
         >>> from mmengine.config import Config
@@ -227,8 +228,9 @@ def preprocess_of(cfg: Any, preprocessor: Any = None) -> Preprocess | PipelinePr
         return PipelinePreprocess(steps, preprocessor)
     scale = resize.get('scale')
     scale = (scale, scale) if isinstance(scale, int) else scale
+    mean, std = ([float(value) for value in pre.get(key) or ()] for key in ('mean', 'std'))
     return Preprocess(
-        mean=[float(value) for value in pre.get('mean') or ()], std=[float(value) for value in pre.get('std') or ()],
+        mean=mean * channels if len(mean) == 1 else mean, std=std * channels if len(std) == 1 else std,
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),
         scale=(scale[0], scale[1]) if scale else None, keep_ratio=bool(resize.get('keep_ratio', False)),
         scale_factor=float(factor) if isinstance(factor, int | float) else 1.0,
@@ -262,7 +264,8 @@ def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         >>> resize_nearest(np.array([[0, 1]]), (2, 4)).tolist()
         [[0, 0, 1, 1], [0, 0, 1, 1]]
     """
-    rows, columns = (np.arange(out) * side // out for side, out in zip(mask.shape, size))
+    # at the centres of the pixels, as the image was resized
+    rows, columns = ((2 * np.arange(out) + 1) * side // (2 * out) for side, out in zip(mask.shape, size))
     return mask[rows][:, columns]
 
 

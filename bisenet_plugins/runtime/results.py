@@ -16,7 +16,7 @@ from typing import Any
 
 import cv2
 
-from ..errors import InputError, expect
+from ..errors import BisenetError, InputError, expect, told_by
 from ..files import partial_path, sweep, write_atomically
 from .overlap import WriteBehind, read_ahead
 from .segmentation import SUFFIXES, Segmentation
@@ -100,13 +100,23 @@ def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequenc
     expect(bool(save) and not set(save) - set(SUFFIXES), 'save', f'some of {list(SUFFIXES)}', list(save))
     expect(batch_size >= 1, 'batch_size', 'at least 1', batch_size)
     expect(0.0 <= opacity <= 1.0, 'opacity', 'a number from 0 to 1', opacity)
-    run = _Run(partial(segment, scores='probabilities' in save), Path(out_dir), sources, tuple(dict.fromkeys(save)),
-               opacity, batch_size, skip_existing, max_frames, listener or Listener())
+    run = _Run(partial(_segmented, partial(segment, scores='probabilities' in save)), Path(out_dir), sources,
+               tuple(dict.fromkeys(save)), opacity, batch_size, skip_existing, max_frames, listener or Listener())
     run.images([source for source in sources if source.kind not in ('video', 'camera')])
     for source in sources:
         if source.kind in ('video', 'camera'):
             run.moving(source)
     return run.summary
+
+
+def _segmented(segment: Callable[..., list[Segmentation]], images: list[Any]) -> list[Segmentation]:
+    """Segment images; what a backend refuses of them, in a way of its own, is an error of theirs."""
+    try:
+        return segment(images)
+    except BisenetError:
+        raise
+    except Exception as error:
+        raise InputError(f'the network fails on it with {type(error).__name__}: {told_by(error)}') from error
 
 
 class _Skipped(Exception):
@@ -295,7 +305,8 @@ class _Writer:
             place.parent.mkdir(parents=True, exist_ok=True)
             self.partial = _unfinished(place, '.mp4')
             size = (painted.shape[1], painted.shape[0])
-            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), self.fps, size)
+            fps = round(self.fps, 3 if self.fps < 65 else 1)  # MPEG-4 divides a second into at most 65,535 parts
+            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
         self.video.write(painted)

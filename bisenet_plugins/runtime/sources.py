@@ -5,8 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -81,12 +82,11 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
     for text in inputs:
         expect(bool(text) and '://' not in text, 'input', 'a file, folder, pattern or camera', text)
         path = Path(text)
-        if text.isdigit() and not path.exists():
+        if text.isdecimal() and not path.exists():
             listed.append(Source('camera', f'camera_{int(text)}', index=int(text)))
         elif path.is_dir():
-            walk = path.rglob('*') if recursive else path.glob('*')
             known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            files = sorted(file for file in walk if not file.is_dir() and file.suffix.lower() in known)
+            files = sorted(file for file in _walk(path, recursive) if file.suffix.lower() in known)
             files = [file for file in files if not any(folder in file.resolve().parents for folder in shut)]
             listed += [_file(file, file.relative_to(path)) for file in files]
             if not files:
@@ -101,6 +101,17 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
     return _with_own_names(listed)
 
 
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yield the files of a folder, each folder once however many links lead to it; a broken link is named later."""
+    seen = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        if not recursive or os.path.realpath(root) in seen:
+            folders.clear()
+        if os.path.realpath(root) not in seen:
+            yield from (file for name in names if (file := Path(root, name)).is_file() or file.is_symlink())
+        seen.add(os.path.realpath(root))
+
+
 def _file(path: Path, relative: Path) -> Source:
     """Make a source of a file; what has no known suffix is tried as an image."""
     kind = 'video' if path.suffix.lower() in VIDEO_SUFFIXES else 'image'
@@ -108,24 +119,39 @@ def _file(path: Path, relative: Path) -> Source:
 
 
 def _with_own_names(listed: list[Source]) -> list[Source]:
-    """Drop repeated files, and tell equal names apart by their suffix or a number."""
+    """Drop repeated files, and tell equal names apart by suffix, folders, or a number where links have equal ones."""
     once: dict[tuple[str, str], Source] = {}
     for source in listed:
         once.setdefault((source.kind, os.path.realpath(source.path) if source.index < 0 else str(source.index)), source)
-    counts = Counter(source.name for source in once.values())
-    folders = {parent.as_posix() for name in counts for parent in PurePosixPath(name).parents}
-    taken: set[str] = set()  # a video has a folder of its own, and other results may go to one of its name
+    names = [source.name for source in once.values()]
+    most = max((len(source.path.parts) for source in once.values()), default=0)
+    ways: list[Callable[[str, Path], str]] = [partial(_with_folders, depth) for depth in range(1, most)]
+    for longer in (_with_suffix, *ways):
+        counts = Counter(names)
+        names = [longer(name, source.path) if counts[name] > 1 else name
+                 for name, source in zip(names, once.values(), strict=True)]
+    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    taken: set[str] = set()
     result = []
-    for source in once.values():
-        name = source.name
-        if source.path.suffix and (counts[name] > 1 or source.kind == 'video' and name in folders):
-            name = f'{name}_{source.path.suffix[1:]}'
+    for name, source in zip(names, once.values(), strict=True):
+        if source.kind == 'video' and name in folders:  # it has a folder of its own
+            name = _with_suffix(name, source.path)
         base, number = name, 2
         while name in taken:
             name, number = f'{base}_{number}', number + 1
         taken.add(name)
         result.append(Source(source.kind, name, source.path, source.index))
     return result
+
+
+def _with_suffix(name: str, path: Path) -> str:
+    return f'{name}_{path.suffix[1:]}' if path.suffix else name
+
+
+def _with_folders(depth: int, name: str, path: Path) -> str:
+    """Put the last folders of a path before a name: a number would mean another file once there are more."""
+    parts = path.absolute().parent.parts[1:][-depth:]
+    return '/'.join([*parts, name.rpartition('/')[2]])
 
 
 class open_source:

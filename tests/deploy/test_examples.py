@@ -132,8 +132,8 @@ def test_the_command_writes_artifact_and_repository(tiny, tmp_path, capsys):
     options = ['--self-contained', 'rgb', '--shape', '64x96', '--image-count', '1', '--no-dump-info', '--triton',
                str(tmp_path / 'repository'), '--out', str(tmp_path / 'out')]
     assert run_command(argv=['export', str(tmp_path / 'tiny.py'), tiny[2], *options]) == 0
-    config = (tmp_path / 'repository' / 'tiny' / 'config.pbtxt').read_text()
+    config = (tmp_path / 'repository' / 'out' / 'config.pbtxt').read_text()
     assert 'max_batch_size: 0' in config and 'dims: [1, 64, 96, 3]' in config and 'dims: [1, 64, 96]' in config
-    labels = (tmp_path / 'repository' / 'tiny' / 'labels.txt').read_text().splitlines()
+    labels = (tmp_path / 'repository' / 'out' / 'labels.txt').read_text().splitlines()
     assert labels == [f'class {number}' for number in range(5)]
     assert 'not run on a Triton server' in capsys.readouterr().out

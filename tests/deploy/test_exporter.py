@@ -14,6 +14,7 @@ import torch
 
 from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy import DeployOptions, deploy
+from bisenet_plugins.deploy.verify import compare
 from bisenet_plugins.errors import AgreementError, InputError, UnsupportedOperatorError
 from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.predictor import Predictor
@@ -236,3 +237,65 @@ def test_int8_is_made_and_reported(tiny, tmp_path):
                     calibration_images=2, search='off')
     assert (artifact.file, artifact.graph) == ('end2end_int8.onnx', 'end2end_int8.onnx')
     assert artifact.quantization['images'] == 2
+
+
+def contained(tiny, folder, **settings):
+    """A self-contained graph of a pipeline that resizes and pads, and the network with it."""
+    cfg = tiny_config(test_cfg=dict(size_divisor=32))
+    cfg.test_pipeline.insert(1, dict(type='Resize', scale=(160, 96), keep_ratio=True))
+    options = DeployOptions(**{'image_count': 2, 'threads': 1, 'dump_info': False, 'channel_order': 'rgb', **settings})
+    return deploy(cfg, tiny[2], str(folder), options), Predictor(cfg, tiny[2], backend='torch')
+
+
+@pytest.mark.parametrize('settings', [
+    {}, dict(backend='openvino'), dict(shape=(70, 100)), dict(exporter='program', shape=(70, 100)),
+    pytest.param(dict(backend='torch-export'), marks=pytest.mark.slow)])
+def test_a_self_contained_graph_resizes_and_pads_by_itself(tiny, tmp_path, settings):
+    for module in {'program': ['onnxscript'], 'openvino': ['openvino']}.get(
+            settings.get('exporter', settings.get('backend')), []):
+        pytest.importorskip(module)
+    artifact, network = contained(tiny, tmp_path / 'a', **settings)
+    for size in [(70, 100)] if 'shape' in settings else [(70, 100), (101, 40), (192, 320)]:
+        image = synthetic_samples(1, size)[0].image
+        alone = artifact.open(1)(np.ascontiguousarray(image[None, ..., ::-1]))[0]
+        assert alone.shape == size, 'nothing is left to the one who calls the graph'
+        assert (alone == network(image)).mean() > 0.99
+
+
+@pytest.mark.parametrize('shape', [(70, 100), None])
+def test_a_network_that_pads_takes_any_shape(tiny, tmp_path, shape):
+    cfg = tiny_config(test_cfg=dict(size_divisor=32))
+    options = DeployOptions(image_count=1, threads=1, dump_info=False, shape=shape)
+    assert deploy(cfg, tiny[2], str(tmp_path / 'a'), options).checks['agreement'] == 100
+
+
+def test_masks_that_are_resized_stay_near_the_network_s_own(tiny, tmp_path):
+    cfg = tiny_config()
+    cfg.test_pipeline.insert(1, dict(type='Resize', scale=(256, 128), keep_ratio=True))
+    artifact = deploy(cfg, tiny[2], str(tmp_path / 'a'), DeployOptions(image_count=1, threads=1, dump_info=False))
+    network, image = Predictor(cfg, tiny[2], backend='torch'), synthetic_samples(1, (75, 150))[0].image
+    masks = Predictor(artifact.folder)(image), network(image)
+    shifted = [(np.roll(masks[0], step, (0, 1)) == masks[1])[2:-2, 2:-2].mean() for step in ((0, 0), (1, 1), (-1, -1))]
+    assert shifted[0] > 0.9 and shifted[0] == max(shifted), 'sampled at the centres, nothing moves'
+    report = compare(artifact.folder, network, [Sample(image, masks[1])], 1)
+    assert report['agreement'] == 100 > report['pipeline_agreement'] and report['miou_pytorch'] == 100
+
+
+def test_one_class_is_exported_with_its_background(tiny, tmp_path):
+    cfg = tiny_config()
+    for head in (cfg.model.decode_head, *cfg.model.auxiliary_head):
+        head.update(num_classes=1, out_channels=1, threshold=0.4)
+    cfg.test_dataloader = dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=['pool'], palette=[[1, 2, 3]])))
+    network = Predictor(cfg)
+    assert network.classes == ('background', 'pool') and network.palette[:2].tolist() == [[0, 0, 0], [1, 2, 3]]
+    deploy(cfg, None, str(tmp_path / 'a'), DeployOptions(image_count=1, threads=1, dump_info=False))
+    predictor = Predictor(str(tmp_path / 'a'))
+    assert (predictor.classes, predictor.threshold) == (network.classes, pytest.approx(0.4))
+
+
+def test_a_network_of_four_channels_is_refused(tiny, tmp_path):
+    cfg = tiny_config()
+    cfg.model.data_preprocessor.update(mean=[1.0], std=[2.0])
+    cfg.model.backbone.in_channels = 4
+    with pytest.raises(InputError, match='config: expected a network of grey or colour images, got .one of 4 channels'):
+        deploy(cfg, None, str(tmp_path / 'a'), DeployOptions())

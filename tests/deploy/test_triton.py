@@ -35,7 +35,12 @@ def test_what_cannot_be_served_is_refused_early(tmp_path):
                          (DeployOptions(backend='openvino', output='logits', channel_order='rgb'),
                           '--format openvino --output logits --self-contained rgb')):
         with pytest.raises(InputError, match=f'triton: expected --format onnx --output mask .*, got {got}$'):
-            check_triton(str(tmp_path), options)
+            check_triton(str(tmp_path), 'out', options)
     (tmp_path / 'file').write_text('')
     with pytest.raises(InputError, match='triton: expected a folder'):
-        check_triton(str(tmp_path / 'file'), DeployOptions(channel_order='rgb'))
+        check_triton(str(tmp_path / 'file'), 'out', DeployOptions(channel_order='rgb'))
+    (tmp_path / 'net.1').mkdir()
+    for out, options in (('runs/net.2', {}), ('runs/net.1', dict(overwrite=True))):
+        check_triton(str(tmp_path), out, DeployOptions(channel_order='rgb', **options))
+    with pytest.raises(InputError, match=r'triton: expected no .*net\.1, or --overwrite, got'):
+        check_triton(str(tmp_path), 'runs/net.1', DeployOptions(channel_order='rgb'))

@@ -35,5 +35,5 @@ def test_one_channel_is_held_against_the_threshold():
 def test_classes_of_a_graph_with_argmax_are_cropped_and_resized():
     classes = np.arange(64 * 96).reshape(1, 64, 96) % 19
     mask = to_mask(classes, prepared((25, 40), window=(0, 50, 0, 80)))
-    np.testing.assert_array_equal(mask, classes[0, :50:2, :80:2])
+    np.testing.assert_array_equal(mask, classes[0, 1:50:2, 1:80:2])
     assert mask.dtype == np.uint8

@@ -102,6 +102,7 @@ def test_nearest_resizing_keeps_classes():
     mask = np.array([[0, 7], [9, 3]], np.int64)
     assert set(resize_nearest(mask, (5, 3)).flat) == {0, 7, 9, 3}
     assert resize_nearest(mask, (2, 2)).tolist() == mask.tolist()
+    assert resize_nearest(np.arange(9)[None], (1, 3)).tolist() == [[1, 4, 7]], 'taken at the centres'
 
 
 def test_a_grey_network_takes_any_image():

@@ -224,3 +224,27 @@ def test_wrong_arguments_are_named(tmp_path):
     ):
         with pytest.raises(ValueError, match=sentence):
             run([], tmp_path, **options)
+
+
+def test_what_a_backend_refuses_does_not_end_the_run(photos, film, tmp_path):
+    def only_bright(images):
+        if any(image.mean() < 50 for image in images):
+            raise AssertionError('Guard failed')
+        return halves(images)
+
+    cv2.imwrite(str(photos / 'aa.png'), np.zeros((16, 32, 3), np.uint8))
+    summary = run([photos, film], tmp_path / 'out', only_bright)
+    assert (summary.done, len(summary.failed)) == (3, 1)
+    assert summary.failed[0].endswith('aa.png: the network fails on it with AssertionError: Guard failed')
+
+
+@pytest.mark.parametrize('rate', [23.976, 119.88, 239.761, 700.5])
+def test_any_rate_is_written(tmp_path, rate):
+    writer = cv2.VideoWriter(str(tmp_path / 'film.avi'), cv2.VideoWriter_fourcc(*'MJPG'), rate, (32, 16))
+    for _ in range(4):
+        writer.write(np.full((16, 32, 3), 80, np.uint8))
+    writer.release()
+    summary = run([tmp_path / 'film.avi'], tmp_path / 'out')
+    assert (summary.done, summary.failed) == (1, [])
+    found = cv2.VideoCapture(str(tmp_path / 'out' / 'overlay' / 'film.mp4')).get(cv2.CAP_PROP_FPS)
+    assert found == pytest.approx(rate, rel=1e-3)

@@ -1,5 +1,7 @@
 """Inputs of a command line become images."""
 
+import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -51,12 +53,28 @@ def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
         written(tmp_path / name)
     assert listed(tmp_path / 'a.png', tmp_path / 'a.png') == [('image', 'a')]
     assert listed(tmp_path) == [('image', 'a_jpg'), ('image', 'a_png')]
-    assert listed(tmp_path / 'one' / 'a.png', tmp_path / 'two' / 'a.png') == [('image', 'a_png'), ('image', 'a_png_2')]
+    several = [tmp_path / 'one' / 'a.png', tmp_path / 'two' / 'a.png']
+    assert listed(*several) == [('image', 'one/a_png'), ('image', 'two/a_png')]
+    more = listed(written(tmp_path / 'more' / 'one' / 'a.png'), *several)
+    assert more == [('image', 'more/one/a_png'), ('image', f'{tmp_path.name}/one/a_png'), ('image', 'two/a_png')], (
+        'no name comes to mean another file')
+    shutil.rmtree(tmp_path / 'more')
     assert listed(tmp_path, recursive=True)[2:] == [('image', 'one/a'), ('image', 'two/a')]
     for name in ('one.mp4', 'two.png'):  # the frames of a video go to a folder of its name
         written(tmp_path / name) if name.endswith('png') else (tmp_path / name).touch()
     assert listed(tmp_path, recursive=True)[2:] == [
         ('image', 'one/a'), ('video', 'one_mp4'), ('image', 'two/a'), ('image', 'two')]
+
+
+def test_linked_folders_are_followed_once_and_pipes_left_alone(tmp_path):
+    written(tmp_path / 'far' / 'a.png')
+    (tmp_path / 'near').mkdir()
+    (tmp_path / 'near' / 'link').symlink_to(tmp_path / 'far')
+    (tmp_path / 'far' / 'loop').symlink_to(tmp_path / 'far')
+    os.mkfifo(tmp_path / 'near' / 'pipe.png')
+    assert listed(tmp_path / 'near', recursive=True) == [('image', 'link/a')]
+    assert listed(tmp_path / 'near') == [('missing', 'near')] == listed(tmp_path / 'near', recursive=False)
+    assert listed(tmp_path / 'near' / 'pipe.png', '²') == [('missing', 'pipe'), ('missing', '²')]
 
 
 def test_what_cannot_be_opened_is_named(tmp_path):

@@ -16,6 +16,7 @@ from mmdeploy.utils import IR, get_codebase_config, get_root_logger, is_dynamic_
 from torch import Tensor, nn
 
 from ...errors import UnsupportedOperatorError
+from ...runtime.preprocess import Preprocess
 from ..deploy_model import DeployModel
 from ..graph import finish_graph
 from ..options import OPSETS
@@ -29,16 +30,17 @@ def deploy_model_of(segmentor: nn.Module, deploy_cfg: Any) -> DeployModel:
     Args:
         segmentor: Model to deploy.
         deploy_cfg: mmdeploy's deploy config; ``codebase_config`` may hold ``with_argmax``, ``stride8_logits`` and
-            ``self_contained=dict(channel_order=..., network_size=...)``.
+            ``self_contained=dict(channel_order=..., network_size=..., pipeline=...)``.
     """
     codebase = get_codebase_config(deploy_cfg)
     contained = codebase.get('self_contained') or {}
     output = 'mask' if codebase.get('with_argmax', True) else 'logits'
     if codebase.get('stride8_logits'):
         output = 'logits_s8'
-    size = contained.get('network_size')
+    size, pipeline = contained.get('network_size'), contained.get('pipeline')
     return DeployModel(segmentor, output, channel_order=contained.get('channel_order', 'bgr') if contained else None,
-                       network_size=tuple(size) if size else None, static=not is_dynamic_shape(deploy_cfg))
+                       network_size=tuple(size) if size else None, static=not is_dynamic_shape(deploy_cfg),
+                       pipeline=Preprocess(**pipeline) if pipeline else None)
 
 
 def explain_unsupported(error: Exception, model: nn.Module, args: Any) -> UnsupportedOperatorError:

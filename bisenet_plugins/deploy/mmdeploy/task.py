@@ -17,7 +17,8 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
 
     Args:
         model_cfg: mmseg config.
-        size: Width and height of a static artifact; a test pipeline without a resizing step gets one.
+        size: Width and height of a static artifact, which nothing pads; a test pipeline without a resizing step gets
+            one.
 
     Returns:
         The copy.
@@ -28,6 +29,9 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
     steps = [step for step in cfg.get('test_pipeline', []) if step['type'] != 'LoadAnnotations']
     if not steps:
         steps = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    if size is not None:  # and is not padded to another
+        cfg.data_preprocessor.pop('test_cfg', None)
+        cfg.model.get('data_preprocessor', {}).pop('test_cfg', None)
     if size is not None and not any(step['type'] == 'Resize' for step in steps):
         steps.insert(1, dict(type='Resize', scale=tuple(size), keep_ratio=False))
     cfg.test_pipeline = steps
