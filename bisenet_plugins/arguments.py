@@ -47,8 +47,8 @@ RULES = {
     **dict.fromkeys('aggregation_channels batch batch_size channels crop_size depths in_channels kernel_sizes length '
                     'max_components mid_channels num_blocks num_classes num_convs num_pictures out_channels '
                     'projection_channels reduction scale size stem_channels stride stem_fusion_kernel gather_kernel '
-                    'attention_strides max_iters max_epochs val_interval accumulative_counts base_batch_size '
-                    'window_size'.split(), COUNT),
+                    'attention_strides max_iters max_epochs val_interval accumulative_counts '
+                    'base_batch_size'.split(), COUNT),
     **dict.fromkeys('cache_size cell_width focus_classes hue_delta brightness_delta min_area num_workers '
                     'out_backbone_strides seed version val_begin'.split(), NATURAL),
     **dict.fromkeys('channel_ratio contrast_range depth_mult expand_ratio limit_gb max_norm ratio_range '
@@ -56,7 +56,7 @@ RULES = {
     **dict.fromkeys('bce_weight class_weight dice_weight fusion_weights loss_weight lr wait_time '
                     'weight_decay'.split(), WEIGHT),
     'ignore_index': WHOLE, 'mean': NUMBER, 'power': NUMBER,
-    **dict.fromkeys('cat_max_ratio dropout_ratio focus_prob min_kept momentum prob shift_ratio '
+    **dict.fromkeys('cat_max_ratio focus_prob min_kept momentum prob shift_ratio '
                     'thresh threshold'.split(), SHARE)}
 """By the name of an argument; where a part asks for more, it says so itself."""
 

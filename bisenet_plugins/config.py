@@ -45,9 +45,9 @@ KINDS = {key: kind for kind, keys in dict(
 LISTS = frozenset('''custom_hooks datasets init_cfg param_scheduler pipeline test_evaluator transforms tta_pipeline
     val_evaluator vis_backends'''.split())
 # Arguments that mean the same in every part, whoever wrote it.
-COMMON = frozenset('''accumulative_counts base_batch_size batch_size channels crop_size dropout_ratio ignore_index
-    in_channels loss_weight lr max_epochs max_iters max_norm mean momentum num_classes num_workers power prob seed size
-    std stride thresh val_begin val_interval weight_decay window_size'''.split())
+COMMON = frozenset('''accumulative_counts base_batch_size batch_size channels crop_size ignore_index in_channels
+    loss_weight lr max_epochs max_iters max_norm mean momentum num_classes num_workers power prob seed size std stride
+    thresh val_begin val_interval weight_decay'''.split())
 PLAIN: dict[str, Any] = {**dict.fromkeys('auto_scale_lr env_cfg randomness'.split(), dict), 'log_level': str | int,
     **dict.fromkeys('default_scope experiment_name load_from work_dir'.split(), str),
     **dict.fromkeys('find_unused_parameters resume'.split(), bool)}
@@ -139,6 +139,8 @@ def _check_node(node: Any, path: str, kind: str) -> None:
         return
     name = node.get('type')
     registry = REGISTRIES.get(kind)
+    if str(name).rpartition('.')[2] == 'Albu':  # its transforms are another library's
+        return
     if registry is not None and isinstance(name, str) and not (
             name.rpartition('.')[2] in dict(_registered()) or any(one.get(name) for one in REGISTRIES.values())):
         known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]

@@ -30,6 +30,15 @@ def test_what_configs_define_for_themselves_passes(tmp_path):
     assert read_config(tmp_path / 'a.py').crop_size == (3, 4)
 
 
+@pytest.mark.parametrize('config', [
+    dict(model=dict(decode_head=dict(type='FCNHead', dropout_ratio=-1), type='EncoderDecoder')),
+    dict(log_processor=dict(custom_cfg=[dict(data_src='loss', method_name='mean', window_size='global')])),
+    dict(train_dataloader=dict(dataset=dict(type='ADE20KDataset', pipeline=[
+        dict(type='Albu', transforms=[dict(type='RandomBrightnessContrast')])])))])
+def test_what_mmseg_and_mmengine_take_passes(config):
+    check_config(Config(config))
+
+
 def test_what_fails_while_building_is_named_by_its_place():
     from mmseg.registry import MODELS
     cfg = Config(dict(model=dict(type='MobileNetV2', widen_facto=1)))

@@ -32,13 +32,14 @@ def run(args: Namespace) -> int:
 
     network, weights = chosen_network(args)
     predictor = open_network(args, 'torch')
+    dataset = (predictor.cfg.get('test_dataloader') or {}).get('dataset')
     sources, failed = find_sources(args.inputs), []
 
     def readable() -> Iterator[Any]:
         for source in sources:
             try:
                 expect(source.kind == 'image', str(source), 'an image', source.kind)
-                yield from read_samples([source.path], args.labels, predictor.classes)
+                yield from read_samples([source.path], args.labels, predictor.classes, dataset)
             except InputError as error:
                 failed.append(str(error))
 

@@ -16,7 +16,7 @@ ORDER = ('default_scope', 'custom_imports', 'model', 'train_pipeline', 'test_pip
          'param_scheduler', 'train_cfg', 'val_cfg', 'test_cfg', 'auto_scale_lr', 'default_hooks', 'custom_hooks',
          'load_from', 'resume', 'randomness', 'env_cfg', 'launcher', 'visualizer', 'log_processor', 'log_level',
          'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'work_dir')
-"""What a runner reads, in the order of reading; other names in a config are helpers of its bases."""
+"""What most configs have of what is read, in the order of reading; other names are helpers of the bases."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -67,7 +67,10 @@ def flat_source(cfg: Mapping[str, Any], name: str) -> str:
     """
     from yapf.yapflib.yapf_api import FormatCode
 
-    cfg = {key: cfg[key] for key in ORDER if cfg.get(key) is not None}
+    from ..config import KEYS
+
+    inside = {'data_preprocessor'} if 'data_preprocessor' in cfg.get('model', {}) else set()
+    cfg = {key: cfg[key] for key in (*ORDER, *sorted(KEYS - {*ORDER} - inside)) if cfg.get(key) is not None}
     lines = []
     for key, value in cfg.items():
         stage, _, rest = key.partition('_')

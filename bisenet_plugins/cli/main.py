@@ -92,7 +92,7 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
                 raise InputError(f'no checkpoint at {path}')
         if hasattr(module, 'check'):
             module.check(args)
-        if load is not None and getattr(module, 'NEEDS_PACKAGE', True):
+        if load is not None and (getattr(module, 'NEEDS_PACKAGE', True) or getattr(args, 'config', None)):
             load()
         status = module.run(args)
         sys.stdout.flush()

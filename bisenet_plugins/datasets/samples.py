@@ -16,10 +16,12 @@ from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 from PIL import Image, UnidentifiedImageError
 
+from ..arguments import accepted_arguments
 from ..config import read_config
 from ..errors import InputError, expect
 from ..files import read_image
 from ..metrics import check_size
+from .decoded import ids_in_training
 from .scenes.painter import paint_scene
 
 __all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
@@ -125,27 +127,33 @@ def _loading_only(dataset: dict[str, Any]) -> Any:
 
 
 def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None,
-                 classes: Sequence[str] = ()) -> Iterator[Sample]:
+                 classes: Sequence[str] = (), dataset: dict[str, Any] | None = None) -> Iterator[Sample]:
     """Yield images from files, with labels of the same names.
 
     Args:
         paths: Image files.
         labels: Folder with a PNG of class ids for each image; None if there are none.
         classes: Names of the classes; where a registered dataset has the same, ids that it does not count become 255.
+        dataset: Config of a dataset that says what becomes of ids on disk, in place of a registered one.
 
     Raises:
         InputError: If a file is no image, or its label is missing, no image or of another size.
     """
+    given = member_configs(dataset or {})[0]
     same = [kind for kind in DATASETS.module_dict.values()
             if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
-    unlabelled = [old for kind in same for old, new in (kind.get_label_map() or {}).items() if new == 255]
+    kind: Any = given.get('type') or next(iter(same), None)
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    label_map = kind.get_label_map((given.get('metainfo') or {}).get('classes') or classes or None) if kind else None
+    usual = 'type' in given and accepted_arguments(kind).get('reduce_zero_label')
+    reduce = bool(given.get('reduce_zero_label', usual))
     for path in map(Path, paths):
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
             file = Path(labels) / f'{path.stem}.png'
             label = read_file(file, 'label')
             check_size(label.shape, sample.image.shape[:2], str(file))
-            sample.label = np.where(np.isin(label, unlabelled), 255, label) if unlabelled else label
+            sample.label = ids_in_training(label.astype(np.int64), reduce, label_map) if label.ndim == 2 else label
         yield sample
 
 

@@ -101,11 +101,12 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
         expect(start in (SCHEME, *known), 'load_from', f'a file or one of {", ".join(known)}', start)
     elif '://' not in start:
         load_checkpoint(start)
-    sampler = str((cfg.train_dataloader.get('sampler') or {}).get('type')).rpartition('.')[2]
-    epochs = cfg.train_cfg.get('type') == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
+    sampler, loop = (getattr(kind, '__name__', str(kind)).rpartition('.')[2] for kind in (
+        (cfg.train_dataloader.get('sampler') or {}).get('type'), cfg.train_cfg.get('type')))
+    epochs = loop == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
     if epochs and sampler in ('ResumableSampler', 'InfiniteSampler'):
         raise ConfigError('train_dataloader.sampler: expected one that ends with the epoch, such as DefaultSampler, '
-                          f'got {sampler}')
+                          f'and no SeedSample in the pipeline, got {sampler}')
     if amp:
         kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
@@ -299,6 +300,6 @@ def run_test(cfg: Config) -> dict[str, float]:
             load_weights(plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
         with explained(cfg):
             metrics = runner.test()
-    if metrics and all(value != value for value in metrics.values()):
+    if metrics and all(isinstance(value, float) and value != value for value in metrics.values()):
         raise InputError('test_dataloader: expected labelled pixels, got none, so every metric is nan')
     return metrics

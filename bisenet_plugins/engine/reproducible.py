@@ -20,7 +20,6 @@ from mmengine.dist.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmseg.registry import DATA_SAMPLERS, HOOKS, TRANSFORMS
-from torch import nn
 from torch.utils.data import Sampler
 
 from ..errors import expect
@@ -170,8 +169,9 @@ class SeedSample(BaseTransform):
             seed_everything(index.seed, index.place, cuda=False)
             SeedSample._seeded = True
         elif not self._seeded:
-            raise RuntimeError("train_dataloader.sampler: expected dict(type='ResumableSampler') with SeedSample, got "
-                               f'a sampler whose index {index!r} has no place in the run')
+            raise RuntimeError("train_dataloader: expected dict(type='ResumableSampler') with SeedSample, got an index "
+                               f'{index!r} without its place in the run, from another sampler or from a dataset that '
+                               'chooses by itself; with such a one, or in epochs, leave SeedSample out')
         return results
 
 
@@ -236,16 +236,17 @@ class ReproducibleTrainingHook(Hook):
 
     def before_val_epoch(self, runner: Any) -> None:
         """Evaluate the same network in all processes."""
-        sync_buffers(runner.model)
+        sync_buffers(runner)
 
 
-def sync_buffers(model: nn.Module) -> None:
+def sync_buffers(runner: Any) -> None:
     """Average the floating-point buffers (running means and variances) over all processes.
 
     Args:
-        model: The network, wrapped for distribution or not.
+        runner: Its network, wrapped for distribution or not, and the averages that its hooks keep of that.
     """
     if get_world_size() == 1:
         return
-    inner: Any = model.module if is_model_wrapper(model) else model
-    all_reduce_params([buffer for buffer in inner.buffers() if buffer.is_floating_point()], op='mean')
+    averages = [hook.ema_model.module for hook in runner.hooks if hasattr(hook, 'ema_model')]
+    for network in (runner.model.module if is_model_wrapper(runner.model) else runner.model, *averages):
+        all_reduce_params([buffer for buffer in network.buffers() if buffer.is_floating_point()], op='mean')

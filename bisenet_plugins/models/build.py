@@ -6,13 +6,15 @@ import inspect
 from typing import Any
 
 import torch
+from mmengine.config import ConfigDict
 from mmseg.registry import MODELS
 from torch import nn
 
 from ..arguments import accepted_arguments, nearest
 from ..errors import InputError, expect, require
 
-PROBE_SIDE = 128
+PROBES = ((128, 192), (128, 128), (224, 224))
+"""Heights and widths of images to try a backbone with; some take one size alone."""
 LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
                'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
 """What people write, for suggestions; what is allowed is what is registered."""
@@ -63,7 +65,8 @@ def complete(cfg: dict, argument: str, **defaults: Any) -> dict:
     known = accepted_arguments(named_class(cfg, argument))
     if keeps_own_layers(known):
         defaults = {key: value for key, value in defaults.items() if key not in LAYER_CFGS}
-    whole = {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg}
+    whole = ConfigDict(
+        {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg})
     for key, kind in LAYER_CFGS.items():
         check_layer(whole.get(key), f'{argument}.{key}', kind)
     return whole
@@ -157,18 +160,24 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
         return tuple(declared.out_channels), tuple(declared.out_strides)
     name = type(module).__name__
     modes = [(m, m.training) for m in module.modules()]
+    maps: Any = None
+    told = ''
     try:
-        with torch.no_grad():
-            module.eval()  # separately: several backbones return nothing here
-            maps = module(torch.zeros(1, in_channels, PROBE_SIDE, PROBE_SIDE))
-    except Exception as error:
-        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
-                         f'fails at {PROBE_SIDE} x {PROBE_SIDE} pixels: {error}') from error
+        module.eval()  # separately: several backbones return nothing here
+        for side, width in PROBES:
+            try:
+                with torch.no_grad():
+                    maps = as_maps(module(torch.zeros(1, in_channels, side, width)))
+                break
+            except Exception as error:  # whatever a foreign backbone raises
+                told = told or f'{side} x {width} pixels: {error}'
     finally:
         for m, mode in modes:
             m.training = mode
-    maps = as_maps(maps)
-    shapes = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
-    expect(all(len(shape) == 4 for shape in shapes), argument, f'maps (N, C, h, w) from {name} (see its out_indices)',
-           shapes)
-    return tuple(m.shape[1] for m in maps), tuple(round(PROBE_SIDE / m.shape[2]) for m in maps)
+    if maps is None:
+        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
+                         f'fails at {told}')
+    shapes: list[Any] = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
+    expect(all(len(shape) == 4 and abs(side / shape[2] - width / shape[3]) < 0.2 * side / shape[2]
+               for shape in shapes), argument, f'maps (N, C, h, w) from {name} (see its out_indices)', shapes)
+    return tuple(m.shape[1] for m in maps), tuple(round(side / m.shape[2]) for m in maps)

@@ -65,6 +65,8 @@ class Network:
         register_all_modules(init_default_scope=False)
         init_default_scope(self.cfg.get('default_scope', 'mmseg'))
         expect(isinstance(self.cfg.get('model'), dict), 'config', 'a model', self.cfg.get('model'))
+        if isinstance(self.cfg.get('data_preprocessor'), dict):  # as mmengine's runner does
+            self.cfg.model.setdefault('data_preprocessor', self.cfg.data_preprocessor)
         _without_downloads(self.cfg.model)
         with explained(self.cfg):
             self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))

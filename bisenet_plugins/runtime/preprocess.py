@@ -169,7 +169,7 @@ class PipelinePreprocess:
     def __init__(self, steps: Sequence[Mapping[str, Any]], preprocessor: Any) -> None:
         from mmcv.transforms import Compose
 
-        self.pipeline = Compose([step for step in steps if _name(step) not in READERS])
+        self.pipeline = Compose([step for step in steps if step_name(step) not in READERS])
         self.preprocessor = preprocessor
 
     def __call__(self, image: np.ndarray) -> Prepared:
@@ -217,9 +217,9 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
     """
     pre = cfg.model.get('data_preprocessor') or {}
     steps = test_pipeline(cfg)
-    names = [_name(step) for step in steps if _name(step) not in (*READERS, 'PackSegInputs')]
+    names = [step_name(step) for step in steps if step_name(step) not in (*READERS, 'PackSegInputs')]
     test_cfg = pre.get('test_cfg') or {}
-    resize: Mapping[str, Any] = next((step for step in steps if _name(step) == 'Resize'), {})
+    resize: Mapping[str, Any] = next((step for step in steps if step_name(step) == 'Resize'), {})
     factor = resize.get('scale_factor') or 1.0
     usual = pre.get('type', 'SegDataPreProcessor').endswith('SegDataPreProcessor') and names in ([], ['Resize'])
     usual = usual and set(resize) <= {'type', 'scale', 'scale_factor', 'keep_ratio'} and isinstance(factor, int | float)
@@ -269,6 +269,7 @@ def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return mask[rows][:, columns]
 
 
-def _name(step: Mapping[str, Any]) -> str:
+def step_name(step: Mapping[str, Any]) -> str:
+    """Return the name of a pipeline's step, which is named or a class."""
     kind = step['type']
     return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -221,8 +221,10 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
     for path in candidates:
         try:
             checkpoint = load_checkpoint(path)
-            if not {'meta', 'state_dict', 'optimizer'} <= set(checkpoint):
-                raise DamagedCheckpointError(f'{path}: expected a checkpoint with optimizer state, got weights alone')
+            if 'iter' not in (checkpoint.get('meta') or {}) or 'state_dict' not in checkpoint:
+                raise DamagedCheckpointError(f'{path}: expected a checkpoint of a training, got weights alone')
+            if 'optimizer' not in checkpoint:
+                print_log(f'{path} holds no state of the optimizer, which starts from zero', level=logging.WARNING)
         except DamagedCheckpointError as error:
             print_log(f'{error}; the checkpoint before it is tried', logger='current', level=logging.WARNING)
         else:

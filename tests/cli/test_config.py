@@ -36,6 +36,13 @@ def test_every_key_of_a_config_is_known_or_a_helper():
                        'class_weight', 'head', 'norm_cfg', 'random_resize', 'random_crop', 'drives'}
 
 
+def test_keys_that_few_configs_have_are_kept(bisenet, tmp_path):
+    few = dict(sync_bn='torch', experiment_name='a', compile=True, data_preprocessor=dict(type='SegDataPreProcessor'))
+    Config(dict(model=dict(type='EncoderDecoder'), helper=1, **few)).dump(str(tmp_path / 'own.py'))
+    assert bisenet('config', str(tmp_path / 'own.py'), '--out', 'flat.py')[0] == 0
+    assert Config.fromfile('flat.py').to_dict() == dict(model=dict(type='EncoderDecoder'), **few)
+
+
 def test_a_network_is_what_its_config_starts_from(bisenet):
     assert bisenet('config', 'bisenetv2-camvid', '--out', 'mine.py')[0] == 0
     assert Config.fromfile('mine.py').load_from == 'bisenet_plugins://bisenetv2-camvid'

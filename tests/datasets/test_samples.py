@@ -86,6 +86,18 @@ def test_indexed_labels_hold_ids(dataset, tmp_path, mode):
     assert sample.label.dtype != bool
 
 
+@pytest.mark.parametrize(('given', 'wanted'), [
+    (dict(type='BaseSegDataset'), [0, 1, 2]), (dict(type='BaseSegDataset', reduce_zero_label=True), [255, 0, 1]),
+    (dict(type='ADE20KDataset'), [255, 0, 1]),
+    (dict(type='RepeatDataset', dataset=dict(type='ADE20KDataset')), [255, 0, 1]),
+    (dict(type='LoveDADataset', metainfo=dict(classes=('road', 'background'))), [255, 1, 255])])
+def test_labels_become_what_the_dataset_makes_of_them(dataset, tmp_path, given, wanted):
+    ids = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64) % 3
+    Image.fromarray(ids).save(tmp_path / 'a.png')
+    sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path, dataset=given)
+    np.testing.assert_array_equal(sample.label, np.array(wanted)[ids])
+
+
 def test_sources_of_samples(dataset, tmp_path):
     assert [sample.image.shape for sample in load_samples('synthetic', 2, size=(20, 30))] == [(20, 30, 3)] * 2
     assert [sample.name for sample in load_samples(str(tmp_path / 'images'), 9)] == ['a.png', 'b.png']

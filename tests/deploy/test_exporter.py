@@ -285,7 +285,8 @@ def test_one_class_is_exported_with_its_background(tiny, tmp_path):
     cfg = tiny_config()
     for head in (cfg.model.decode_head, *cfg.model.auxiliary_head):
         head.update(num_classes=1, out_channels=1, threshold=0.4)
-    cfg.test_dataloader = dict(dataset=dict(type='BaseSegDataset', metainfo=dict(classes=['pool'], palette=[[1, 2, 3]])))
+    named = dict(classes=['pool'], palette=[[1, 2, 3]])
+    cfg.test_dataloader = dict(dataset=dict(type='BaseSegDataset', metainfo=named))
     network = Predictor(cfg)
     assert network.classes == ('background', 'pool') and network.palette[:2].tolist() == [[0, 0, 0], [1, 2, 3]]
     deploy(cfg, None, str(tmp_path / 'a'), DeployOptions(image_count=1, threads=1, dump_info=False))

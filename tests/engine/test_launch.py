@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
+from mmengine.runner import EpochBasedTrainLoop
 
 from bisenet_plugins.engine import launch
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
@@ -51,6 +53,14 @@ def test_missing_keys_are_named(tmp_path):
         prepare_training(Config({}))
     with pytest.raises(ConfigError, match='config: expected .* got none named test_cfg, tta_pipeline'):
         prepare_test(Config(dict(model={}, test_dataloader={}, test_evaluator={})), 'x', tta=True)
+
+
+def test_an_endless_sampler_is_refused_in_epochs(cfg):
+    for loop, sampler in (('EpochBasedTrainLoop', 'ResumableSampler'), (EpochBasedTrainLoop, InfiniteSampler)):
+        cfg.train_cfg = dict(type=loop, max_epochs=1)
+        cfg.train_dataloader.sampler = dict(type=sampler)
+        with pytest.raises(ConfigError, match='such as DefaultSampler, and no SeedSample in the pipeline, got '):
+            prepare_training(cfg)
 
 
 def test_amp_and_learning_rate(cfg, monkeypatch):

@@ -9,9 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import EMAHook
+from mmengine.model import ExponentialMovingAverage
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from bisenet_plugins.engine import PlacedIndex, ReproducibleTrainingHook, ResumableSampler, SeedSample
+from bisenet_plugins.engine import PlacedIndex, ReproducibleTrainingHook, ResumableSampler, SeedSample, reproducible
 
 
 class Noise(Dataset):
@@ -82,7 +85,7 @@ def test_wrong_arguments_are_named(monkeypatch):
     with pytest.raises(ValueError, match='num_samples: expected zero or more, got -1'):
         ResumableSampler(range(3), seed=0).skip(-1)
     monkeypatch.setattr(SeedSample, '_seeded', False)
-    with pytest.raises(RuntimeError, match='train_dataloader.sampler: expected .* index 3 has no place'):
+    with pytest.raises(RuntimeError, match='train_dataloader: expected .* got an index 3 without its place'):
         SeedSample()({'sample_idx': 3})
 
 
@@ -141,6 +144,19 @@ def test_old_mmengine_skips_without_loading():
     assert [next(iterator) for _ in range(4)] == [None] * 4
     assert Counting.loaded == 0
     torch.testing.assert_close(next(iterator), batches(5)[4], rtol=0, atol=0)
+
+
+def test_averages_of_the_weights_are_evaluated_alike_too(monkeypatch):
+    summed = []
+    monkeypatch.setattr(reproducible, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(reproducible, 'all_reduce_params', lambda buffers, op: summed.extend(buffers))
+    network = nn.BatchNorm2d(2)
+    hook = EMAHook()
+    hook.ema_model = ExponentialMovingAverage(network)
+    ReproducibleTrainingHook().before_val_epoch(SimpleNamespace(model=network, hooks=[hook]))
+    own = [network.running_mean, network.running_var, hook.ema_model.module.running_mean,
+           hook.ema_model.module.running_var]
+    assert [id(buffer) for buffer in summed] == [id(buffer) for buffer in own]
 
 
 def test_another_sampler_is_warned_of():

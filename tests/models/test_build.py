@@ -106,9 +106,32 @@ def test_what_is_declared_is_believed():
 def test_a_backbone_that_fails_or_returns_no_maps_is_named():
     with pytest.raises(ValueError, match='backbone: expected a backbone of images with 3 channels, got Strided'):
         probe(Strided(), 3, 'backbone')
-    with pytest.raises(ValueError, match=r'backbone: expected maps .* from Flatten .*, got \[\(1, 49152\)\]'):
+    with pytest.raises(ValueError, match=r'backbone: expected maps .* from Flatten .*, got \[\(1, 73728\)\]'):
         probe(nn.Flatten(), 3, 'backbone')
     assert torch.is_grad_enabled()
+
+
+class Windows(nn.Module):
+    """A map of stride 4, the channels last where it is asked for; of images of one size."""
+
+    def __init__(self, side=None, last=False):
+        super().__init__()
+        self.side, self.last, self.conv = side, last, nn.Conv2d(3, 8, 4, 4)
+
+    def forward(self, x):
+        assert self.side is None or x.shape[2:] == (self.side, self.side), 'another size'
+        return self.conv(x).permute(0, 2, 3, 1) if self.last else self.conv(x)
+
+
+def test_channels_that_come_last_are_no_height():
+    with pytest.raises(ValueError, match=r'backbone: expected maps \(N, C, h, w\) .*, got \[\(1, 32, 48, 8\)\]'):
+        probe(Windows(last=True), 3, 'backbone')
+
+
+def test_a_backbone_of_one_size_is_probed_with_it():
+    assert probe(Windows(224), 3, 'backbone') == probe(Windows(128), 3, 'backbone') == ((8,), (4,))
+    with pytest.raises(ValueError, match='which fails at 128 x 192 pixels: another size'):
+        probe(Windows(160), 3, 'backbone')
 
 
 @pytest.mark.parametrize(('argument', 'name', 'near'), [

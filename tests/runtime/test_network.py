@@ -1,5 +1,7 @@
 """A config's network in PyTorch; what a predictor does with it is tested in test_predictor.py."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -30,3 +32,23 @@ def test_what_slides_a_window_stays_with_pytorch(small_config):
     with pytest.raises(DeployError, match='onnxruntime: .* decides in a way of its own'):
         network.open('onnxruntime')
     assert network.open('torch')(np.zeros((1, 3, 32, 48), np.float32)).shape == (1, 3, 32, 48)
+
+
+def test_a_preprocessor_beside_the_model_counts_as_mmengine_s_runner_has_it(small_config):
+    beside = copy.deepcopy(small_config)
+    beside.data_preprocessor = beside.model.pop('data_preprocessor')
+    image = np.random.default_rng(0).integers(0, 256, (8, 12, 3), np.uint8)
+    found, wanted = Network(beside), Network(small_config)
+    np.testing.assert_array_equal(found.prepare(image).inputs, wanted.prepare(image).inputs)
+    torch.testing.assert_close(found.model.data_preprocessor.mean, wanted.model.data_preprocessor.mean)
+
+
+def test_a_single_mean_is_for_all_channels(small_config):
+    small_config.model.data_preprocessor.update(mean=[120.0], std=[60.0])
+    assert Network(small_config).prepare(np.zeros((8, 12, 3), np.uint8)).inputs.shape == (1, 3, 16, 24)
+
+
+def test_a_threshold_of_zero_is_kept(small_config):
+    small_config.model.decode_head.update(num_classes=2, out_channels=1, threshold=0.0)
+    small_config.test_dataloader.dataset.metainfo = dict(classes=('road', 'car'), palette=[[9, 8, 7], [0, 255, 0]])
+    assert Network(small_config).threshold == 0

@@ -136,6 +136,14 @@ def test_weights_alone_are_not_resumed(tmp_path):
     assert find_resumable(tmp_path) == tmp_path / 'iter_9.pth'
 
 
+def test_a_training_that_saves_no_optimizer_goes_on(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr('bisenet_plugins.weights.checkpoint.print_log', lambda text, **options: told.append(text))
+    torch.save({'state_dict': {}, 'meta': {'iter': 4}}, tmp_path / 'iter_4.pth')
+    assert find_resumable(tmp_path) == tmp_path / 'iter_4.pth'
+    assert told[0].endswith('iter_4.pth holds no state of the optimizer, which starts from zero')
+
+
 def test_a_moved_run_finds_its_files(tmp_path):
     make_run(tmp_path, [9, 10], 'iter_9.pth')
     (tmp_path / 'last_checkpoint').write_text('/gone/iter_9.pth')

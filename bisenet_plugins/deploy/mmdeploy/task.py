@@ -9,6 +9,8 @@ from mmdeploy.codebase.mmseg.deploy.segmentation import MMSEG_TASK, Segmentation
 from mmdeploy.utils import Task, get_codebase_config, get_input_shape
 from mmengine import Config
 
+from ...runtime.preprocess import step_name
+
 __all__ = ['BilateralSegmentation', 'prepare_model_config']
 
 
@@ -26,7 +28,8 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
     cfg = deepcopy(model_cfg)
     if 'data_preprocessor' not in cfg:
         cfg.data_preprocessor = deepcopy(cfg.model.get('data_preprocessor') or {})
-    steps = [step for step in cfg.get('test_pipeline', []) if step['type'] != 'LoadAnnotations']
+    steps = [dict(step, type=step_name(step)) for step in cfg.get('test_pipeline', [])]  # it may be a class
+    steps = [step for step in steps if step['type'] != 'LoadAnnotations']
     if not steps:
         steps = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
     if size is not None:  # and is not padded to another

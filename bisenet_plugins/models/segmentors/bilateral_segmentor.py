@@ -136,6 +136,8 @@ class BilateralSegmentor(EncoderDecoder):
         auxiliary = getattr(self, 'auxiliary_head', None)
         heads = [self.decode_head, *(auxiliary if isinstance(auxiliary, nn.ModuleList) else [auxiliary])]
         heads = [head for head in heads if head is not None]
+        if not all(hasattr(head, 'in_index') for head in heads):  # one of its own kind reads what it likes
+            return
         places = [head.in_index if isinstance(head.in_index, list | tuple) else (head.in_index,) for head in heads]
         read = {place % len(self.backbone.out_channels) for some in places for place in some}
         if any(getattr(head, 'c1_bottleneck', None) is not None for head in heads):  # mmseg's ASPP reads the first, too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -300,6 +301,25 @@ def test_a_branch_that_no_head_reads_is_named(head: dict, branch: str | None, mo
     model.loss(torch.rand(2, 3, 64, 64), labelled_samples(2))['decode.loss_ce'].backward()
     starved = {name.split('.')[1] for name, value in model.backbone.named_parameters('backbone') if value.grad is None}
     assert starved == ({branch} if branch else set())
+
+
+def test_a_head_that_says_nothing_of_its_maps_is_left_alone() -> None:
+    class Own(torch.nn.Module):
+        out_channels = num_classes = 2
+        align_corners = False
+
+    small = dict(type='BilateralNetwork', detail_branch=dict(type='DetailBranch', width_mult=0.1),
+                 semantic_branch=dict(type='SemanticBranch', width_mult=0.25, expand_ratio=1))
+    model = MODELS.build(dict(type='BilateralSegmentor', backbone=small, decode_head=dict(type=Own)))
+    assert isinstance(model.decode_head, Own)
+
+
+def test_weights_of_the_backbone_may_be_named_beside_it(tmp_path: Any) -> None:
+    backbone = dict(type='MobileNetV2', widen_factor=0.25, out_indices=(0, 1))
+    head = dict(type='FCNHead', channels=8, num_convs=1, in_channels=8, num_classes=2)
+    build = partial(MODELS.build, dict(type='BilateralSegmentor', backbone=backbone, decode_head=head,
+                                       pretrained=str(tmp_path / 'w.pth')))
+    assert build().backbone.init_cfg == dict(type='Pretrained', checkpoint=str(tmp_path / 'w.pth'))
 
 
 def labelled_samples(count: int) -> list[SegDataSample]:
