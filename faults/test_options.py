@@ -45,7 +45,6 @@ OTHERS = [
     Case('config-out-of-range', ('config', 'c.py', '--out', 'b.py', '--cfg-options', 'optim_wrapper.optimizer.lr=-1'),
          ('optim_wrapper.optimizer.lr', '-1')),
     Case('convert-onto-a-folder', ('convert', 'ours.pth', 'images'), ('error: images: Is a directory',)),
-    Case('out-is-the-input', (*PREDICT, '--out-dir', 'images'), ('images',)),
     Case('device-cuda', (*PREDICT, '--device', 'cuda'), ('cuda',)),
     Case('device-cuda-9', (*PREDICT, '--device', 'cuda:9'), ('cuda:9',)),
     Case('export-shape', (*EXPORT, '--shape', 'big'), ('big',)),

@@ -202,8 +202,9 @@ class DeployOptions:
             codebase['stride8_logits'] = True
         if self.channel_order:
             codebase['self_contained'] = dict(channel_order=self.channel_order,
-                                              network_size=list(self.network_size) if self.network_size else None,
-                                              pipeline=asdict(self.pipeline) if self.pipeline else None)
+                                              network_size=list(self.network_size) if self.network_size else None)
+            if self.pipeline is not None:
+                codebase['self_contained']['pipeline'] = asdict(self.pipeline)
         backend: dict[str, Any] = dict(type=self.backend.replace('-', '_'))
         if self.backend.startswith('tensorrt'):
             backend['common_config'] = dict(fp16_mode=self.precision == 'fp16', int8_mode=self.precision == 'int8',

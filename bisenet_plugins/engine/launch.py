@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config, ConfigDict
@@ -300,6 +301,6 @@ def run_test(cfg: Config) -> dict[str, float]:
             load_weights(plain_network(runner), load_checkpoint(cfg.load_from), str(cfg.load_from))
         with explained(cfg):
             metrics = runner.test()
-    if metrics and all(isinstance(value, float) and value != value for value in metrics.values()):
+    if metrics and all(np.ndim(value) == 0 and value != value for value in metrics.values()):
         raise InputError('test_dataloader: expected labelled pixels, got none, so every metric is nan')
     return metrics

@@ -221,7 +221,8 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
     for path in candidates:
         try:
             checkpoint = load_checkpoint(path)
-            if 'iter' not in (checkpoint.get('meta') or {}) or 'state_dict' not in checkpoint:
+            meta = checkpoint.get('meta')
+            if meta is None or 'state_dict' not in checkpoint or 'optimizer' not in checkpoint and 'iter' not in meta:
                 raise DamagedCheckpointError(f'{path}: expected a checkpoint of a training, got weights alone')
             if 'optimizer' not in checkpoint:
                 print_log(f'{path} holds no state of the optimizer, which starts from zero', level=logging.WARNING)
