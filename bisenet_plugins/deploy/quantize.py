@@ -71,8 +71,8 @@ class Calibration:
         expect(self.search in SEARCH_MODES, 'search', f'one of {SEARCH_MODES}', self.search)
         expect(self.method in METHODS, 'method', f'one of {METHODS}', self.method)
         self.checks = self.checks or self.images
-        self.inputs = [self.artifact.batch_of(sample.image)[0] for sample in self.images]
-        self._prepared = [self.artifact.batch_of(sample.image) for sample in self.checks]
+        self.inputs = [self.artifact.batch_of(sample.image, sample.name)[0] for sample in self.images]
+        self._prepared = [self.artifact.batch_of(sample.image, sample.name) for sample in self.checks]
 
     def masks(self, backend: Backend) -> list[np.ndarray]:
         """Return a model's masks of the images that the loss is measured on.

@@ -107,7 +107,7 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     largest: float | None = None
     matrices = np.zeros((3, artifact.num_classes, artifact.num_classes), np.int64)
     for sample in samples:
-        batch, prepared = artifact.batch_of(sample.image)
+        batch, prepared = artifact.batch_of(sample.image, sample.name)
         with torch.no_grad():
             scores = model.scores(torch.from_numpy(batch))
             expected = classify(segmentor, scores) if model.output == 'mask' else scores
@@ -220,7 +220,7 @@ def verify(config: Any, checkpoint: str | None, folders: Sequence[str], images: 
     result: dict[str, Any] = dict(config=os.path.basename(str(predictor.cfg.filename or '')), images=images,
                                   machine=machine(), artifacts=reports)
     if rounds:
-        calls = {folder: partial(artifact.open(threads), artifact.batch_of(samples[0].image)[0])
+        calls = {folder: partial(artifact.open(threads), artifact.batch_of(samples[0].image, samples[0].name)[0])
                  for folder, artifact in artifacts.items()}
         result['latency_ms'] = {folder: spread(seconds) for folder, seconds in interleave(calls, rounds).items()}
     return result, missed

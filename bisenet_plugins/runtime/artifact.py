@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import check_arguments
-from ..errors import DeployError, expect
+from ..errors import DeployError, InputError, expect
 from ..version import __version__
 from .backends import Backend, open_backend
 from .onnx_metadata import read_metadata
@@ -202,11 +202,15 @@ class Artifact:
             inputs = inputs[..., ::-1]
         return Prepared(np.ascontiguousarray(inputs)[None], image.shape[:2], window)
 
-    def batch_of(self, image: np.ndarray) -> tuple[np.ndarray, Prepared]:
+    def batch_of(self, image: np.ndarray, name: str) -> tuple[np.ndarray, Prepared]:
         """Return the batch that the artifact's file takes, the image repeated to fill it, and the prepared image.
 
         Args:
             image: Image as OpenCV reads it.
+            name: Its name, for error messages.
         """
-        prepared = self.prepare(image)
+        try:
+            prepared = self.prepare(image)
+        except InputError as error:
+            raise InputError(f'{name}: {error}') from error
         return np.repeat(prepared.inputs, self.batch, 0), prepared

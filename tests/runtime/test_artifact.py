@@ -94,10 +94,12 @@ def test_a_self_contained_graph_gets_bytes():
 
 
 def test_a_static_graph_gets_its_batch():
-    batch, prepared = artifact(batch=3, shape=(16, 32), preprocess=Preprocess(size=(16, 32))).batch_of(IMAGE)
+    batch, prepared = artifact(batch=3, shape=(16, 32), preprocess=Preprocess(size=(16, 32))).batch_of(IMAGE, 'a.png')
     assert batch.shape == (3, 3, 16, 32)
     assert prepared.inputs.shape == (1, 3, 16, 32)
     assert json.dumps(prepared.size) == '[20, 30]'
+    with pytest.raises(InputError, match='a.png: image: expected a uint8 array'):
+        artifact(preprocess=Preprocess(mean=[1.0] * 3, std=[1.0] * 3)).batch_of(IMAGE[..., :2], 'a.png')
 
 
 def test_an_onnx_file_alone_is_enough(tmp_path):
