@@ -40,10 +40,8 @@ class Camera:
             - Output: ``(..., 2)`` float column and row in pixels.
         """
         scale = self.focal / np.maximum(points[..., 2], 0.3)
-        pixels = np.empty((*points.shape[:-1], 2))
-        pixels[..., 0] = self.centre + points[..., 0] * scale
-        pixels[..., 1] = self.horizon + (self.height - points[..., 1]) * scale
-        return pixels
+        return np.stack((self.centre + points[..., 0] * scale,
+                         self.horizon + (self.height - points[..., 1]) * scale), axis=-1)
 
     def depth_at(self, row: float) -> float:
         """Return the depth in metres at which the ground meets a row below the horizon."""
@@ -72,8 +70,7 @@ class Canvas:
     def fade(self, colour: np.ndarray, depth: float) -> tuple[float, ...]:
         """Mix a BGR colour with the haze of its depth."""
         clear = math.exp(-depth / self.haze_depth)
-        blue, green, red = (colour * clear + self.haze * (1 - clear)).tolist()
-        return min(max(blue, 0.0), 255.0), min(max(green, 0.0), 255.0), min(max(red, 0.0), 255.0)
+        return tuple((colour * clear + self.haze * (1 - clear)).clip(0, 255).tolist())
 
     def polygon(self, pixels: np.ndarray, class_id: int | None, colour: np.ndarray | None, depth: float = 0.0) -> None:
         """Fill a polygon ``(P, 2)`` or several apart, ``(M, P, 2)``; ``None`` leaves image or label as it is."""
@@ -92,20 +89,23 @@ class Canvas:
             depth = float(points.flat[2] + points.flat[-1]) / 2
         self.polygon(self.camera.project(points), class_id, colour, depth)
 
+    def wall(self, x: float, low: float, high: float, z0: float, z1: float, class_id: int,
+             colour: np.ndarray | None) -> None:
+        """Fill a rectangle in the plane at lateral ``x`` between two heights and two depths."""
+        self.world_polygon([(x, low, z0), (x, high, z0), (x, high, z1), (x, low, z1)], class_id, colour)
+
     def sees(self, x: float, z: float, reach: float) -> bool:
         """Return whether a thing at ``(x, z)`` that reaches so many metres to its sides can be in the image."""
         return abs(x * self.camera.focal / z + self.camera.centre - self.width / 2) < (
             self.width / 2 + reach * self.camera.focal / z)
 
-    def ellipse(self, centre: np.ndarray, axes: tuple[float, float], class_id: int | None, colour: np.ndarray | None,
-                depth: float = 0.0, angle: float = 0.0, thickness: int = -1) -> None:
+    def ellipse(self, centre: np.ndarray, axes: tuple[float, float], class_id: int, colour: np.ndarray,
+                depth: float = 0.0, thickness: int = -1) -> None:
         """Draw an ellipse; its label is always filled."""
         middle = (round(float(centre[0])), round(float(centre[1])))
         radii = (max(int(round(axes[0])), 1), max(int(round(axes[1])), 1))
-        if colour is not None:
-            cv2.ellipse(self.image, middle, radii, angle, 0, 360, self.fade(colour, depth), thickness)
-        if class_id is not None:
-            cv2.ellipse(self.label, middle, radii, angle, 0, 360, class_id, -1)
+        cv2.ellipse(self.image, middle, radii, 0, 0, 360, self.fade(colour, depth), thickness)
+        cv2.ellipse(self.label, middle, radii, 0, 0, 360, class_id, -1)
 
     def darken(self, pixels: np.ndarray, strength: float) -> None:
         """Multiply the image inside a polygon by ``1 - strength``; the label stays."""

@@ -46,9 +46,8 @@ def paint_ground(canvas: Canvas, left: float, right: float) -> None:
     def strip(x0: float, x1: float, z0: float, z1: float, class_id: int, colour: np.ndarray) -> None:
         canvas.world_polygon([(x0, 0, z0), (x1, 0, z0), (x1, 0, z1), (x0, 0, z1)], class_id, colour, depth=z0 * 0.6)
 
-    rows = (camera.horizon, canvas.height)
-    canvas.polygon(np.array([(0, rows[0]), (canvas.width, rows[0]), (canvas.width, rows[1]), (0, rows[1])]),
-                   PAVEMENT, pavement)
+    canvas.polygon(np.array([(0, camera.horizon), (canvas.width, camera.horizon), (canvas.width, canvas.height),
+                             (0, canvas.height)]), PAVEMENT, pavement)
     joint = pavement * 0.86
     for depth in np.geomspace(near, 30, 9):
         strip(left - 12, right + 12, depth, depth * 1.012, PAVEMENT, joint)
@@ -94,15 +93,11 @@ def paint_street(canvas: Canvas, left: float, right: float) -> None:
                     todo.append((depth, paint_tree, (wall + side * rng.uniform(1, 5), depth)))
             z += long + (rng.uniform(0.5, 6) if rng.random() < 0.5 else 0.0)
 
-    def spot(low: float, high: float) -> tuple[float, float, float]:
-        """Choose a side's kerb, its sign, and a depth."""
-        edge = left if rng.random() < 0.5 else right
-        return edge, float(np.sign(edge)), float(rng.uniform(low, high))
-
     def add(count: int, painter: Callable[..., None], low: float, high: float, inside: float, outside: float) -> None:
         for _ in range(count):
-            edge, side, depth = spot(low, high)
-            todo.append((depth, painter, (edge + side * rng.uniform(inside, outside), depth)))
+            edge = left if rng.random() < 0.5 else right
+            depth = rng.uniform(low, high)
+            todo.append((depth, painter, (edge + np.sign(edge) * rng.uniform(inside, outside), depth)))
 
     for edge in (left, right):
         if rng.random() < 0.72:
@@ -131,8 +126,7 @@ def paint_street(canvas: Canvas, left: float, right: float) -> None:
         depth = rng.uniform(9, 16)
         todo.append((depth, paint_pedestrian, (rng.uniform(left, right), depth)))
     todo.sort(key=lambda item: -item[0])
-    shadow = rng.random() < 0.5
-    if shadow:  # the shadow of one row of houses on the ground
+    if rng.random() < 0.5:  # the shadow of one row of houses on the ground
         edge, reach = (left, right)[int(sun > 0.86)], rng.uniform(0.2, 0.9)
         far = edge - reach * edge * 1.4
         outline = np.array([(walls[edge], 0, 2.0), (far, 0, 2.0), (far, 0, 80.0), (walls[edge], 0, 80.0)])

@@ -46,7 +46,7 @@ def paint_house(canvas: Canvas, x: float, z0: float, z1: float, tall: float, lig
     if roof > tall:
         canvas.world_polygon([(x, tall, z0), (x + side * 2, roof, z0), (x + side * 2, roof, z1), (x, tall, z1)],
                              BUILDING, np.array([60.0, 70, 95]) * rng.uniform(0.6, 1.5))
-    canvas.world_polygon([(x, 0, z0), (x, tall, z0), (x, tall, z1), (x, 0, z1)], BUILDING, wall)
+    canvas.wall(x, 0, tall, z0, z1, BUILDING, wall)
     outer = x + side * rng.uniform(7, 14)
     canvas.world_polygon([(x, 0, z0), (x, tall, z0), (x + side * 2, roof, z0), (outer, roof, z0), (outer, 0, z0)],
                          BUILDING, end)
@@ -74,16 +74,15 @@ def paint_fence(canvas: Canvas, x: float, z0: float, z1: float) -> None:
     colour = [grey(rng, 40, 120), grey(rng, 150, 235), np.array([50.0, 85, 120]), np.array([60.0, 90, 50])][
         int(rng.integers(4))] * rng.uniform(0.8, 1.15)
     solid = rng.random() < 0.5
-    canvas.world_polygon([(x, 0, z0), (x, tall, z0), (x, tall, z1), (x, 0, z1)], FENCE, colour if solid else None)
-    for high in ((tall - 0.12, tall), (0.25, 0.37)):
-        canvas.world_polygon([(x, high[0], z0), (x, high[1], z0), (x, high[1], z1), (x, high[0], z1)],
-                             FENCE, colour * 0.8)
+    canvas.wall(x, 0, tall, z0, z1, FENCE, colour if solid else None)
+    for low, high in ((tall - 0.12, tall), (0.25, 0.37)):
+        canvas.wall(x, low, high, z0, z1, FENCE, colour * 0.8)
     z = z0 * 1.07 ** np.arange(int(np.log(min(z1, 45) / z0) / np.log(1.07)) + 1)
     wide, shade = (1.035, 0.68) if solid else (1.03, 0.9)
     canvas.world_polygon(upright(x, 0, tall, z, z * wide), None, colour * shade)
 
 
-def paint_car(canvas: Canvas, x: float, z: float, van: bool = False) -> None:
+def paint_car(canvas: Canvas, x: float, z: float, van: bool) -> None:
     """Paint a car or a van as an extruded profile: its end, and the side that faces the camera."""
     rng = canvas.rng
     if not canvas.sees(x, z + 5, 3.0):
@@ -102,16 +101,14 @@ def paint_car(canvas: Canvas, x: float, z: float, van: bool = False) -> None:
     def side(at: float) -> np.ndarray:
         return np.stack((np.full(len(profile), at), y_side, z_side), 1)
 
-    for at in (x + x - inner, x, inner):
-        canvas.world_polygon(side(at), CAR, np.clip(body * (0.72 if at == inner else 1.0), 0, 255))
-    shade = body * 0.72
+    for at in (x + x - inner, x):
+        canvas.world_polygon(side(at), CAR, body)
     for step in range(len(profile) - 1):  # roof, screens, tail: strips between the two profiles
         z0, z1, y0, y1 = z_side[step], z_side[step + 1], y_side[step], y_side[step + 1]
         if step == 2 or z1 - z0 < 1e-6 or (y1 - y0 < 0.1 and max(y0, y1) < canvas.camera.height):
-            screen = step == 2
             strip = [(x - half, y0, z0), (x + half, y0, z0), (x + half, y1, z1), (x - half, y1, z1)]
-            canvas.world_polygon(strip, CAR, glass if screen else np.clip(body * (1.0 if step == 0 else 1.12), 0, 255))
-    canvas.world_polygon(side(inner), CAR, shade)
+            canvas.world_polygon(strip, CAR, {0: body, 2: glass}.get(step, np.clip(body * 1.12, 0, 255)))
+    canvas.world_polygon(side(inner), CAR, body * 0.72)
     window = [(inner, belt + 0.05, z + long * (front + 0.06)), (inner, roof - 0.1, z + long * (front + 0.11)),
               (inner, roof - 0.1, z + long * (1 - back - 0.16)), (inner, belt + 0.05, z + long * (1 - back - 0.04))]
     canvas.world_polygon(window, CAR, glass)
@@ -121,17 +118,17 @@ def paint_car(canvas: Canvas, x: float, z: float, van: bool = False) -> None:
                                        z + long * place + 0.32 * np.cos(turn)), 1), CAR, tyre)
     lamp = np.array([40.0, 40, 210]) if rng.random() < 0.6 else grey(rng, 200, 250)
     end = Sprite(canvas, x, z, CAR)
-    end.poly([(-half, 0.28), (-half, belt), (half, belt), (half, 0.28)], np.clip(body * 0.95, 0, 255))
+    end.box(-half, 0.28, half, belt, body * 0.95)
     end.poly([(-half * 0.9, belt), (-half * 0.72, roof), (half * 0.72, roof), (half * 0.9, belt)],
              np.clip(body * 1.05, 0, 255))
     end.poly([(-half * 0.8, belt + 0.06), (-half * 0.64, roof - 0.1), (half * 0.64, roof - 0.1),
               (half * 0.8, belt + 0.06)], glass)
     for edge in (-1, 1):
         out, mid = edge * half * 0.95, edge * half * 0.68
-        end.poly([(out, belt - 0.28), (out, belt - 0.06), (mid, belt - 0.06), (mid, belt - 0.28)], lamp)
-        end.poly([(out, 0), (out, 0.34), (mid, 0.34), (mid, 0)], tyre)
-    end.poly([(-0.27, 0.45), (-0.27, 0.58), (0.27, 0.58), (0.27, 0.45)], grey(rng, 190, 240, 15))
-    end.poly([(-half, 0.24), (-half, 0.36), (half, 0.36), (half, 0.24)], body * 0.5)
+        end.box(out, belt - 0.28, mid, belt - 0.06, lamp)
+        end.box(out, 0, mid, 0.34, tyre)
+    end.box(-0.27, 0.45, 0.27, 0.58, grey(rng, 190, 240, 15))
+    end.box(-half, 0.24, half, 0.36, body * 0.5)
 
 
 def paint_bonnet(canvas: Canvas) -> None:

@@ -19,7 +19,7 @@ class Sprite:
         canvas: What is painted on.
         x: Lateral position in metres.
         z: Depth in metres.
-        class_id: Class of every part that names no other.
+        class_id: Class of every part.
         mirror: Whether left and right are swapped.
     """
 
@@ -34,9 +34,13 @@ class Sprite:
         """Turn points in metres from the foot (right, up) into pixels."""
         return self.foot + np.asarray(points, dtype=np.float64) * self.unit
 
-    def poly(self, points: Points, colour: np.ndarray | None, class_id: int | None = None) -> None:
+    def poly(self, points: Points, colour: np.ndarray) -> None:
         """Fill a polygon."""
-        self.canvas.polygon(self.at(points), self.class_id if class_id is None else class_id, colour, self.z)
+        self.canvas.polygon(self.at(points), self.class_id, colour, self.z)
+
+    def box(self, x0: float, y0: float, x1: float, y1: float, colour: np.ndarray) -> None:
+        """Fill a rectangle."""
+        self.poly([(x0, y0), (x0, y1), (x1, y1), (x1, y0)], colour)
 
     def bar(self, x0: float, y0: float, x1: float, y1: float, width: float, colour: np.ndarray) -> None:
         """Draw a bar of a width in metres, never thinner than one and a half pixels, between two points."""
@@ -44,11 +48,11 @@ class Sprite:
         dx, dy = (y0 - y1) * half, (x1 - x0) * half
         self.poly([(x0 + dx, y0 + dy), (x1 + dx, y1 + dy), (x1 - dx, y1 - dy), (x0 - dx, y0 - dy)], colour)
 
-    def oval(self, x: float, y: float, rx: float, ry: float, colour: np.ndarray | None, line: float = 0) -> None:
+    def oval(self, x: float, y: float, rx: float, ry: float, colour: np.ndarray, line: float = 0) -> None:
         """Draw an ellipse; with ``line`` in metres only its rim is coloured."""
         thickness = max(int(round(line * self.scale)), 1) if line else -1
         self.canvas.ellipse(
-            self.at((x, y)), (rx * self.scale, ry * self.scale), self.class_id, colour, self.z, 0.0, thickness)
+            self.at((x, y)), (rx * self.scale, ry * self.scale), self.class_id, colour, self.z, thickness)
 
 
 def clothes(rng: np.random.Generator) -> np.ndarray:
@@ -118,13 +122,12 @@ def paint_sign(canvas: Canvas, x: float, z: float) -> None:
         base = low + size * 0.28
         sign.poly([(-size * 0.55, base), (0, middle + size * 0.45), (size * 0.55, base)], white)
     elif kind == 2:
-        sign.poly([(-size, low), (-size, middle + size), (size, middle + size), (size, low)], white)
-        sign.poly([(-size * 0.82, low + size * 0.2), (-size * 0.82, middle + size * 0.8),
-                   (size * 0.82, middle + size * 0.8), (size * 0.82, low + size * 0.2)], vivid)
+        sign.box(-size, low, size, middle + size, white)
+        sign.box(-size * 0.82, low + size * 0.2, size * 0.82, middle + size * 0.8, vivid)
         sign.bar(-size * 0.5, middle, size * 0.5, middle, size * 0.22, white)
     else:
         tall, half = size * 1.15, size * 0.6
-        sign.poly([(-half, low), (-half, low + 2 * tall), (half, low + 2 * tall), (half, low)], ink)
+        sign.box(-half, low, half, low + 2 * tall, ink)
         lit = int(rng.integers(3))
         for spot, lamp in enumerate(((70, 200, 60), (30, 170, 240), (40, 40, 240))):
             bright = 1.0 if spot == lit else 0.3
@@ -148,7 +151,7 @@ def paint_pedestrian(canvas: Canvas, x: float, z: float) -> None:
     person.oval(0, tall * 0.92, 0.13, tall * 0.085, skin(rng))
     person.oval(0, tall * 0.965, 0.13, tall * 0.045, grey(rng, 15, 110) * (0.8, 0.9, 1.0))
     if rng.random() < 0.3:
-        person.poly([(-0.42, hip - 0.1), (-0.42, hip + 0.25), (-0.2, hip + 0.25), (-0.2, hip - 0.1)], clothes(rng))
+        person.box(-0.42, hip - 0.1, -0.2, hip + 0.25, clothes(rng))
 
 
 def paint_bicyclist(canvas: Canvas, x: float, z: float) -> None:
@@ -187,7 +190,7 @@ def paint_bicyclist(canvas: Canvas, x: float, z: float) -> None:
 
 def paint_bin(canvas: Canvas, x: float, z: float) -> None:
     """Paint a bin, which is void."""
-    box = Sprite(canvas, x, z, VOID)
+    litter = Sprite(canvas, x, z, VOID)
     colour = clothes(canvas.rng)
-    box.poly([(-0.3, 0), (-0.34, 1.0), (0.34, 1.0), (0.3, 0)], colour)
-    box.poly([(-0.37, 0.95), (-0.37, 1.1), (0.37, 1.1), (0.37, 0.95)], colour * 0.7)
+    litter.poly([(-0.3, 0), (-0.34, 1.0), (0.34, 1.0), (0.3, 0)], colour)
+    litter.box(-0.37, 0.95, 0.37, 1.1, colour * 0.7)
