@@ -50,8 +50,7 @@ def safe_classes() -> list[Any]:
     listed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, *dtypes]
     for function in (core.multiarray._reconstruct, core.multiarray.scalar):
         listed += [(function, f'{place}.multiarray.{function.__name__}') for place in ('numpy.core', 'numpy._core')]
-    listed.append((_statistic_of_history, 'builtins.getattr'))
-    return listed
+    return [*listed, (_statistic_of_history, 'builtins.getattr')]
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:
@@ -141,8 +140,7 @@ def _check_bytes(path: Path) -> None:
 
 def _explain(path: Path, error: Exception) -> RuntimeError:
     """Return the error of a file that was refused or is damaged."""
-    match = _UNSAFE_GLOBAL.search(str(error))
-    if match:
+    if match := _UNSAFE_GLOBAL.search(str(error)):
         return RefusedCheckpointError(
             f'{path}: expected plain tensors, got {match.group(1)}, which only pickle can rebuild, and pickle can run '
             'any code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or '
@@ -206,18 +204,18 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
         Each damaged file is named in a warning, and the one before it is tried.
     """
     folder = Path(work_dir)
-    found = [path for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth') if _STEP.search(path.name)]
-    candidates = sorted(found, key=_step_of, reverse=True)
+    steps = {path: int(match[1]) for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth')
+             if (match := _STEP.search(path.name))}
+    candidates = sorted(steps, key=steps.__getitem__, reverse=True)
     pointer = folder / 'last_checkpoint'
     if pointer.is_file():
         text = pointer.read_text(encoding='utf-8', errors='replace').replace('\0', '').strip()
         # A run that was moved or copied finds its own files; the recorded folder counts where it has none.
-        places = [folder / Path(text).name, Path(text)] if text else []
-        pointed = next((place for place in places if place.is_file()), None)
-        if text and pointed is None:
-            print_log(f'{pointer} names {text}, which is not there', logger='current', level=logging.WARNING)
+        pointed = next((place for place in (folder / Path(text).name, Path(text)) if place.is_file()), None)
         if pointed is not None:
             candidates = [pointed, *(path for path in candidates if path.resolve() != pointed.resolve())]
+        elif text:
+            print_log(f'{pointer} names {text}, which is not there', logger='current', level=logging.WARNING)
     for path in candidates:
         try:
             checkpoint = load_checkpoint(path)
@@ -233,12 +231,6 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
     if candidates:
         raise DamagedCheckpointError(f'{folder}: expected a checkpoint, got damaged {[p.name for p in candidates]}')
     return None
-
-
-def _step_of(path: Path) -> int:
-    """Return the iteration or epoch in a checkpoint's name."""
-    match = _STEP.search(path.name)
-    return int(match.group(1)) if match else -1
 
 
 def plain_weights(loaded: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ checkpoint='imagenet://efficientnet-lite0')`` works wherever mmengine reads a ch
 from __future__ import annotations
 
 import importlib.util
-import re
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +53,11 @@ def imagenet_weights(name: str, map_location: Any = 'cpu') -> dict[str, Tensor]:
 
 def _renamed(source: dict[str, Tensor], depths: tuple[int, ...]) -> dict[str, Tensor]:
     """Bring the package's names into the backbone's."""
+    renamed = {'_conv_stem': 'stem.conv', '_bn0': 'stem.bn'}
     places = [f'stages.{stage}.{layer}' for stage, depth in enumerate(depths) for layer in range(depth)]
-    state = {}
-    for key, value in source.items():
-        if key.startswith(('_conv_stem.', '_bn0.')):
-            kind, rest = key.split('.', 1)
-            state[f'stem.{"conv" if kind == "_conv_stem" else "bn"}.{rest}'] = value
-        elif match := re.fullmatch(r'_blocks\.(\d+)\._(expand|depthwise|project)_conv\.(.+)', key):
-            state[f'{places[int(match[1])]}.{match[2]}.conv.{match[3]}'] = value
-        elif match := re.fullmatch(r'_blocks\.(\d+)\._bn(\d)\.(.+)', key):
-            state[f'{places[int(match[1])]}.{("expand", "depthwise", "project")[int(match[2])]}.bn.{match[3]}'] = value
-    return state
+    for block, place in enumerate(places):
+        for step, part in enumerate(('expand', 'depthwise', 'project')):
+            renamed[f'_blocks.{block}._{part}_conv'] = f'{place}.{part}.conv'
+            renamed[f'_blocks.{block}._bn{step}'] = f'{place}.{part}.bn'
+    split = {key: key.rpartition('.') for key in source}
+    return {f'{renamed[layer]}.{kind}': source[key] for key, (layer, _, kind) in split.items() if layer in renamed}

@@ -75,14 +75,12 @@ def read_shipped(name: str, folder: str | os.PathLike[str] | None = None) -> tup
         FileNotFoundError: If the index names a file that is gone.
         DamagedCheckpointError: If the file's SHA-256 is not the index's, or it holds no config.
     """
-    base = Path(folder or FOLDER)
-    index = read_index(base)
+    index = read_index(folder)
     expect(name in index, 'name', f'one of {", ".join(index) or "no network, as this package has none"}', name)
-    entry = index[name]
-    path = base / entry['file']
+    path = Path(folder or FOLDER) / index[name]['file']
     if not path.is_file():
         raise FileNotFoundError(f'{name}: expected its weights at {path}, got no such file')
-    return parse_network(_verified(path, entry['sha256']), str(path))
+    return parse_network(_verified(path, index[name]['sha256']), str(path))
 
 
 def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[str] | None = None) -> Path | None:
@@ -99,11 +97,10 @@ def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[
     Raises:
         DamagedCheckpointError: If its SHA-256 is not the index's.
     """
-    base = Path(folder or FOLDER)
-    path = base / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
+    path = Path(folder or FOLDER) / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
     if not path.is_file():
         return None
-    known = read_index(base).get(name, {}).get('graphs', {}).get(precision)
+    known = read_index(folder).get(name, {}).get('graphs', {}).get(precision)
     if known:
         _verified(path, known['sha256'])
     return path
@@ -131,15 +128,10 @@ def parse_network(content: bytes, origin: str) -> tuple[dict[str, Any], dict[str
     """
     from safetensors.torch import load
 
-    return _config_of(content, origin), load(content)
-
-
-def _config_of(content: bytes, origin: str) -> dict[str, Any]:
-    """Take the config out of the header of a safetensors file."""
     text = json.loads(content[8:8 + int.from_bytes(content[:8], 'little')]).get('__metadata__', {}).get(HEADER_KEY)
     if text is None:
         raise DamagedCheckpointError(f'{origin}: expected weights with a config, as written by this package, got none')
-    return decode_config(text)
+    return decode_config(text), load(content)
 
 
 def encode_config(cfg: dict[str, Any]) -> str:

@@ -110,7 +110,7 @@ def test_the_file_is_halved_and_its_config_says_only_what_prediction_needs(shipp
     state = safetensors.torch.load(content)
     assert {value.dtype for value in state.values() if value.ndim > 1} == {torch.float16}
     assert state['decode_head.conv_seg.bias'].dtype == torch.float32
-    cfg = store._config_of(content, 'file')
+    cfg = store.parse_network(content, 'file')[0]
     assert not {'auxiliary_head', 'train_cfg'} & set(cfg['model'])
     assert cfg['model']['decode_head']['loss_decode']['type'] == 'CrossEntropyLoss'
     pipeline = cfg['test_dataloader']['dataset']['pipeline']

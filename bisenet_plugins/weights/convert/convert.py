@@ -90,25 +90,29 @@ def recognise(weights: Iterable[str]) -> Source:
         'CoinCheung/BiSeNet V2'
     """
     names = list(weights)
-    for source in SOURCES:
-        if all(any(name.startswith(mark) for name in names) for mark in source.marks):
-            return source
-    known = ', '.join([OURS, *(source.name for source in SOURCES)])
-    first = names[0] if names else None
-    raise CheckpointError(f'weights: expected those of {known}, got others, the first is {first!r}')
+    source = next((source for source in SOURCES if _all_occur(source.marks, names)), None)
+    if source is None:
+        known = ', '.join([OURS, *(source.name for source in SOURCES)])
+        first = names[0] if names else None
+        raise CheckpointError(f'weights: expected those of {known}, got others, the first is {first!r}')
+    return source
 
 
-def to_ours(weights: Mapping[str, Tensor], source: Source | None = None) -> Conversion:
+def _all_occur(marks: Iterable[str], names: Iterable[str]) -> bool:
+    """Return whether some name begins with each of the marks."""
+    return all(any(name.startswith(mark) for name in names) for mark in marks)
+
+
+def to_ours(weights: Mapping[str, Tensor]) -> Conversion:
     """Rename another project's weights to this package's, and change what values must change.
 
     Args:
         weights: Weights under their names.
-        source: Where they come from; ``None`` recognises it.
 
     Raises:
         CheckpointError: If the source is unknown, some names have no counterpart, or a part of the network is missing.
     """
-    source = source or recognise(weights)
+    source = recognise(weights)
     done = Conversion(source.name, OURS, {}, config=source.config)
     reasons = {name: source.reason_to_drop(name) for name in weights}
     done.dropped.update(reason for reason in reasons.values() if reason is not None)
@@ -133,12 +137,10 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
     Raises:
         CheckpointError: If the weights are not ours, or of a network that mmseg has not.
     """
-    for source in SOURCES:
-        marks = source.our_marks
-        if marks and all(any(name.startswith(mark) for name in weights) for mark in marks):
-            break
-    else:
-        names = ', '.join(source.name for source in SOURCES if source.our_marks)
+    known = [source for source in SOURCES if source.our_marks]
+    source = next((source for source in known if _all_occur(source.our_marks, weights)), None)
+    if source is None:
+        names = ', '.join(source.name for source in known)
         raise CheckpointError(f'weights: expected those of {OURS} in a form that mmseg has too ({names}), got others')
     done = Conversion(OURS, source.name, dict(weights), config=source.config)
     back = tuple((ours, theirs) for theirs, ours in source.prefixes)
@@ -149,9 +151,6 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
         if source.restore is not None:
             done.notes += source.restore(done.weights)
     done.weights = _rename(done.weights, back, needed, source.name)
-    for beside, name, value in source.constants:
-        if any(other.startswith(beside) for other in done.weights):
-            done.weights[name] = value.clone()
     return done
 
 
@@ -208,11 +207,11 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
             loaded = torch.load(path, map_location='cpu', weights_only=False)
         except (ImportError, AttributeError) as error:
             raise CheckpointError(f'{path}: expected objects that can be rebuilt here, got {error}') from error
-    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
-    for key in ('state_dict', 'model'):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping | nn.Module):
-            loaded = loaded[key]
-            break
+    meta = None
+    if isinstance(loaded, Mapping):
+        meta = loaded.get('meta')
+        inner = (loaded.get(key) for key in ('state_dict', 'model'))
+        loaded = next((found for found in inner if isinstance(found, Mapping | nn.Module)), loaded)
     if isinstance(loaded, nn.Module):
         loaded = loaded.state_dict()
     if not isinstance(loaded, Mapping) or not loaded:
@@ -226,14 +225,11 @@ def _dataset_meta(meta: Any) -> dict[str, Any]:
     if not isinstance(meta, Mapping):
         return {}
     found = meta.get('dataset_meta') or {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    kept = {}
-    for key in ('classes', 'palette'):
-        value = found.get(key) if isinstance(found, Mapping) else None
-        if isinstance(value, np.ndarray):
-            value = value.tolist()
-        if isinstance(value, list | tuple) and value:
-            kept[key] = value
-    return kept
+    if not isinstance(found, Mapping):
+        return {}
+    values = {key: found.get(key) for key in ('classes', 'palette')}
+    values = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
+    return {key: value for key, value in values.items() if isinstance(value, list | tuple) and value}
 
 
 def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: str = 'ours',
@@ -258,22 +254,19 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
     expect(to in TARGETS, 'to', f'one of {TARGETS}', to)
     expect(Path(src).resolve() != Path(dst).resolve(), 'dst', 'another file than src', str(dst))
     weights, meta = read_weights(src, trust)
-    ours = any(name.startswith(_OUR_MARK) for name in weights)
     if to == 'mmseg':
         done, network = to_mmseg(weights), weights
-    elif ours:
+    elif _all_occur([_OUR_MARK], weights):
         done = Conversion(OURS, OURS, weights, notes=['the names are ours already; only the weights are kept'])
         network = weights
     else:
         done = to_ours(weights)
         network = done.weights
     if not auxiliary:
-        lean = {name: value for name, value in done.weights.items() if not name.startswith(_AUXILIARY)}
-        if len(lean) < len(done.weights):
-            done.dropped['auxiliary heads, as asked'] += len(done.weights) - len(lean)
-        done.weights = lean
-        network = {name: value for name, value in network.items() if not name.startswith(_AUXILIARY)}
-        done.options = {name: value for name, value in done.options.items() if not name.startswith(_AUXILIARY)}
+        count = len(done.weights)
+        network, done.weights, done.options = map(_without_auxiliary, (network, done.weights, done.options))
+        if len(done.weights) < count:
+            done.dropped['auxiliary heads, as asked'] += count - len(done.weights)
     if config is None and done.config:
         check_names(network, done.config, done.options)
     elif config is not None:
@@ -286,6 +279,11 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
     if not dry_run:
         _write(done, dst)
     return done
+
+
+def _without_auxiliary(by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """Return weights or options but those of auxiliary heads."""
+    return {name: value for name, value in by_name.items() if not name.startswith(_AUXILIARY)}
 
 
 def _write(done: Conversion, dst: str | os.PathLike[str]) -> None:

@@ -20,6 +20,7 @@ _R18 = 'bisenetv1/bisenetv1_r18_4xb4-80k_cityscapes-1024x1024.py'
 _V2 = 'bisenetv2/bisenetv2_bga-depthwise_4xb4-150k_cityscapes-512x1024.py'
 _BORDER = 'auxiliary_head.2.conv_seg'
 _FUSION_KERNEL = 'auxiliary_head.2.detail_target.fusion_kernel'
+_LAPLACIAN = 'auxiliary_head.2.laplacian_kernel'
 _EPS = 1e-5
 
 MMSEG_V1 = Source(
@@ -76,12 +77,13 @@ def _keep_border(weights: Weights) -> list[str]:
 
 
 def _restore_border(weights: Weights) -> list[str]:
-    """Restore the second channel of the border classifier, in place."""
+    """Restore the second channel of the border classifier and the constant beside it, in place."""
     if f'{_BORDER}.weight' not in weights:
         return []
     for part in ('weight', 'bias'):
         border = weights[f'{_BORDER}.{part}']
         weights[f'{_BORDER}.{part}'] = torch.cat((-border, border))
+    weights[_LAPLACIAN] = torch.tensor([-1., -1, -1, -1, 8, -1, -1, -1, -1]).reshape(1, 1, 3, 3)
     return ["the border classifier's channel 'no border' is the negative of 'border'"]
 
 
@@ -91,9 +93,7 @@ MMSEG_STDC = Source(
     optional=(r'^auxiliary_head\.', r'^backbone\.backbone\.stages\.[234]\.[2-9]\.'),
     dropped=((r'^auxiliary_head\.2\.laplacian_kernel$', 'a constant'), ), refine=_keep_border,
     our_marks=(f'{PATH}.arm32.', f'{BACKBONE}.stem.0.', 'decode_head.aggregation.project.'),
-    restore=_restore_border,
-    constants=(('auxiliary_head.2.', 'auxiliary_head.2.laplacian_kernel',
-                torch.tensor([-1., -1, -1, -1, 8, -1, -1, -1, -1]).reshape(1, 1, 3, 3)), ))
+    restore=_restore_border)
 
 
 def _refuse_pixel_shuffle(weights: Weights) -> list[str]:

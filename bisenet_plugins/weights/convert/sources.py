@@ -52,8 +52,6 @@ class Source:
         refine: Changes values, in place, after renaming to ours, and says what it did.
         our_marks: Beginnings of our names by which the reverse is recognised; empty where there is none.
         restore: Undoes ``refine``, in place, before renaming to theirs, and says what it did.
-        constants: Weights of theirs without a counterpart that the reverse puts in, each with the beginning of the
-            names beside which it stands.
     """
 
     name: str
@@ -66,7 +64,6 @@ class Source:
     refine: Callable[[Weights], list[str]] | None = None
     our_marks: tuple[str, ...] = ()
     restore: Callable[[Weights], list[str]] | None = None
-    constants: tuple[tuple[str, str, Tensor], ...] = ()
 
     def reason_to_drop(self, name: str) -> str | None:
         """Return why a weight of theirs is left out, or None where it is not."""
@@ -211,11 +208,11 @@ def add_zero_biases(weights: Weights) -> list[str]:
         >>> weights['decode_head.conv_seg.bias']
         tensor([0., 0.])
     """
-    lacking = [name for name in weights if name.endswith('conv_seg.weight')
-               and f'{name[:-len("weight")]}bias' not in weights]
+    classifiers = [name.removesuffix('.weight') for name in weights if name.endswith('conv_seg.weight')]
+    lacking = [name for name in classifiers if f'{name}.bias' not in weights]
     for name in lacking:
-        weights[f'{name[:-len("weight")]}bias'] = torch.zeros_like(weights[name][:, 0, 0, 0])
-    return [f'{name[:-len("weight")]}bias was not there and is zero' for name in lacking]
+        weights[f'{name}.bias'] = torch.zeros_like(weights[f'{name}.weight'][:, 0, 0, 0])
+    return [f'{name}.bias was not there and is zero' for name in lacking]
 
 
 def _read(config: str | os.PathLike[str]) -> Config:
