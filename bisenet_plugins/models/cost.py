@@ -106,8 +106,7 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         for layer, mode in modes:
             layer.training = mode
     params = sum(p.numel() for p in model.parameters())
-    auxiliary = getattr(model, 'auxiliary_head', None)
-    spare = sum(p.numel() for p in auxiliary.parameters()) if auxiliary is not None else 0
+    spare = sum(p.numel() for name, p in model.named_parameters() if name.startswith('auxiliary_head.'))
     return Complexity((shape[0], shape[1]), params, params - spare, counter.get_total_flops() // 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 from collections import defaultdict
@@ -199,16 +200,12 @@ class _ConvReLU(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.in_channels, self.out_channels, self.groups = conv.in_channels, conv.out_channels, conv.groups
-        self.kernel_size, self.stride = conv.kernel_size, conv.stride
         self.bias = conv.bias
         self.kind: tuple[Any, ...] = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.weight: Tensor = conv.weight.detach()
-        try:
+        self.packed: Tensor = conv.weight.detach()
+        with contextlib.suppress(RuntimeError):  # the calls of other versions of PyTorch differ
             self.packed = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *self.kind, [1, conv.in_channels, 64, 128])
-        except RuntimeError:  # the calls of other versions of PyTorch differ
-            self.packed = self.weight
+                self.packed, *self.kind, [1, conv.in_channels, 64, 128])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, C, h, w)``, never below zero."""

@@ -74,6 +74,17 @@ class Part(BaseModule):
         self.cfgs = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
 
 
+class StagedPart(Part):
+    """Base of the parts that run a ``stem`` and, one after the other, ``stages``, and return the map of each."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return the maps, shallow to deep."""
+        maps = [self.stem(x)]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return tuple(maps)
+
+
 def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, mode: str = 'bilinear') -> torch.Tensor:
     """Resize a map to the height and width of another one; the same size passes through.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch.nn.functional as F
@@ -132,21 +133,16 @@ class EfficientNetLite(Part):
         width_mult, depth_mult = SCALING[version]
         self.same_padding = padding == 'same'
         self.stem = ConvModule(in_channels, STEM_CHANNELS, 3, stride=2, padding=0 if self.same_padding else 1, **cfgs)
-        before = STEM_CHANNELS
-        stages, widths = [], []
-        for place, (kernel, stride, expand_ratio, width, depth) in enumerate(STAGES):
-            width = round_width(width * width_mult)
+        widths = [STEM_CHANNELS, *(round_width(width * width_mult) for _, _, _, width, _ in STAGES)]
+        self.stages = nn.ModuleList()
+        for place, (kernel, stride, expand_ratio, _, depth) in enumerate(STAGES):
+            before, width = widths[place:place + 2]
             if 0 < place < len(STAGES) - 1:
-                depth = -int(-depth * depth_mult // 1)
-            layers = []
-            for number in range(depth):
-                layers.append(InvertedResidual(before, width, kernel, stride if number == 0 else 1, expand_ratio,
-                                               self.same_padding, **cfgs))
-                before = width
-            stages.append(nn.Sequential(*layers))
-            widths.append(width)
-        self.stages = nn.ModuleList(stages)
-        self.out_channels = tuple(widths[place] for place in OUT_STAGES)
+                depth = math.ceil(depth * depth_mult)
+            self.stages.append(nn.Sequential(*(
+                InvertedResidual(width if number else before, width, kernel, 1 if number else stride, expand_ratio,
+                                 self.same_padding, **cfgs) for number in range(depth))))
+        self.out_channels = tuple(widths[place + 1] for place in OUT_STAGES)
         self.out_strides = (4, 8, 16, 32)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import expect
-from ..layers import Part
+from ..layers import Part, StagedPart
 
 
 class ShortTermDenseConcat(Part):
@@ -73,7 +73,7 @@ class ShortTermDenseConcat(Part):
 
 
 @MODELS.register_module()
-class STDCBackbone(Part):
+class STDCBackbone(StagedPart):
     """The backbone of STDC-Seg: two strided convolutions, then three stages of dense concatenation.
 
     Under :class:`ContextPath` with ``out_backbone_strides=(8,)`` it makes STDC-Seg; it also serves as a semantic branch
@@ -128,13 +128,6 @@ class STDCBackbone(Part):
                 for i in range(depth))))
         self.out_channels = tuple(channels[1:])
         self.out_strides = (4, 8, 16, 32)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps of stride 4, 8, 16 and 32."""
-        maps = [self.stem(x)]  # (N, 64, H/4, W/4)
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))  # (N, 256, H/8, W/8), (N, 512, H/16, W/16), (N, 1024, H/32, W/32)
-        return tuple(maps)
 
 
 class STDCClassifier(BaseModule):

@@ -8,7 +8,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import Part
+from ..layers import Part, StagedPart
 
 EXPANSION = 4
 
@@ -58,7 +58,7 @@ class SeparableBlock(Part):
 
 
 @MODELS.register_module()
-class Xception39(Part):
+class Xception39(StagedPart):
     """A thin Xception of 39 layers and 0.3 million parameters.
 
     The light backbone of :class:`ContextPath`; it also serves as a semantic branch by itself.
@@ -95,19 +95,10 @@ class Xception39(Part):
         cfgs = self.cfgs
         self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
                                   nn.MaxPool2d(3, stride=2, padding=1))
-        self.stages = nn.ModuleList()
-        width = stem_channels
-        for mid, depth in zip(mid_channels, depths):
-            blocks = [SeparableBlock(width, mid, 2, **cfgs)]
-            width = mid * EXPANSION
-            blocks += [SeparableBlock(width, mid, 1, **cfgs) for _ in range(depth - 1)]
-            self.stages.append(nn.Sequential(*blocks))
-        self.out_channels = (stem_channels, *(mid * EXPANSION for mid in mid_channels))
+        widths = (stem_channels, *(mid * EXPANSION for mid in mid_channels))
+        self.stages = nn.ModuleList(
+            nn.Sequential(SeparableBlock(width, mid, 2, **cfgs),
+                          *(SeparableBlock(mid * EXPANSION, mid, 1, **cfgs) for _ in range(depth - 1)))
+            for width, mid, depth in zip(widths, mid_channels, depths))
+        self.out_channels = widths
         self.out_strides = (4, 8, 16, 32)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return the maps of stride 4, 8, 16 and 32."""
-        maps = [self.stem(x)]  # (N, 8, H/4, W/4)
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))  # (N, 64, H/8, W/8), (N, 128, H/16, W/16), (N, 256, H/32, W/32)
-        return tuple(maps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
@@ -44,9 +45,8 @@ class AttentionRefinement(Part):
     def __init__(self, in_channels: int, channels: int, attention: bool = True, **cfgs: Any) -> None:
         super().__init__(**cfgs)
         self.conv = ConvModule(in_channels, channels, 3, padding=1, **self.cfgs)
-        self.attention = None
-        if attention:
-            self.attention = PooledConvModule(channels, channels, 1, bias=False, **{**self.cfgs, 'act_cfg': None})
+        linear = dict(self.cfgs, act_cfg=None)
+        self.attention = PooledConvModule(channels, channels, 1, bias=False, **linear) if attention else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the refined map."""
@@ -120,10 +120,9 @@ class ContextPath(Part):
         missing = sorted({*CONTEXT_STRIDES, *out_backbone_strides} - set(index))
         expect(not missing, 'backbone', f'maps of strides {missing} too from {type(self.backbone).__name__}',
                found_strides)
-        self._context_index = tuple(index[stride] for stride in CONTEXT_STRIDES)
-        self._out_index = tuple(index[stride] for stride in sorted(out_backbone_strides))
-        self.upsample_mode = upsample_mode
-        self.align_corners = align_corners
+        self._context_index = [index[stride] for stride in CONTEXT_STRIDES]
+        self._out_index = [index[stride] for stride in sorted(out_backbone_strides)]
+        self._upsample = partial(resize_to, align_corners=align_corners, mode=upsample_mode)
         wide = {stride: found_channels[index[stride]] for stride in REFINED_STRIDES}
         self.arm16 = AttentionRefinement(wide[16], channels, 16 in attention_strides, **cfgs)
         self.arm32 = AttentionRefinement(wide[32], channels, 32 in attention_strides, **cfgs)
@@ -143,6 +142,3 @@ class ContextPath(Part):
         context16 = self.smooth16(self._upsample(context, s16))  # (N, channels, H/16, W/16)
         context8 = self.smooth8(self._upsample(self.arm16(s16) + context16, s8))  # (N, channels, H/8, W/8)
         return (*(maps[i] for i in self._out_index), context8, context16)
-
-    def _upsample(self, x: Tensor, like: Tensor) -> Tensor:
-        return resize_to(x, like, self.align_corners, self.upsample_mode)

@@ -50,8 +50,7 @@ class DetailBranch(Part):
         for width, depth in zip(channels, num_convs):
             width = round(width * width_mult)
             layers = []
-            for number in range(depth):
-                stride = 2 if number == 0 else 1
+            for stride in (2, *[1] * (depth - 1)):
                 layers.append(RepConvModule(in_channels, width, stride, **self.cfgs) if reparam else
                               ConvModule(in_channels, width, 3, stride=stride, padding=1, **self.cfgs))
                 in_channels = width

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import expect
-from ..layers import Part, PooledConvModule, norm_pooled
+from ..layers import Part, PooledConvModule, StagedPart, norm_pooled
 
 
 class StemBlock(Part):
@@ -80,14 +80,12 @@ class GatherExpansionLayer(Part):
         hidden = round(in_channels * expand_ratio)
         gathered = hidden if expansion == 'conv' else in_channels
         self.gather = ConvModule(in_channels, gathered, gather_kernel, padding=gather_kernel // 2, **self.cfgs)
-        if stride == 2 and double_depthwise:
-            self.depthwise = nn.Sequential(
-                ConvModule(gathered, hidden, 3, stride=2, padding=1, groups=gathered, **linear),
-                ConvModule(hidden, hidden, 3, padding=1, groups=hidden, **last))
-        else:
-            kernel = 3 if stride == 1 else 5
-            self.depthwise = nn.Sequential(
-                ConvModule(gathered, hidden, kernel, stride=stride, padding=kernel // 2, groups=gathered, **last))
+        twice = stride == 2 and double_depthwise
+        kernel = 5 if stride == 2 and not twice else 3
+        self.depthwise = nn.Sequential(ConvModule(gathered, hidden, kernel, stride=stride, padding=kernel // 2,
+                                                  groups=gathered, **(linear if twice else last)))
+        if twice:
+            self.depthwise.append(ConvModule(hidden, hidden, 3, padding=1, groups=hidden, **last))
         self.project = ConvModule(hidden, out_channels, 1, **linear)
         self.shortcut = nn.Identity() if stride == 1 and in_channels == out_channels else nn.Sequential(
             ConvModule(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, **linear),
@@ -133,7 +131,7 @@ class ContextEmbedding(Part):
 
 
 @MODELS.register_module()
-class SemanticBranch(Part):
+class SemanticBranch(StagedPart):
     """Gather high-level context: narrow and deep, down to stride 32.
 
     The second of the two pathways of :class:`BilateralNetwork`.
@@ -207,8 +205,5 @@ class SemanticBranch(Part):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the five maps, shallow to deep."""
-        maps = [self.stem(x)]  # (N, 16, H/4, W/4)
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))  # (N, 32, H/8, W/8), (N, 64, H/16, W/16), (N, 128, H/32, W/32)
-        maps.append(self.context(maps[-1]))  # (N, 128, H/32, W/32)
-        return tuple(maps)
+        maps = super().forward(x)  # (N, 16, H/4, W/4), (N, 32, H/8, W/8), (N, 64, H/16, W/16), (N, 128, H/32, W/32)
+        return (*maps, self.context(maps[-1]))  # (N, 128, H/32, W/32)

@@ -54,21 +54,15 @@ class SpatialPath(Part):
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
         expect(all(kernel % 2 for kernel in kernel_sizes), 'kernel_sizes', 'odd numbers', kernel_sizes)
-        layers = []
-        for width, kernel in zip(channels, kernel_sizes):
-            layers.append(ConvModule(in_channels, width, kernel, stride=2, padding=kernel // 2, **self.cfgs))
-            in_channels = width
-        self.layers = nn.Sequential(*layers)
-        self.projection = None
+        self.layers = nn.Sequential(*(
+            ConvModule(before, width, kernel, stride=2, padding=kernel // 2, **self.cfgs)
+            for before, width, kernel in zip((in_channels, *channels), channels, kernel_sizes)))
+        self.projection: nn.Module = nn.Identity()
         if projection_channels is not None:
-            self.projection = ConvModule(in_channels, projection_channels, 1, **self.cfgs)
-            in_channels = projection_channels
-        self.out_channels = (in_channels,)
+            self.projection = ConvModule(channels[-1], projection_channels, 1, **self.cfgs)
+        self.out_channels = (projection_channels or channels[-1],)
         self.out_strides = (8,)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Return the one detail map."""
-        x = self.layers(x)  # (N, channels[-1], H/8, W/8)
-        if self.projection is not None:
-            x = self.projection(x)  # (N, projection_channels, H/8, W/8)
-        return (x,)
+        return (self.projection(self.layers(x)),)  # (N, projection_channels or channels[-1], H/8, W/8)
