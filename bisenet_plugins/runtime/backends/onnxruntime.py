@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import io
-import threading
 import warnings
 from typing import Any
 
@@ -35,8 +35,6 @@ class OnnxRuntimeBackend:
         self.threads = threads
         self.device = device
         self.session = self._open(model)
-        self._scores: Any = None
-        self._lock = threading.Lock()
 
     def _open(self, model: str | bytes) -> Any:
         import onnxruntime
@@ -61,12 +59,11 @@ class OnnxRuntimeBackend:
 
     def scores(self, inputs: np.ndarray) -> np.ndarray:
         """Return what the argmax reads, or the output itself in a graph without argmax."""
-        with self._lock:
-            if self._scores is None:
-                self._scores = self._open_scores()
         return self._scores.run(None, {self._scores.get_inputs()[0].name: np.ascontiguousarray(inputs)})[-1]
 
-    def _open_scores(self) -> Any:
+    @functools.cached_property
+    def _scores(self) -> Any:
+        """Session of the graph with what the argmax reads as its last output."""
         import onnx
         model = onnx.load(self.model) if isinstance(self.model, str) else onnx.load_from_string(self.model)
         argmax = [node for node in model.graph.node if node.op_type == 'ArgMax']

@@ -74,8 +74,6 @@ class OpenVINOBackend:
                               'OpenVINO computes wrongly; "export --format openvino --precision int8" makes one for it')
         self.threads = threads
         self._requests = _Requests(self.model, self.compile)
-        self._scores: _Requests | None = None
-        self._lock = threading.Lock()
 
     def compile(self, model: Any, **options: Any) -> Any:
         """Compile a model with this backend's settings.
@@ -95,12 +93,11 @@ class OpenVINOBackend:
 
     def scores(self, inputs: np.ndarray) -> np.ndarray:
         """Return what the argmax reads, or the output itself in a model without argmax."""
-        with self._lock:
-            if self._scores is None:
-                self._scores = self._open_scores()
         return self._scores(inputs)
 
-    def _open_scores(self) -> _Requests:
+    @functools.cached_property
+    def _scores(self) -> _Requests:
+        """Requests of the model without its argmax."""
         argmax = [op for op in self.model.get_ordered_ops() if op.get_type_name() == 'TopK']
         if not argmax:
             return self._requests
