@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -86,14 +87,9 @@ def module_of(node_name: str) -> str:
         >>> module_of('/Resize')
         'the segmentor itself'
     """
-    path = ''
-    for part in node_name.strip('/').split('/')[:-1]:
-        # inside an nn.Sequential the exporter repeats the parent's name: stem/stem.0
-        last = path.rsplit('.', 1)[-1]
-        if last and part.startswith(last + '.'):
-            path = path[:len(path) - len(last)] + part
-        else:
-            path = f'{path}.{part}' if path else part
+    modules = node_name.strip('/').rpartition('/')[0]
+    # inside an nn.Sequential the exporter repeats the parent's name: stem/stem.0
+    path = re.sub(r'(?<![^/])([^/]+)/(?=\1\.)', '', modules).replace('/', '.')
     return path or 'the segmentor itself'
 
 
@@ -111,21 +107,11 @@ def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
 
 def _inline_shared_initializers(graph: onnx.GraphProto) -> None:
     """Let every reader of an ``Identity`` over an initializer read the initializer itself."""
-    names = {tensor.name for tensor in graph.initializer}
-    outputs = {output.name for output in graph.output}
-    renamed: dict[str, str] = {}
-    kept = []
-    for node in graph.node:
-        source = renamed.get(node.input[0], node.input[0]) if node.input else ''
-        if node.op_type == 'Identity' and source in names and node.output[0] not in outputs:
-            renamed[node.output[0]] = source
-        else:
-            kept.append(node)
-    for node in kept:
-        for i, name in enumerate(node.input):
-            node.input[i] = renamed.get(name, name)
-    del graph.node[:]
-    graph.node.extend(kept)
+    sources = {tensor.name: tensor.name for tensor in graph.initializer}
+    for node in graph.node:  # in the order in which they run
+        node.input[:] = [sources.get(name, name) for name in node.input]
+        if node.op_type == 'Identity' and node.input[0] in sources:
+            sources[node.output[0]] = node.input[0]
 
 
 def fold_batch_norms(graph: onnx.GraphProto) -> int:
