@@ -155,12 +155,9 @@ class RandomScaleCropWarp(BaseTransform):
         """
         rows, columns = (_nearest_places(*along) for along in zip(
             label.shape[:2], scaled, offset, self.crop_size, self.size))
-        out = np.full(self.size, self.seg_pad_val, label.dtype)
-        height, width = int((rows >= 0).sum()), int((columns >= 0).sum())  # what is padded comes last
-        if height and width:
-            first, last = int(columns[0]), int(columns[width - 1]) + 1
-            strip = label[rows[:height], first:last]
-            out[:height, :width] = strip[:, columns[:width] - first]
+        out = label.take(rows, 0).take(columns, 1)
+        out[rows < 0] = self.seg_pad_val
+        out[:, columns < 0] = self.seg_pad_val
         return out
 
     def warp_image(self, image: np.ndarray, scaled: tuple[int, int], offset: tuple[int, int]) -> np.ndarray:
