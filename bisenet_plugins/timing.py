@@ -21,10 +21,15 @@ PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-m
 
 def cpu_name() -> str:
     """Return the processor's name as far as the system tells it."""
+    names = _told_by_cores('model name')
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _told_by_cores(name: str) -> list[str]:
+    """Return what Linux tells under a name for each core; nothing on other systems."""
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.processor() or platform.machine()
+    return [line.partition(':')[2].strip() for line in lines if line.startswith(name)]
 
 
 def cpu_state() -> dict[str, Any]:
@@ -38,9 +43,7 @@ def cpu_state() -> dict[str, Any]:
         >>> sorted(cpu_state())
         ['mhz', 'throttled']
     """
-    info = Path('/proc/cpuinfo')
-    lines = info.read_text().splitlines() if info.is_file() else []
-    clocks = [float(line.partition(':')[2]) for line in lines if line.startswith('cpu MHz')]
+    clocks = [float(clock) for clock in _told_by_cores('cpu MHz')]
     counts = [int(path.read_text()) for path in
               Path('/sys/devices/system/cpu').glob('cpu[0-9]*/thermal_throttle/core_throttle_count')]
     return dict(mhz=round(statistics.mean(clocks)) if clocks else None, throttled=sum(counts) if counts else None)

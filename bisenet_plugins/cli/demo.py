@@ -91,17 +91,11 @@ class _TableKeeper(logging.Handler):
             self.table = message
 
 
-class _Nowhere(io.TextIOBase):
-    """Take what is printed; unlike a file it stays open for the loggers that keep it."""
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Send what the libraries print nowhere; the loggers that are made in here write to their files only."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(_Nowhere()):
+    # unlike a file a text in memory stays open for the loggers that keep it
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter('ignore')
         yield
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import expect
-from .options import PACKAGE, configs_folder
+from ..weights.store import read_index
+from .options import configs_folder
 
 NEEDS_PACKAGE = False
 
@@ -66,11 +67,9 @@ def read_networks(configs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         As for configs, with ``MB`` of the file and ``test mIoU``.
     """
-    path = PACKAGE / 'weights' / 'shipped' / 'index.json'
-    index = json.loads(path.read_text(encoding='utf-8'))['networks'] if path.is_file() else {}
     known = {entry['name']: entry for entry in configs}
     return [{**known.get(entry.get('config', ''), {}), 'name': name, 'MB': round(entry['bytes'] / 1e6, 1),
-             'val mIoU': entry['mIoU'], 'test mIoU': entry.get('test_mIoU')} for name, entry in index.items()]
+             'val mIoU': entry['mIoU'], 'test mIoU': entry.get('test_mIoU')} for name, entry in read_index().items()]
 
 
 def as_table(entries: Sequence[dict[str, Any]], columns: Sequence[str]) -> str:

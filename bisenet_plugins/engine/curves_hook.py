@@ -42,8 +42,8 @@ def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int
         {1: {'loss': 2.0, 'mIoU': 50.0}}
     """
     history: dict[int, dict[str, float]] = {}
-    for number, (path, _) in enumerate(logs):
-        end = logs[number + 1][1] if number + 1 < len(logs) else math.inf
+    ends = [*(begin for _, begin in logs[1:]), math.inf]
+    for (path, _), end in zip(logs, ends):
         text = Path(path).read_text(encoding='utf-8', errors='replace') if Path(path).is_file() else ''
         for line in text.splitlines():
             try:
@@ -117,15 +117,9 @@ class CurvesHook(Hook):
         logs = [list(entry) for entry in runner.message_hub.get_info(_KEY, []) if entry[0] != runner.timestamp]
         runner.message_hub.update_info(_KEY, [*logs, [runner.timestamp, runner.iter]])
 
+    @master_only
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Draw what there is so far."""
-        self._draw(runner)
-
-    after_train = after_val_epoch
-
-    @master_only
-    def _draw(self, runner: Any) -> None:
-        """Read the scalars and write the plot."""
         noted = runner.message_hub.get_info(_KEY, []) or [[runner.timestamp, 0]]
         logs = [(Path(runner.work_dir) / name / 'vis_data' / 'scalars.json', begin) for name, begin in noted]
         history = read_history(logs)
@@ -134,3 +128,5 @@ class CurvesHook(Hook):
         elif not self._warned:
             self._warned = True
             runner.logger.warning('CurvesHook found no scalars to draw; does the visualizer have a LocalVisBackend?')
+
+    after_train = after_val_epoch

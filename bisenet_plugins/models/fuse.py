@@ -217,12 +217,9 @@ def _has_fused_relu() -> bool:
     if not torch.backends.mkldnn.is_available():
         return False
     conv = nn.Conv2d(4, 4, 3, padding=1)
-    with torch.no_grad():
-        values = torch.arange(144.0).reshape(4, 4, 3, 3)
-        conv.weight.copy_((values * 7).remainder(5) - 2)
-        conv.bias.zero_()  # type: ignore[union-attr]
-        x = (torch.arange(1024.0).reshape(1, 4, 16, 16) * 3).remainder(7) - 3
-        try:
-            return torch.equal(_ConvReLU(conv)(x), conv(x).relu())
-        except (RuntimeError, AttributeError):
-            return False
+    x = torch.linspace(-1, 1, 1024).view(1, 4, 16, 16)
+    try:
+        with torch.no_grad():
+            return torch.allclose(_ConvReLU(conv)(x), conv(x).relu(), atol=0.02)
+    except (RuntimeError, AttributeError):
+        return False

@@ -1,7 +1,6 @@
 """The list of networks and configs is quick and complete, and says what was not run."""
 
 import json
-from pathlib import Path
 
 from bisenet_plugins.cli.list import read_configs, read_networks
 from bisenet_plugins.cli.options import configs_folder
@@ -34,5 +33,5 @@ def test_what_was_run_stands_first_and_a_copy_without_networks_has_none(monkeypa
     scores = [entry['val mIoU'] for entry in read_configs()]
     assert scores[0] is not None and None not in scores[:scores.index(None)]
     assert scores[scores.index(None):] == [None] * scores.count(None)
-    monkeypatch.setattr('bisenet_plugins.cli.list.PACKAGE', Path(tmp_path))
+    monkeypatch.setattr('bisenet_plugins.weights.store.FOLDER', tmp_path)
     assert read_networks(read_configs()) == []
