@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import cv2
@@ -51,36 +52,27 @@ def one_pathway(model: nn.Module, kept: str) -> Iterator[None]:
         changed[flat] = maps[flat].mean((2, 3), keepdim=True).expand_as(maps[flat])
         return tuple(changed)
 
-    hook = aggregation.register_forward_pre_hook(flatten)
-    try:
+    with aggregation.register_forward_pre_hook(flatten):
         yield
-    finally:
-        hook.remove()
 
 
 def _record(model: nn.Module, inputs: Tensor, names: Sequence[str] | None = None) -> tuple[Tensor, dict[str, Tensor]]:
     """Run a network and keep the maps of the named modules, or of all."""
     maps: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Any:
-        def hook(_: nn.Module, __: Any, output: Any) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4:
-                maps[name] = output
-
-        return hook
+    def keep(name: str, _: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            maps[name] = output
 
     modules = dict(model.named_modules())
     unknown = [name for name in names or () if name not in modules]
     if unknown:
         raise InputError('stages: expected modules of the network, such as '
                          f'{", ".join(default_stages(model, inputs))}, got {unknown[0]!r}')
-    hooks = [modules[name].register_forward_hook(keep(name)) for name in (modules if names is None else names)]
-    try:
-        with torch.enable_grad():
-            logits = model(inputs.detach().clone().requires_grad_(), mode='tensor')  # (1, K, h, w)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with contextlib.ExitStack() as hooks, torch.enable_grad():
+        for name in modules if names is None else names:
+            hooks.enter_context(modules[name].register_forward_hook(partial(keep, name)))
+        logits = model(inputs.detach().clone().requires_grad_(), mode='tensor')  # (1, K, h, w)
     return logits, maps
 
 
@@ -95,11 +87,8 @@ def default_stages(model: nn.Module, inputs: Tensor) -> list[str]:
         Names as in ``model.named_modules()``, in the order of the maps.
     """
     found: list[Any] = []
-    hook = model.backbone.register_forward_hook(lambda _, __, output: found.extend(output))  # type: ignore[union-attr, operator]
-    try:
+    with model.backbone.register_forward_hook(lambda _, __, output: found.extend(output)):  # type: ignore[union-attr, operator]
         logits, maps = _record(model, inputs)
-    finally:
-        hook.remove()
     outer_first = [name for name, _ in model.named_modules() if name in maps]
     of_backbone = [next((name for name in outer_first if maps[name] is stage), '') for stage in found]
     names = list(dict.fromkeys(name for name in (*of_backbone, 'decode_head.aggregation') if name in maps))

@@ -111,10 +111,10 @@ def recomputed_norms(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, _BatchNorm):
-                stack.callback(module.register_forward_hook(recipes.after_norm).remove)
+                stack.enter_context(module.register_forward_hook(recipes.after_norm))
             elif isinstance(module, nn.ReLU):
-                stack.callback(module.register_forward_pre_hook(recipes.before_relu).remove)
-                stack.callback(module.register_forward_hook(recipes.after_relu).remove)
+                stack.enter_context(module.register_forward_pre_hook(recipes.before_relu))
+                stack.enter_context(module.register_forward_hook(recipes.after_relu))
         stack.enter_context(torch.autograd.graph.saved_tensors_hooks(recipes.pack, _unpack))
         yield
 
