@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -45,8 +46,17 @@ def upsampled_ohem(logits: Tensor, labels: Tensor, hard_loss: float, min_kept: f
         >>> upsampled_ohem(torch.zeros(1, 4, 2, 2), torch.zeros(1, 8, 8, dtype=torch.long), 0.3, 1 / 16)
         tensor(1.3863)
     """
-    return _UpsampledOhem.apply(logits, labels, hard_loss, min_kept, ignore_index, align_corners, class_weight,
-                                min_kept_of)
+    with_grad = logits.requires_grad and torch.is_grad_enabled()
+    with torch.no_grad(), torch.autocast(logits.device.type, enabled=False):
+        tiles = _Tiles(logits.float(), labels, ignore_index, align_corners, class_weight, with_grad)
+        tiles.run(lambda loss, _: loss > hard_loss)
+        least = least_kept(tiles.num_valid, labels.numel(), min_kept, min_kept_of)
+        if tiles.num_kept < least:
+            chosen = hardest(tiles.losses, least)
+            tiles.run(lambda _, place: chosen[place])
+    count = max(tiles.num_kept, 1)
+    grad = None if tiles.grad is None else tiles.grad.div_(count).to(logits.dtype)
+    return _WithGradient.apply(logits, tiles.total / count, grad)
 
 
 def least_kept(num_valid: int, num_pixels: int, min_kept: float, min_kept_of: str) -> int:
@@ -83,27 +93,18 @@ def hardest(losses: Tensor, count: int) -> Tensor:
     return chosen.scatter_(0, losses.flatten().topk(count).indices, True).view_as(losses)
 
 
-class _UpsampledOhem(torch.autograd.Function):
+class _WithGradient(torch.autograd.Function):
+    """A value of logits whose gradient is known already."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, labels: Tensor, hard_loss: float, min_kept: float, ignore_index: int,
-                align_corners: bool, class_weight: Tensor | None, min_kept_of: str) -> Tensor:
-        with torch.autocast(logits.device.type, enabled=False):
-            tiles = _Tiles(logits.detach().float(), labels, ignore_index, align_corners, class_weight,
-                           ctx.needs_input_grad[0])
-            tiles.run(lambda loss, _: loss > hard_loss)
-            least = least_kept(tiles.num_valid, labels.numel(), min_kept, min_kept_of)
-            if tiles.num_kept < least:
-                chosen = hardest(tiles.losses, least)
-                tiles.run(lambda _, place: chosen[place])
-        count = max(tiles.num_kept, 1)
-        ctx.grad = None if tiles.grad is None else tiles.grad.div_(count).to(logits.dtype)
-        return tiles.total / count
+    def forward(ctx: Any, logits: Tensor, value: Tensor, known: Tensor | None) -> Tensor:
+        ctx.known = known
+        return value.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        return (ctx.grad * grad.to(ctx.grad.dtype), None, None, None, None, None, None, None)
+        return ctx.known * grad.to(ctx.known.dtype), None, None
 
 
 class _Tiles:
@@ -126,10 +127,8 @@ class _Tiles:
         self.total = self.logits.new_zeros(())
         self.grad = torch.zeros_like(self.logits) if self.with_grad else None
         kept = self.logits.new_zeros((), dtype=torch.int64)
-        for n in range(len(self.logits)):
-            for row in self.rows:
-                for column in self.columns:
-                    kept += self._tile(n, row, column, choose)
+        for n, row, column in product(range(len(self.logits)), self.rows, self.columns):
+            kept += self._tile(n, row, column, choose)
         self.num_kept = int(kept)
 
     def _tile(self, n: int, row: Band, column: Band, choose: Callable[[Tensor, tuple], Tensor]) -> Tensor:
