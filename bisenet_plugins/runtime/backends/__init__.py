@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import expect
 
 __all__ = ['BACKENDS', 'GRAPH_BACKENDS', 'PROGRAMS', 'SUFFIXES', 'Backend', 'import_runtime', 'installed',
            'open_backend', 'runtime_module']
@@ -65,8 +65,7 @@ def runtime_module(backend: str) -> str:
         >>> runtime_module('tensorrt-rtx')
         'tensorrt_rtx'
     """
-    if backend not in SUFFIXES:
-        raise InputError(f'backend: expected one of {tuple(SUFFIXES)}, got {backend!r}')
+    expect(backend in SUFFIXES, 'backend', f'one of {tuple(SUFFIXES)}', backend)
     return 'torch' if backend == 'torch-export' else backend.replace('-', '_')
 
 

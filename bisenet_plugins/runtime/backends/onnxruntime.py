@@ -22,18 +22,16 @@ class OnnxRuntimeBackend:
     Args:
         model: ONNX file, or its bytes.
         threads: Threads inside an operator; 0 leaves it to the runtime.
-        device: ``cpu`` or a CUDA device, for which the GPU build of the runtime is needed.
 
     Raises:
         MissingPackageError: If onnxruntime is not installed.
         DeployError: If the graph cannot be loaded.
     """
 
-    def __init__(self, model: str | bytes, threads: int = 0, device: str = 'cpu') -> None:
+    def __init__(self, model: str | bytes, threads: int = 0) -> None:
         require('onnxruntime')
         self.model = model
         self.threads = threads
-        self.device = device
         self.session = self._open(model)
 
     def _open(self, model: str | bytes) -> Any:
@@ -46,9 +44,8 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry('session.x64quantprecision', '1')
         # without it, its threads spin on after each run and take a third of the next computation's time, whosever it is
         options.add_session_config_entry('session.force_spinning_stop', '1')
-        providers = ['CPUExecutionProvider'] if self.device == 'cpu' else ['CUDAExecutionProvider']
         try:
-            return onnxruntime.InferenceSession(model, options, providers=providers)
+            return onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
         except Exception as error:  # ONNX Runtime's errors have no class of their own above Exception
             name = model if isinstance(model, str) else 'the converted network'
             raise DeployError(f'{name} cannot be loaded by ONNX Runtime: {first_line(error)}') from error
