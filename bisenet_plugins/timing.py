@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import statistics
@@ -64,10 +65,8 @@ def machine() -> dict[str, Any]:
 
     versions = {}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     load = [round(value, 2) for value in os.getloadavg()] if hasattr(os, 'getloadavg') else None
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None

@@ -42,15 +42,13 @@ class CamVidDataset(BaseSegDataset):
 
     def __init__(self, img_suffix: str = '.png', seg_map_suffix: str = '.png',
                  drives: Sequence[str] | None = None, **kwargs: Any) -> None:
-        self.drives = None if drives is None else tuple(drives)
+        self.drives = ('',) if drives is None else tuple(drives)  # every name begins with nothing
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """List the images, of the asked drives only."""
-        samples = super().load_data_list()
-        if self.drives is None:
-            return samples
-        return [sample for sample in samples if Path(sample['img_path']).name.startswith(self.drives)]
+        return [sample for sample in super().load_data_list()
+                if Path(sample['img_path']).name.startswith(self.drives)]
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:

@@ -141,12 +141,9 @@ def upright(x: float, low: float, high: float, z0: np.ndarray, z1: np.ndarray) -
         - Input: ``(M,)`` both depths.
         - Output: ``(M, 4, 3)``.
     """
-    corners = np.empty((len(z0), 4, 3))
-    corners[..., 0] = x
-    corners[..., 1] = (low, high, high, low)
-    corners[:, :2, 2] = z0[:, None]
-    corners[:, 2:, 2] = z1[:, None]
-    return corners
+    depths = np.stack((z0, z0, z1, z1), axis=1)
+    heights = np.broadcast_to((low, high, high, low), depths.shape)
+    return np.stack((np.full_like(depths, x), heights, depths), axis=-1)
 
 
 def grey(rng: np.random.Generator, low: float, high: float, tint: float = 8.0) -> np.ndarray:
