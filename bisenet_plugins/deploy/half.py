@@ -51,7 +51,8 @@ class _Halver:
         inferred = onnx.shape_inference.infer_shapes(model).graph
         single = onnx.TensorProto.FLOAT
         self.weights = {tensor.name: tensor for tensor in self.graph.initializer}
-        self.constants = {node.output[0]: node for node in self.graph.node if node.op_type == 'Constant'}
+        self.weights |= {node.output[0]: entry.t for node in self.graph.node if node.op_type == 'Constant'
+                         for entry in node.attribute if entry.name == 'value'}
         self.floats = {value.name for value in [*inferred.input, *inferred.output, *inferred.value_info]
                        if value.type.tensor_type.elem_type == single}
         self.floats |= {name for name, tensor in self.weights.items() if tensor.data_type == single}
@@ -70,7 +71,7 @@ class _Halver:
                 if name in self.halves:
                     node.input[place] = name if inside else self.cast(name, TensorProto.FLOAT)
                 elif inside and name in self.floats and place not in SINGLE_INPUTS.get(node.op_type, ()):
-                    node.input[place] = self.half(name)
+                    node.input[place] = self.cast(name, TensorProto.FLOAT16)
             if inside:
                 self.halves.update(name for name in node.output if name in self.floats)
                 for attribute in node.attribute:
@@ -88,28 +89,19 @@ class _Halver:
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
 
-    def half(self, name: str) -> str:
-        """Return the name of a value in half precision, made where it is the first time."""
+    def cast(self, name: str, to: int) -> str:
+        """Return the name of a value in another precision; a weight or a node makes it where it is the first time."""
         from onnx import TensorProto, helper, numpy_helper
-        constant = self.constants.get(name)
-        tensor = helper.get_attribute_value(constant.attribute[0]) if constant else self.weights.get(name)
-        if tensor is None:
-            return self.cast(name, TensorProto.FLOAT16)
-        target = f'{name}.half'
-        if target not in self.made:
-            self.made.add(target)
-            array = numpy_helper.to_array(tensor)
+        target = f'{name}.half' if to == TensorProto.FLOAT16 else f'{name}.single'
+        if target in self.made:
+            return target
+        self.made.add(target)
+        if name in self.weights:
+            array = numpy_helper.to_array(self.weights[name])
             if np.abs(array).max(initial=0.) > np.finfo(np.float16).max:
                 raise DeployError(f'weight {name}: expected at most {np.finfo(np.float16).max:g} in half precision, '
                                   f'got {np.abs(array).max():g}')
             self.graph.initializer.append(numpy_helper.from_array(array.astype(np.float16), target))
-        return target
-
-    def cast(self, name: str, to: int) -> str:
-        """Return the name of a value in another precision, with a node that makes it where it is the first time."""
-        from onnx import TensorProto, helper
-        target = f'{name}.half' if to == TensorProto.FLOAT16 else f'{name}.single'
-        if target not in self.made:
-            self.made.add(target)
+        else:
             self.nodes.append(helper.make_node('Cast', [name], [target], f'{target}/Cast', to=to))
         return target
