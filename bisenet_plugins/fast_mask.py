@@ -115,8 +115,6 @@ def _mask_of(logits: Any, size: Any, align_corners: bool, window: Any, window_si
         return _interpolate_all(logits.permute(0, 2, 3, 1).contiguous(), rows.on(logits), columns.on(logits), dtype)
     if logits.dtype not in (np.float32, np.float64):
         logits = logits.astype(np.float32)
-    if len(logits) == 0:
-        return np.empty((0, len(rows.cell), len(columns.cell)), dtype)
     pixels = np.ascontiguousarray(logits.transpose(0, 2, 3, 1))  # (N, h, w, K)
     if not _is_tame(pixels):
         return _interpolate_all(pixels, rows, columns, dtype)
@@ -193,7 +191,7 @@ def _is_tame(values: np.ndarray) -> bool:
     """Return whether all values are finite and small enough that their differences are finite too."""
     bound = np.finfo(values.dtype).max / 8
     with np.errstate(invalid='ignore'):
-        return bool(values.min() > -bound and values.max() < bound)
+        return bool(values.min(initial=0) > -bound and values.max(initial=0) < bound)
 
 
 def _interpolate_borders(pixels: np.ndarray, rows: _Axis, columns: _Axis, dtype: np.dtype[Any]) -> np.ndarray:

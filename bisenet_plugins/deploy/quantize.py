@@ -198,9 +198,7 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
             return nncf.quantize(model, nncf.Dataset(calibration.inputs), subset_size=len(calibration.inputs),
                                  preset=nncf.QuantizationPreset.PERFORMANCE, ignored_scope=scope)
 
-    def open_model(candidate: Any) -> Backend:
-        return OpenVINOBackend(candidate, calibration.threads)
-
+    open_model = partial(OpenVINOBackend, threads=calibration.threads)
     return search_layers(quantise, open_model, open_model(model), list(groups), calibration)
 
 
@@ -253,9 +251,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
                 nodes_to_quantize=[name for name in ops if name not in left_out], extra_options=options)
             return target
 
-        def open_model(candidate: str) -> Backend:
-            return OnnxRuntimeBackend(candidate, calibration.threads)
-
+        open_model = partial(OnnxRuntimeBackend, threads=calibration.threads)
         methods = ('minmax', 'percentile') if calibration.method == 'auto' else (calibration.method,)
         for method in methods:  # layers are left out for the last one only
             made = search_layers(partial(quantise, method), open_model, open_model(path),

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..errors import DeployError, InputError, MissingPackageError, NoGpuError, UnsupportedOperatorError, expect, require
@@ -47,9 +48,7 @@ def check_backend(backend: str) -> None:
 
 
 def _parse(trt: Any, parser: Any, path: str) -> None:
-    with open(path, 'rb') as file:
-        parsed = parser.parse(file.read())
-    if parsed:
+    if parser.parse(Path(path).read_bytes()):
         return
     lines = []
     for i in range(parser.num_errors):
@@ -112,8 +111,7 @@ def build_engine(onnx_path: str, engine_path: str, backend: str = 'tensorrt-rtx'
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise DeployError(f'{module} {trt.__version__} could not build an engine from {os.path.basename(onnx_path)}')
-    with open(engine_path, 'wb') as file:
-        file.write(engine)
+    Path(engine_path).write_bytes(engine)
 
 
 def _set_capabilities(trt: Any, config: Any, capabilities: Sequence[str]) -> None:

@@ -170,7 +170,4 @@ def decode_config(text: str) -> dict[str, Any]:
     Args:
         text: The JSON.
     """
-    def unmark(node: dict[str, Any]) -> Any:
-        return tuple(node['tuple']) if set(node) == {'tuple'} else node
-
-    return json.loads(text, object_hook=unmark)
+    return json.loads(text, object_hook=lambda node: tuple(node['tuple']) if set(node) == {'tuple'} else node)

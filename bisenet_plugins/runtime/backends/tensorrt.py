@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,7 @@ class TensorRTBackend:
                              'it with ONNX Runtime')
         trt = importlib.import_module(module)
         self._trt = trt
-        with open(path, 'rb') as file:
-            self._engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(file.read())
+        self._engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(Path(path).read_bytes())
         if self._engine is None:
             raise DeployError(f'{path} cannot be loaded by {module} {trt.__version__}; it was built for another '
                               'version or another GPU')
