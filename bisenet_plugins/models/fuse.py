@@ -54,16 +54,17 @@ def switch_to_deploy(model: Network) -> Network:
     model.eval()
     if getattr(model, 'with_auxiliary_head', False):
         setattr(model, 'auxiliary_head', None)  # noqa: B010, the name is a segmentor's, not every module's
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, RepConvModule) and (folded := child.folded()) is not None:
-                setattr(parent, name, folded)
-    instead = _folded(model)
+    _replace(model, lambda part: part.folded() if isinstance(part, RepConvModule) else None)
+    _replace(model, _folded(model).get)
+    return model
+
+
+def _replace(model: nn.Module, stand_in: Callable[[nn.Module], nn.Module | None]) -> None:
+    """Put in the place of each part what stands in for it, where anything does."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if child in instead:
-                setattr(parent, name, instead[child])
-    return model
+            if (instead := stand_in(child)) is not None:
+                setattr(parent, name, instead)
 
 
 def _folded(model: nn.Module) -> dict[nn.Module | None, nn.Module]:
