@@ -259,16 +259,13 @@ def _best_of_many(corners: np.ndarray, candidates: np.ndarray, cells: np.ndarray
     counts = np.count_nonzero(candidates, axis=1)
     begin = counts.cumsum() - counts
     classes = candidates.nonzero()[1]
-    best = labels = np.empty(0)
+    shape = len(cells), rows.members.shape[1], columns.members.shape[1]
+    best, labels = np.full(shape, -np.inf, corners.dtype), np.zeros(shape, dtype)
     for rank in range(counts[0]):
         left = np.count_nonzero(counts > rank)  # cells with so many candidates
         label = classes[begin[:left] + rank]
         score = _interpolate_cells(corners[:, np.arange(left), label], cells[:left], rows, columns)
-        label = label.astype(dtype)[:, None, None]
-        if rank == 0:
-            best, labels = score, np.broadcast_to(label, score.shape).copy()
-            continue
-        np.copyto(labels[:left], label, where=score > best[:left])
+        np.copyto(labels[:left], label.astype(dtype)[:, None, None], where=score > best[:left])
         np.maximum(score, best[:left], out=best[:left])
     return labels
 

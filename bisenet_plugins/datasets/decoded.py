@@ -174,8 +174,7 @@ class LoadDecoded(BaseTransform):
         arrays = [np.asarray(loaded['img']), np.asarray(loaded['gt_seg_map'])]
         try:
             places[0].parent.mkdir(parents=True, exist_ok=True)
-            with os.scandir(places[0].parent) as entries:
-                used = sum(entry.stat().st_size for entry in entries if entry.name.endswith('.npy'))
+            used = sum(path.stat().st_size for path in places[0].parent.glob('*.npy'))
             if used + sum(array.nbytes for array in arrays) > self.limit_gb * 1e9:
                 return
             for place, array in zip(places, arrays):

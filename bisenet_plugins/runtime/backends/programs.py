@@ -64,10 +64,7 @@ def _executorch(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     from executorch.runtime import Runtime
     method = Runtime.get().load_program(path).load_method('forward')
 
-    def run(inputs: np.ndarray) -> np.ndarray:
-        return method.execute([torch.from_numpy(inputs)])[0].clone().numpy()
-
-    return run
+    return lambda inputs: method.execute([torch.from_numpy(inputs)])[0].clone().numpy()
 
 
 def _ncnn(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
