@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                     row.update(mb=round(size / 1e6, 2), agreement=round(checks['agreement'], 4),
                                miou=checks.get('miou_artifact'), miou_pytorch=checks.get('miou_pytorch'),
                                state='run' if checks['ran'] == artifact.file else checks['ran'])
-                    calls[name] = partial(artifact.open(args.threads or 0), artifact.batch_of(image, 'the first image')[0])
+                    calls[name] = partial(artifact.open(args.threads or 0), artifact.batch_of(image, 'image')[0])
                 except BisenetError as error:
                     row.setdefault('state', str(error))
             turns.append(calls)
