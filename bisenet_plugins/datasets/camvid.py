@@ -47,8 +47,7 @@ class CamVidDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """List the images, of the asked drives only."""
-        return [sample for sample in super().load_data_list()
-                if Path(sample['img_path']).name.startswith(self.drives)]
+        return [sample for sample in super().load_data_list() if Path(sample['img_path']).name.startswith(self.drives)]
 
     @classmethod
     def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:

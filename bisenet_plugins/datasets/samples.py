@@ -144,9 +144,9 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
             if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
     kind: Any = given.get('type') or next(iter(same), None)
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    label_map = kind.get_label_map((given.get('metainfo') or {}).get('classes') or classes or None) if kind else None
-    usual = 'type' in given and accepted_arguments(kind).get('reduce_zero_label')
-    reduce = bool(given.get('reduce_zero_label', usual))
+    label_map = kind.get_label_map((given.get('metainfo') or {}).get('classes')) if kind else None
+    takes = accepted_arguments(kind) if kind and 'type' in given else {}
+    reduce = bool(given.get('reduce_zero_label', takes.get('reduce_zero_label')))
     for path in map(Path, paths):
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
@@ -189,7 +189,7 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
         return synthetic_samples(count, size)
     if os.path.isdir(source):
         found = (path for path in Path(source).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
-        paths = sorted(path for path in found if path.is_file() or path.is_symlink())
+        paths = sorted(path for path in found if path.is_file() or not path.exists())
         expect(bool(paths), 'images', f'a folder with files ending in {IMAGE_SUFFIXES}', source)
         return list(read_samples(paths[place] for place in _spread(len(paths), count)))
     if source in ('train', 'val', 'test') and model_cfg is not None:

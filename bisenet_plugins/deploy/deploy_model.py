@@ -63,7 +63,8 @@ class DeployModel(Logits):
         network_size: Height and width at which the network runs in a self-contained graph; None for those of
             ``pipeline``.
         static: Whether sizes become constants of the traced graph.
-        pipeline: How a self-contained graph resizes and pads; None leaves the image's own size.
+        pipeline: How a self-contained graph resizes and pads; None leaves the image's own size. Nothing is padded for
+            ``logits_s8``, from which it could not be cut off.
 
     Shape:
         - Input: ``(N, H, W, 3)`` uint8 if self-contained, otherwise ``(N, 3, H, W)`` float.
@@ -139,14 +140,11 @@ class DeployModel(Logits):
             return [_rounded(side * over, under) for side in sides]
         if not given.keep_ratio:
             return list(given.scale[::-1])
-        if isinstance(sides[0], Tensor):
-            long, short = torch.maximum(*sides), torch.minimum(*sides)
-        else:
-            long, short = torch.sym_max(*sides), torch.sym_min(*sides)
-        ways = [[_rounded(side * max(given.scale), long), _rounded(side * min(given.scale), short)] for side in sides]
-        if not isinstance(long, Tensor):
-            return [torch.sym_min(*both) for both in ways]
-        return [torch.minimum(*both).clamp(max=max(given.scale)) for both in ways]  # a bound that TensorRT needs
+        traced = isinstance(sides[0], Tensor)
+        larger, smaller = (torch.maximum, torch.minimum) if traced else (torch.sym_max, torch.sym_min)
+        found = [smaller(_rounded(side * max(given.scale), larger(*sides)),
+                         _rounded(side * min(given.scale), smaller(*sides))) for side in sides]
+        return [side.clamp(max=max(given.scale)) for side in found] if traced else found  # a bound, for TensorRT
 
     def scores(self, image: Tensor) -> Tensor:
         """Compute the scores that classes are taken from.
@@ -162,12 +160,15 @@ class DeployModel(Logits):
         if self.output == 'logits_s8':
             return logits
         size = padded = self._sides(inputs.shape[2:])
-        if self.channel_order:
-            size = self._sides(image.shape[1:3]) if self.output == 'mask' else before
+        if self.channel_order and self.output == 'mask':
+            size = self._sides(image.shape[1:3])
             padded = [_rounded(side * whole, part) for side, whole, part in zip(size, padded, before)]
-        scores = F.interpolate(logits, size=padded, mode='bilinear',
+        elif self.channel_order:
+            size = before
+        cut = self.channel_order and self.pipeline.divisor > 1
+        scores = F.interpolate(logits, size=padded if cut else size, mode='bilinear',
                                align_corners=bool(self.segmentor.decode_head.align_corners))
-        if not self.channel_order or self.pipeline.divisor == 1:
+        if not cut:
             return scores
         if torch.compiler.is_exporting():  # a slice would be taken for a whole for ever if it is one of the example
             rows, columns = (torch.arange(side, device=scores.device) for side in size)

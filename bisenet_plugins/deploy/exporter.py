@@ -77,8 +77,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
     assert predictor.network is not None
     channels = predictor.network.channels
     expect(channels in (1, 3), 'config', 'a network of grey or colour images', f'one of {channels} channels')
-    pipeline: Any = preprocess_of(predictor.cfg, channels=channels)
-    options = replace(options, channels=channels, pipeline=pipeline)
+    options = replace(options, channels=channels, pipeline=preprocess_of(predictor.cfg, channels=channels))
     artifact = _describe(predictor, options)
     samples, calibration = [], None
     if options.verify or options.precision == 'int8':
@@ -151,7 +150,6 @@ def _work_folder(out: str) -> Iterator[str]:
 def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
     """Fill in what is known of an artifact before there are files."""
     head = predictor.model.decode_head
-    assert options.pipeline is not None
     preprocess = artifact_preprocess(options.pipeline, options.shape, options.stretch, bool(options.channel_order))
     names = ['torch', *([] if options.backend in PROGRAMS else ['mmdeploy', 'onnx']), runtime_module(options.backend)]
     return Artifact(

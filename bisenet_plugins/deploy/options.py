@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import InputError, expect
@@ -126,7 +126,7 @@ class DeployOptions:
     overwrite: bool = False
     threads: int = 0
     channels: int = 3
-    pipeline: Preprocess | None = None
+    pipeline: Any = field(default_factory=Preprocess)
 
     def __post_init__(self) -> None:
         opsets = OPSETS.get(self.exporter, range(0))
@@ -144,7 +144,7 @@ class DeployOptions:
             size = getattr(self, name)
             expect(size is None or len(size) == 2 and min(size) >= LEAST_SIDE and math.prod(size) <= MOST_PIXELS, name,
                    f'height and width of at least {LEAST_SIDE} and at most {MOST_PIXELS} pixels in all', size)
-        plain = self.precision == 'fp32'
+        plain, scaled = self.precision == 'fp32', bool(self.channel_order) and self.pipeline.scale_factor != 1
         portable = self.shape is not None and (self.backend != 'ncnn' or self.output == 'logits_s8')
         engine = self.backend.startswith('tensorrt')
         usual = self.calibration_method == 'auto' and self.ranges is None
@@ -164,6 +164,8 @@ class DeployOptions:
                 ('exporter', self.exporter == 'trace' or self.backend not in PROGRAMS,
                  f'none, because the format {self.backend} needs no ONNX'),
                 ('channel_order', not self.channel_order or self.backend != 'ncnn', 'none, as ncnn takes floats'),
+                ('shape', self.shape or self.backend != 'torch-export' or not scaled,
+                 'a static one for torch-export, as the test pipeline resizes by a factor'),
                 ('channel_order and channels', not self.channel_order or self.channels == 3,
                  'none, because a self-contained graph takes images of three channels'),
                 ('shape and output', portable or self.backend not in ('ncnn', 'executorch'),
@@ -203,7 +205,7 @@ class DeployOptions:
         if self.channel_order:
             codebase['self_contained'] = dict(channel_order=self.channel_order,
                                               network_size=list(self.network_size) if self.network_size else None)
-            if self.pipeline is not None:
+            if self.pipeline != Preprocess():
                 codebase['self_contained']['pipeline'] = asdict(self.pipeline)
         backend: dict[str, Any] = dict(type=self.backend.replace('-', '_'))
         if self.backend.startswith('tensorrt'):

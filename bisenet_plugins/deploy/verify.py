@@ -112,7 +112,7 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
             scores = model.scores(torch.from_numpy(batch))
             expected = classify(segmentor, scores) if model.output == 'mask' else scores
         output, shown = backend(batch), backend.scores(batch)
-        if shown is not None:
+        if shown is not None and (artifact.output != 'mask' or scores.shape[1] > 1):  # else it is a probability
             largest = max(largest or 0.0, float(np.abs(shown.astype(np.float64) - scores.numpy()).max()))
         same, mask = [to_mask(value[:1], prepared, artifact.align_corners, artifact.threshold)
                       for value in (expected, output)]

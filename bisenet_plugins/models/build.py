@@ -65,8 +65,7 @@ def complete(cfg: dict, argument: str, **defaults: Any) -> dict:
     known = accepted_arguments(named_class(cfg, argument))
     if keeps_own_layers(known):
         defaults = {key: value for key, value in defaults.items() if key not in LAYER_CFGS}
-    whole = ConfigDict(
-        {**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg})
+    whole = ConfigDict({**{key: value for key, value in defaults.items() if value is not None and key in known}, **cfg})
     for key, kind in LAYER_CFGS.items():
         check_layer(whole.get(key), f'{argument}.{key}', kind)
     return whole
@@ -178,6 +177,6 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
         raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
                          f'fails at {told}')
     shapes: list[Any] = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
-    expect(all(len(shape) == 4 and abs(side / shape[2] - width / shape[3]) < 0.2 * side / shape[2]
-               for shape in shapes), argument, f'maps (N, C, h, w) from {name} (see its out_indices)', shapes)
+    expect(all(len(shape) == 4 and abs(shape[2] * width - shape[3] * side) <= width for shape in shapes), argument,
+           f'maps (N, C, h, w) from {name} (see its out_indices)', shapes)
     return tuple(m.shape[1] for m in maps), tuple(round(side / m.shape[2]) for m in maps)

@@ -71,7 +71,9 @@ class Network:
         with explained(self.cfg):
             self.model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         self.num_classes = max(2, int(self.model.num_classes))  # one class and the background
-        self.channels = next(layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d))
+        mean = (self.cfg.model.get('data_preprocessor') or {}).get('mean') or ()
+        first = next((layer.in_channels for layer in self.model.modules() if isinstance(layer, torch.nn.Conv2d)), 3)
+        self.channels = len(mean) if len(mean) > 1 else first
         if self.num_classes > MAX_CLASSES:
             raise ConfigError(f'num_classes: expected at most {MAX_CLASSES}, which a uint8 mask holds, got '
                               f'{self.num_classes}')

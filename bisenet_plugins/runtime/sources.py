@@ -5,9 +5,8 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -108,7 +107,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         if not recursive or os.path.realpath(root) in seen:
             folders.clear()
         if os.path.realpath(root) not in seen:
-            yield from (file for name in names if (file := Path(root, name)).is_file() or file.is_symlink())
+            yield from (file for name in names if (file := Path(root, name)).is_file() or not file.exists())
         seen.add(os.path.realpath(root))
 
 
@@ -124,18 +123,16 @@ def _with_own_names(listed: list[Source]) -> list[Source]:
     for source in listed:
         once.setdefault((source.kind, os.path.realpath(source.path) if source.index < 0 else str(source.index)), source)
     names = [source.name for source in once.values()]
-    most = max((len(source.path.parts) for source in once.values()), default=0)
-    ways: list[Callable[[str, Path], str]] = [partial(_with_folders, depth) for depth in range(1, most)]
-    for longer in (_with_suffix, *ways):
+    for depth in range(max((len(source.path.absolute().parts) for source in once.values()), default=0)):
         counts = Counter(names)
-        names = [longer(name, source.path) if counts[name] > 1 else name
+        names = [_longer(name, source.path, depth) if counts[name] > 1 else name
                  for name, source in zip(names, once.values(), strict=True)]
     folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
     taken: set[str] = set()
     result = []
     for name, source in zip(names, once.values(), strict=True):
         if source.kind == 'video' and name in folders:  # it has a folder of its own
-            name = _with_suffix(name, source.path)
+            name = _longer(name, source.path)
         base, number = name, 2
         while name in taken:
             name, number = f'{base}_{number}', number + 1
@@ -144,14 +141,12 @@ def _with_own_names(listed: list[Source]) -> list[Source]:
     return result
 
 
-def _with_suffix(name: str, path: Path) -> str:
-    return f'{name}_{path.suffix[1:]}' if path.suffix else name
-
-
-def _with_folders(depth: int, name: str, path: Path) -> str:
-    """Put the last folders of a path before a name: a number would mean another file once there are more."""
-    parts = path.absolute().parent.parts[1:][-depth:]
-    return '/'.join([*parts, name.rpartition('/')[2]])
+def _longer(name: str, path: Path, depth: int = 0) -> str:
+    """Add the suffix, or so many folders, to a name; a number would mean another file once there are more."""
+    if depth == 0:
+        return f'{name}_{path.suffix[1:]}' if path.suffix else name
+    folders = Path(os.path.abspath(path)).parent.parts[1:]  # without '..'
+    return '/'.join([*folders[-depth:], name.rpartition('/')[2]])
 
 
 class open_source:

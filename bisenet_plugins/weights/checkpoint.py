@@ -223,7 +223,8 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
             if meta is None or 'state_dict' not in checkpoint or 'optimizer' not in checkpoint and 'iter' not in meta:
                 raise DamagedCheckpointError(f'{path}: expected a checkpoint of a training, got weights alone')
             if 'optimizer' not in checkpoint:
-                print_log(f'{path} holds no state of the optimizer, which starts from zero', level=logging.WARNING)
+                print_log(f'{path} holds no state of the optimizer, which starts from zero', logger='current',
+                              level=logging.WARNING)
         except DamagedCheckpointError as error:
             print_log(f'{error}; the checkpoint before it is tried', logger='current', level=logging.WARNING)
         else:

@@ -94,7 +94,7 @@ def test_indexed_labels_hold_ids(dataset, tmp_path, mode):
 def test_labels_become_what_the_dataset_makes_of_them(dataset, tmp_path, given, wanted):
     ids = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64) % 3
     Image.fromarray(ids).save(tmp_path / 'a.png')
-    sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path, dataset=given)
+    sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path, ('background', 'own'), given)
     np.testing.assert_array_equal(sample.label, np.array(wanted)[ids])
 
 

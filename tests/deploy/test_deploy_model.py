@@ -64,7 +64,8 @@ def test_what_does_not_fit_is_refused(own_segmentor, monkeypatch):
 
 @pytest.mark.parametrize('pipeline', [
     Preprocess(), Preprocess(divisor=32), Preprocess(scale=(160, 96), divisor=32), Preprocess(scale=(90, 90)),
-    Preprocess(scale_factor=1.5, divisor=16), Preprocess(scale=(120, 80), keep_ratio=False, divisor=48)])
+    Preprocess(scale_factor=1.5, divisor=16, pad_value=3.0), Preprocess(scale_factor=1 / 3),
+    Preprocess(scale=(120, 80), keep_ratio=False, divisor=48)])
 @pytest.mark.parametrize('sides', [(64, 96), (75, 41), (33, 101)])
 @torch.no_grad()
 def test_a_self_contained_model_resizes_and_pads_as_the_pipeline(segmentor, pipeline, sides):

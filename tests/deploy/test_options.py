@@ -4,6 +4,7 @@ import pytest
 
 from bisenet_plugins.deploy import DeployOptions, parse_shape
 from bisenet_plugins.errors import InputError
+from bisenet_plugins.runtime.preprocess import Preprocess
 
 
 def test_shapes_are_height_first():
@@ -67,6 +68,8 @@ def test_bytes_have_their_own_axes():
     (dict(backend='tensorrt', shape=(64, 64), max_shape=(64, 64)), 'max_shape: expected the default'),
     (dict(calibration='train'), "calibration: expected none, .* got calibration='train'"),
     (dict(network_size=(64, 64)), 'network_size: expected a self-contained graph'),
+    (dict(backend='torch-export', channel_order='rgb', pipeline=Preprocess(scale_factor=0.5)),
+     'shape: expected a static'),
 ])
 def test_what_cannot_work_is_refused(arguments, match):
     with pytest.raises(InputError, match=match):

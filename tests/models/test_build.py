@@ -128,6 +128,14 @@ def test_channels_that_come_last_are_no_height():
         probe(Windows(last=True), 3, 'backbone')
 
 
+def test_pooled_maps_are_maps():
+    class Pooled(Windows):
+        def forward(self, x):
+            return super().forward(x), super().forward(x).mean((2, 3), keepdim=True)
+
+    assert probe(Pooled(), 3, 'backbone') == ((8, 8), (4, 128))
+
+
 def test_a_backbone_of_one_size_is_probed_with_it():
     assert probe(Windows(224), 3, 'backbone') == probe(Windows(128), 3, 'backbone') == ((8,), (4,))
     with pytest.raises(ValueError, match='which fails at 128 x 192 pixels: another size'):

@@ -10,6 +10,15 @@ from bisenet_plugins.errors import DeployError
 from bisenet_plugins.runtime.network import Network
 
 
+class Unshuffled(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(48, 4, 3, padding=1)
+
+    def forward(self, x):
+        return (self.conv(torch.nn.functional.pixel_unshuffle(x, 4)),)
+
+
 def test_what_prediction_needs_to_know_is_there(small_config):
     network = Network(small_config)
     assert (network.num_classes, network.classes, network.align_corners) == (3, ('road', 'car', 'sky'), False)
@@ -46,6 +55,13 @@ def test_a_preprocessor_beside_the_model_counts_as_mmengine_s_runner_has_it(smal
 def test_a_single_mean_is_for_all_channels(small_config):
     small_config.model.data_preprocessor.update(mean=[120.0], std=[60.0])
     assert Network(small_config).prepare(np.zeros((8, 12, 3), np.uint8)).inputs.shape == (1, 3, 16, 24)
+
+
+def test_the_first_convolution_need_not_be_the_input_s(small_config):
+    small_config.model.backbone = dict(type=Unshuffled)
+    small_config.model.decode_head.update(in_channels=4, in_index=0)
+    network = Network(small_config)
+    assert network.channels == 3 and network.open('torch')(np.zeros((1, 3, 32, 48), np.float32)).shape[1] == 3
 
 
 def test_a_threshold_of_zero_is_kept(small_config):

@@ -59,6 +59,8 @@ def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
     assert more == [('image', 'more/one/a_png'), ('image', f'{tmp_path.name}/one/a_png'), ('image', 'two/a_png')], (
         'no name comes to mean another file')
     shutil.rmtree(tmp_path / 'more')
+    upwards = [tmp_path / 'one' / '..' / 'one' / 'a.png', tmp_path / 'one' / '..' / 'two' / 'a.png']
+    assert listed(*upwards) == [('image', 'one/a_png'), ('image', 'two/a_png')], 'results stay in their folder'
     assert listed(tmp_path, recursive=True)[2:] == [('image', 'one/a'), ('image', 'two/a')]
     for name in ('one.mp4', 'two.png'):  # the frames of a video go to a folder of its name
         written(tmp_path / name) if name.endswith('png') else (tmp_path / name).touch()
@@ -72,6 +74,7 @@ def test_linked_folders_are_followed_once_and_pipes_left_alone(tmp_path):
     (tmp_path / 'near' / 'link').symlink_to(tmp_path / 'far')
     (tmp_path / 'far' / 'loop').symlink_to(tmp_path / 'far')
     os.mkfifo(tmp_path / 'near' / 'pipe.png')
+    (tmp_path / 'near' / 'linked.png').symlink_to(tmp_path / 'near' / 'pipe.png')
     assert listed(tmp_path / 'near', recursive=True) == [('image', 'link/a')]
     assert listed(tmp_path / 'near') == [('missing', 'near')] == listed(tmp_path / 'near', recursive=False)
     assert listed(tmp_path / 'near' / 'pipe.png', '²') == [('missing', 'pipe'), ('missing', '²')]

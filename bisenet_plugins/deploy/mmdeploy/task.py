@@ -33,8 +33,8 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
     if not steps:
         steps = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
     if size is not None:  # and is not padded to another
-        cfg.data_preprocessor.pop('test_cfg', None)
-        cfg.model.get('data_preprocessor', {}).pop('test_cfg', None)
+        for preprocessor in filter(None, (cfg.data_preprocessor, cfg.model.get('data_preprocessor'))):
+            preprocessor.pop('test_cfg', None)
     if size is not None and not any(step['type'] == 'Resize' for step in steps):
         steps.insert(1, dict(type='Resize', scale=tuple(size), keep_ratio=False))
     cfg.test_pipeline = steps
