@@ -74,7 +74,6 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
             raise InputError(f'ranges: expected a folder that can be made, got {options.ranges}: {error.strerror}'
                              ) from error
     predictor = loaded_network(config, checkpoint)
-    assert predictor.network is not None
     channels = predictor.network.channels
     expect(channels in (1, 3), 'config', 'a network of grey or colour images', f'one of {channels} channels')
     options = replace(options, channels=channels, pipeline=preprocess_of(predictor.cfg, channels=channels))

@@ -94,7 +94,6 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     """
     artifact = Artifact.load(folder)
     segmentor, given = network.model, artifact.preprocess
-    assert network.network is not None
     pipeline: Any = preprocess_of(network.cfg, channels=network.network.channels)
     model = DeployModel(segmentor, artifact.output, artifact.channel_order, artifact.network_size,
                         pipeline=pipeline).eval()

@@ -145,7 +145,7 @@ class Predictor:
         return artifact
 
     @property
-    def network(self) -> Network | None:
+    def network(self) -> Any:
         """The network in PyTorch, loaded where it is not yet; None for what an export wrote."""
         if self._network is None and self.name is not None:
             from .network import Network
