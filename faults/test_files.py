@@ -117,11 +117,11 @@ WEIGHTS = dict(
         value in state.items()}),
              ('conv_seg',)),
     folder=(lambda folder: ((folder / 'net.pth').unlink(), (folder / 'net.pth').mkdir()), ('net.pth',)),
-    arrays=(with_state(lambda state: {name: value.numpy() for name, value in state.items()}), ('net.pth', 'ndarray')),
+    arrays=(with_state(lambda state: {name: value.numpy() for name, value in state.items()}), ('net.pth',)),
     texts=(with_state(lambda state: dict.fromkeys(state, 'text')), ('net.pth',)),
     sparse=(with_state(lambda state: {name: value.to_sparse() for name, value in state.items()}),
-            ('net.pth', 'sparse tensor')),
-    meta=(with_state(lambda state: {name: value.to('meta') for name, value in state.items()}), ('net.pth', 'meta')),
+            ('net.pth',)),
+    meta=(with_state(lambda state: {name: value.to('meta') for name, value in state.items()}), ('net.pth',)),
     numbers=(with_state(lambda state: dict(enumerate(state.values()))), ('net.pth',)),
     image=(write('net.pth', PNG), ('net.pth',)))
 WEIGHTS.update(

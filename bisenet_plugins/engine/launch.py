@@ -213,8 +213,9 @@ def _check_start(runner: Runner, cfg: Config) -> None:
     """Refuse to resume weights of another network, and to start from a file that holds none of this one's."""
     if cfg.get('load_from') is None or '://' in str(cfg.load_from):
         return
-    own, loaded = ({name: getattr(value, 'shape', None) for name, value in weights.items()} for weights in (
-        plain_network(runner).state_dict(), plain_weights(load_checkpoint(cfg.load_from))))
+    own, loaded = ({name: torch.is_tensor(value) and (value.shape, value.layout, value.is_meta) for name, value in
+                    weights.items()} for weights in (plain_network(runner).state_dict(),
+                                                     plain_weights(load_checkpoint(cfg.load_from))))
     if cfg.get('resume') and own != loaded or not own.items() & loaded.items():
         first = next((name for name in [*own, *loaded] if own.get(name) != loaded.get(name)), '')
         raise CheckpointError(f"{cfg.load_from}: expected the weights of the config's network, got "

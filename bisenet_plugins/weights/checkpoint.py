@@ -218,11 +218,10 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
             print_log(f'{pointer} names {text}, which is not there', logger='current', level=logging.WARNING)
     for path in candidates:
         try:
-            checkpoint = load_checkpoint(path)
-            meta = checkpoint.get('meta')
-            if meta is None or 'state_dict' not in checkpoint or 'optimizer' not in checkpoint and 'iter' not in meta:
+            held = load_checkpoint(path)
+            if not {'meta', 'state_dict'} <= {*held} or not {'optimizer', 'iter'} & {*held, *held['meta']}:
                 raise DamagedCheckpointError(f'{path}: expected a checkpoint of a training, got weights alone')
-            if 'optimizer' not in checkpoint:
+            if 'optimizer' not in held:
                 print_log(f'{path} holds no state of the optimizer, which starts from zero', logger='current',
                               level=logging.WARNING)
         except DamagedCheckpointError as error:

@@ -107,6 +107,14 @@ def test_a_run_is_not_resumed_with_another_network(trained, tmp_path):
         run_training(prepare_training(load_config(trained[0], tmp_path, options)))
 
 
+def test_a_training_does_not_start_from_what_are_no_tensors(cfg, trained, tmp_path):
+    start = torch.load(trained[1] / 'iter_4.pth', weights_only=False)['state_dict']
+    torch.save({name: value.numpy() for name, value in start.items()}, tmp_path / 'arrays.pth')
+    cfg.load_from = str(tmp_path / 'arrays.pth')
+    with pytest.raises(CheckpointError, match=r'arrays\.pth: expected the weights of the config.s network, got others'):
+        run_training(prepare_training(cfg))
+
+
 def test_processes_on_the_cpu(cfg, monkeypatch):
     cfg.launcher = 'pytorch'
     monkeypatch.delenv('RANK', raising=False)
