@@ -76,8 +76,11 @@ class Runner:
         return done['status'], *told
 
     def close(self) -> None:
+        """End it with a word: data workers that pytest forked since hold its stdin open."""
+        self.process.stdin.write('null\n')
         self.process.stdin.close()
-        self.process.wait(120)
+        self.process.stdout.close()
+        self.process.wait(30)
 
 
 def listing(folder: Path) -> dict[str, str]:

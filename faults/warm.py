@@ -3,7 +3,8 @@
 Each line on stdin is a request as JSON: ``words``, ``folder``, ``environment``, ``seconds``, and optionally ``disk``
 (bytes that the folder ``disk`` in it holds), ``readonly`` (a folder that cannot be written to), ``file_size`` (bytes
 that a file may have), ``stdout`` (``closed`` or a file) and ``interrupt`` (seconds after which it, or with ``group``
-all that it has started too, gets ``signal``). Words that begin with a script run that, others ``bisenet``.
+all that it has started too, gets ``signal``). Words that begin with a script run that, others ``bisenet``. ``null``
+ends the process.
 Each line of the answer: ``status`` (None after the time limit), ``seconds``, and the files ``stdout`` and ``stderr``
 in the folder's neighbour.
 """
@@ -131,8 +132,9 @@ def main() -> None:
     warnings.resetwarnings()
     warnings.filterwarnings('ignore', module='(?!bisenet_plugins)')
     print(json.dumps('ready'), file=answers, flush=True)
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    while asked := json.loads(sys.stdin.readline() or 'null'):
+        print(json.dumps(answer(asked)), file=answers, flush=True)
+    os._exit(0)
 
 
 if __name__ == '__main__':
