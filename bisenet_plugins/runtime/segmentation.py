@@ -116,14 +116,14 @@ class Segmentation:
             if tolerance > 0:
                 outlines = [cv2.approxPolyDP(outline, tolerance, True) for outline in outlines]
             points = [outline[:, 0].tolist() for outline in outlines]
-            sizes = np.bincount(cv2.connectedComponents(binary)[1].ravel()) if least > 1 else None
-            labels = cv2.connectedComponents(binary)[1] if least > 1 else None
-            for place, outline in enumerate(outlines):
-                x, y = outline[0, 0]
-                if levels[0][place][3] >= 0 or sizes is not None and sizes[labels[y, x]] < least:  # type: ignore[index]
-                    continue
-                holes = [points[hole] for hole in range(len(points)) if levels[0][hole][3] == place]
-                found.append(dict(id=number, name=self.classes[number], points=points[place], holes=holes))
+            labels = cv2.connectedComponents(binary)[1] if least > 1 else binary
+            sizes = np.bincount(labels.ravel())
+            holes: dict[int, list[Any]] = {}
+            for hole, (*_, around) in zip(points, levels[0].tolist()):
+                holes.setdefault(around, []).append(hole)
+            for at, outline in enumerate(outlines):
+                if levels[0][at][3] < 0 and sizes[labels[tuple(outline[0, 0, ::-1])]] >= least:
+                    found.append(dict(id=number, name=self.classes[number], points=points[at], holes=holes.get(at, [])))
         return found
 
     def to_coco_rle(self) -> list[dict[str, Any]]:
