@@ -71,16 +71,19 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     unknown = [name for name in classes or () if name not in predictor.classes]
     expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
-    count = len(predictor.classes)
+    count, total, step = len(predictor.classes), 0, 1
     matrix = np.zeros((count, count), np.int64)
-    seen: list[_Shown] = []
+    seen: list[_Shown] = []  # every step-th image, so that a whole dataset needs no more memory
     for sample in samples:
         try:
             prepared = predictor.preprocess(sample.image)
             mask = _segment(predictor, prepared)
             if sample.label is not None:
                 matrix += confusion_matrix(mask, sample.label, count, name=f'label of {sample.name}')
-            seen.append(_Shown(sample.name, sample.image, sample.label, prepared, mask))
+            seen += [_Shown(sample.name, sample.image, sample.label, prepared, mask)] if total % step == 0 else []
+            total += 1
+            if len(seen) > max(32, 2 * show):
+                seen, step = seen[::2], 2 * step
         except InputError as error:
             if failed is None:
                 raise
@@ -92,7 +95,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     shares = 100.0 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     templates = Environment(loader=PackageLoader('bisenet_plugins', 'explain'), autoescape=True)
     page = templates.get_template('page.html').render(
-        title=title, total=len(seen), shown=len(shown), scores=scores, classes=predictor.classes,
+        title=title, total=total, shown=len(shown), scores=scores, classes=predictor.classes,
         legend=[(name, tuple(colour.tolist())) for name, colour in zip(predictor.classes, _colours(predictor))],
         images=[_image_row(predictor, sample) for sample in shown], pathways=_pathway_rows(predictor, shown),
         heats=[row for sample in shown for row in _heat_rows(predictor, sample, stages, classes)],
@@ -118,8 +121,8 @@ def _figure(image: np.ndarray, caption: str) -> dict[str, str]:
     """Encode an image for the page."""
     height, width = image.shape[:2]
     if width > WIDEST_IMAGE:
-        side = max(1, round(WIDEST_IMAGE * height / width))
-        image = cv2.resize(image, (WIDEST_IMAGE, side), interpolation=cv2.INTER_AREA)
+        size = (WIDEST_IMAGE, max(1, round(WIDEST_IMAGE * height / width)))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return dict(caption=caption, jpeg=base64.b64encode(encode_image(image, '.jpg', quality=82)).decode())
 
 

@@ -79,8 +79,7 @@ class Predictor:
         expect(bool(re.fullmatch(r'cpu(:0)?|(?!cpu)[a-z]+(:\d+)?', self.device)), 'device',
                "'cpu', or an accelerator such as 'cuda:0'", self.device)
         on_cpu = self.device.startswith('cpu')
-        if backend not in ('torch', 'auto') and not on_cpu:
-            raise InputError(f"backend {backend!r}: expected device='cpu', got device={self.device!r}")
+        expect(on_cpu or backend in ('torch', 'auto'), 'device', f"'cpu' with backend={backend!r}", self.device)
         expect(isinstance(threads, int) and threads >= 0, 'threads', 'a whole number of at least 0', threads)
         self.backend, self.threads, self.precision = backend, threads, precision
         self._lock = threading.Lock()

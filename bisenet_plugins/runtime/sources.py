@@ -211,7 +211,6 @@ class open_source:
                 break
             yield Frame(image, number)
             number += 1
-        if number == 0:
-            raise InputError(f'{self.source}: expected frames that can be read, got none')
+        expect(number > 0, str(self.source), 'frames that can be read', number)
         if self.length is not None and number < 0.98 * self.length - 1:  # headers may be off by a frame or two
             raise InputError(f'{self.source}: expected {self.length} frames, got {number}; the video is truncated')

@@ -222,8 +222,7 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
             if not {'meta', 'state_dict'} <= {*held} or not {'optimizer', 'iter'} & {*held, *held['meta']}:
                 raise DamagedCheckpointError(f'{path}: expected a checkpoint of a training, got weights alone')
             if 'optimizer' not in held:
-                print_log(f'{path} holds no state of the optimizer, which starts from zero', logger='current',
-                              level=logging.WARNING)
+                print_log(f'{path} holds no state of the optimizer, which starts from zero', 'current', logging.WARNING)
         except DamagedCheckpointError as error:
             print_log(f'{error}; the checkpoint before it is tried', logger='current', level=logging.WARNING)
         else:

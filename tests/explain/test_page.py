@@ -1,6 +1,7 @@
 """The report page and what stands on it."""
 
 import base64
+import weakref
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.datasets.samples import read_samples
+from bisenet_plugins.datasets.samples import Sample, read_samples
 from bisenet_plugins.explain.page import write_page
 
 SECTIONS = ['images', 'pathways', 'grad-cam', 'confusion', 'iou']
@@ -56,6 +57,28 @@ def test_the_page_has_every_section_and_its_images_in_it(predictor, folder, tmp_
     assert page.cells['confusion'] == 11 * 12
     assert f'{scores.miou:.2f}' in page.text['iou'] and f'Mean IoU {scores.miou:.2f} %' in page.text['head']
     assert 'A <title>' in page.text['head']
+
+
+def test_a_whole_dataset_is_scored_and_little_of_it_held(predictor, folder, tmp_path):
+    first, held, most = read(folder, folder / 'labels')[0], weakref.WeakValueDictionary(), 0
+
+    class Watched(np.ndarray):
+        """An image that can be seen to be gone."""
+
+    def many():
+        nonlocal most
+        for number in range(80):
+            held[number] = image = first.image.copy().view(Watched)
+            yield Sample(image, first.label, f'{number:02d}.png')
+            del image
+            most = max(most, len(held))
+
+    scores = write_page(predictor, many(), tmp_path / 'page.html', show=2)
+    assert 20 < most < 40
+    page = Page(tmp_path / 'page.html')
+    assert '80 images' in page.text['head'] and scores.miou == write_page(predictor, [first], tmp_path / 'a.html').miou
+    shown = [image['alt'] for image in page.images['images'][::4]]
+    assert shown[0] == '00.png' and '70.png' < shown[1], shown
 
 
 def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, folder, tmp_path):

@@ -353,7 +353,7 @@ def test_wrong_arguments_are_named(predictor, small_config, tmp_path):
         Predictor(small_config, tmp_path / 'object.pth')
     with pytest.raises(InputError, match="backend: expected one of .*, got 'tvm'"):
         Predictor(small_config, backend='tvm')
-    with pytest.raises(InputError, match="backend 'openvino': expected device='cpu', got device='cuda'"):
+    with pytest.raises(InputError, match="device: expected 'cpu' with backend='openvino', got 'cuda'"):
         Predictor(small_config, backend='openvino', device='cuda')
     with pytest.raises(InputError, match='threads: expected a whole number of at least 0, got -1'):
         Predictor(small_config, threads=-1)

@@ -149,5 +149,5 @@ def test_a_camera_has_no_length(monkeypatch):
     with open_source(find_sources(['0'])[0]) as frames:
         assert (frames.length, frames.fps) == (None, 25.0)
         assert [frame.number for frame in frames] == [0, 1]
-        with pytest.raises(InputError, match='camera 0: expected frames that can be read, got none'):
+        with pytest.raises(InputError, match='camera 0: expected frames that can be read, got 0'):
             list(frames)
