@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 
-from ..errors import InputError, require
+from ..errors import expect, require
 from ..runtime.backends import runtime_module
-from ..runtime.backends.openvino import import_openvino, openvino_core
+from ..runtime.backends.openvino import import_openvino, openvino_core, quick_argmax
 from .graph import load_graph
 from .half import to_float16
 from .quantize import Calibration, quantize_onnx, quantize_openvino
@@ -44,12 +44,11 @@ def build_backend_file(onnx_path: str, folder: str, backend: str, precision: str
         DeployError: If the graph does not fit the precision or the backend.
     """
     require(runtime_module(backend))
-    if precision == 'int8' and calibration is None:
-        raise InputError('calibration: expected images, because the precision is int8, got none')
+    expect(precision != 'int8' or bool(calibration), 'calibration', 'images, as the precision is int8', calibration)
     stem = os.path.join(folder, os.path.splitext(os.path.basename(onnx_path))[0])
     if backend == 'openvino':
         load_graph(onnx_path)  # refuses a damaged file in one sentence
-        model = openvino_core().read_model(onnx_path)
+        model = quick_argmax(openvino_core().read_model(onnx_path))
         if calibration is not None and precision == 'int8':
             model = quantize_openvino(model, calibration)
         import_openvino().save_model(model, f'{stem}.xml', compress_to_fp16=precision == 'fp16')

@@ -61,9 +61,8 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
     check_backend(options.backend)
     if options.precision == 'int8':
         require('nncf' if options.backend == 'openvino' else 'onnxruntime')
-        if options.calibration is None:
-            raise InputError('calibration: expected a folder of images, a dataset config, train, val or synthetic, '
-                             'because the precision is int8, got none')
+        expect(options.calibration is not None, 'calibration', 'a folder of images, a dataset config, train, val or '
+               'synthetic, because the precision is int8', options.calibration)
     if options.exporter == 'program':
         require('onnxscript')
     _check_out(out, options.overwrite)

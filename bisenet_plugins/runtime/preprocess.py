@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, expect
 
 __all__ = ['PipelinePreprocess', 'Prepared', 'Preprocess', 'preprocess_of', 'resize_nearest']
 
@@ -88,9 +88,8 @@ class Preprocess:
     pad_value: float = 0.0
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std):
-            raise InputError(f'mean and std: expected as many entries in both, got {len(self.mean)} and '
-                             f'{len(self.std)}')
+        counts = (len(self.mean), len(self.std))
+        expect(counts[0] == counts[1], 'mean and std', 'as many entries in both', counts)
         values = np.arange(256, dtype=np.float32)[:, None]
         table = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32) if self.mean else values
         self._table: Any = np.ascontiguousarray(table[:, None])  # (256, 1, C), as OpenCV takes it
@@ -132,9 +131,8 @@ class Preprocess:
             image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None]
         check_image(image, channels=len(self.mean) or None)
         height, width = self.target_size(*image.shape[:2])
-        if min(height, width) < 1:
-            raise InputError(f'image: expected sides that stay at least one pixel, got {image.shape[0]} x '
-                             f'{image.shape[1]}, which the test pipeline resizes to {height} x {width}')
+        expect(min(height, width) > 0, 'image', f'sides that stay at least one pixel and not {height} x {width} in the '
+               'test pipeline', image.shape[:2])
         if (height, width) != image.shape[:2]:
             image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
         if self.size is not None and self.size != (height, width):

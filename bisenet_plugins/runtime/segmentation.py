@@ -216,9 +216,8 @@ def as_image(image: Any, color: str = 'bgr') -> np.ndarray:
     """
     expect(color in ('bgr', 'rgb'), 'color', "'bgr' or 'rgb'", color)
     if isinstance(image, str | os.PathLike):
-        if re.match(r'\w+://', os.fspath(image)):
-            raise InputError(f'image: expected a file, a PIL image or an array, got the address {image}; nothing is '
-                             'downloaded here')
+        address = re.match(r'\w+://', os.fspath(image))
+        expect(not address, 'image', 'a file, a PIL image or an array, as nothing is downloaded here', image)
         return read_image(Path(image))
     if hasattr(image, 'convert') and hasattr(image, 'getexif'):  # PIL's, without importing it
         from PIL import ImageOps

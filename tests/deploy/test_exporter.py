@@ -193,7 +193,7 @@ def test_folders_of_killed_runs_are_removed_and_no_others(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(('settings', 'match'), [
-    (dict(precision='int8'), 'calibration: expected a folder of images.* because the precision is int8, got none'),
+    (dict(precision='int8'), 'calibration: expected a folder of images.* because the precision is int8, got None'),
     (dict(precision='int8', calibration='nowhere'), "^calibration: expected a folder, .*'nowhere'"),
     (dict(images='nowhere'), "^images: expected a folder, .*'nowhere'"),
     (dict(precision='int8', calibration='synthetic', ranges=__file__), 'ranges: expected a folder that can be made'),

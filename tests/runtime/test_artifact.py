@@ -45,7 +45,7 @@ def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
 
 @pytest.mark.parametrize(('key', 'value', 'match'), [
     ('preprocess.std', [0, 0, 0], r'Preprocess.std: expected a number above 0, got \[0, 0, 0\]'),
-    ('preprocess.std', [1.0], 'mean and std: expected as many entries in both, got 3 and 1'),
+    ('preprocess.std', [1.0], r'mean and std: expected as many entries in both, got \(3, 1\)'),
     ('preprocess.mean', ['a'] * 3, 'Preprocess.mean: expected'),
     ('preprocess.divisor', 0, 'preprocess.divisor: expected at least 1, got 0'),
     ('preprocess.scale_factor', 0.0, 'preprocess.scale_factor: expected a number above 0, got 0.0'),

@@ -163,7 +163,7 @@ def test_a_photograph_is_turned_upright(photo):
 
 
 @pytest.mark.parametrize('given, sentence', [
-    ('https://a.b/c.png', 'expected a file, a PIL image or an array, got the address https://a.b/c.png'),
+    ('https://a.b/c.png', "expected a file, a PIL image or an array, as nothing is downloaded here, got 'https://a.b/c.png'"),
     (np.zeros((3, 48, 64), np.uint8), r'expected axes \(H, W, C\), got \(3, 48, 64\); transpose\(1, 2, 0\) turns them'),
     ('none.png', 'none.png: '), ('a\0b', 'embedded null byte'),
     (Image.new('F', (4, 4)), "image: expected a PIL image of 8 or 16 bits, got 'mode F'"),

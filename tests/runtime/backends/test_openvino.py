@@ -69,6 +69,25 @@ def test_a_file_is_the_same_model_and_shows_its_scores(classes, tmp_path):
         torch.testing.assert_close(torch.from_numpy(backend.scores(x)), scores)
 
 
+def test_an_argmax_is_sorted_by_index_and_takes_the_first_of_equal_scores():
+    from openvino import opset13 as ops
+
+    def model(k, classes=11):
+        scores = ops.parameter([-1, classes, -1, -1], np.float32)
+        found = ops.topk(scores, ops.constant(np.int64(k)), 1, 'max', 'value', 'i64', True)
+        return import_openvino().Model([found.output(1)], [scores])
+
+    def order(backend):
+        return next(op.get_attributes()['sort'] for op in backend.model.get_ops() if op.get_type_name() == 'TopK')
+
+    scores = np.random.default_rng(0).integers(0, 3, (2, 11, 65, 40)).astype(np.float32)
+    scores[0, :, :9] = np.nan
+    first, two = OpenVINOBackend(model(1)), OpenVINOBackend(model(2))
+    np.testing.assert_array_equal(first(scores), scores.argmax(1, keepdims=True))
+    np.testing.assert_array_equal(two(scores)[1], np.argsort(-scores[1], 0, kind='stable')[:2])
+    assert [order(first), order(two)] == ['index', 'value']
+
+
 def test_a_result_outlives_the_next_call_and_the_request_is_kept():
     backend = to_openvino(nn.ReLU(), EXAMPLE)
     first = backend(EXAMPLE)
