@@ -149,8 +149,8 @@ def open_candidate(
         if precision:
             made = f'{Path(path).with_suffix("")}-int8'
             deploy(path, checkpoint, made, DeployOptions(
-                backend='openvino', precision='int8', calibration='synthetic', calibration_images=8, search='off',
-                verify=False, overwrite=True))
+                backend='openvino', precision='int8', output='logits_s8', calibration='synthetic',
+                calibration_images=8, search='off', verify=False, overwrite=True))
             path, checkpoint = made, None
     settings: dict[str, Any] = dict(backend=backend, device=device, threads=torch.get_num_threads())
     if isinstance(path, str) and not path.endswith('.py'):

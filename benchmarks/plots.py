@@ -25,7 +25,7 @@ def _median(ms: Mapping[str, float]) -> float:
 def plot_speed(
     files: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], miou: Mapping[str, float] | None = None
 ) -> None:
-    """Draw mIoU against images/s where every mIoU is known, else a bar of images/s for each candidate.
+    """Draw mIoU against images/s where the scores differ by a point or more, else a bar of images/s for each candidate.
 
     Args:
         files: JSON reports of candidates.
@@ -43,8 +43,9 @@ def plot_speed(
         raise ValueError(f'expected rows with a speed, got none in {list(map(str, files))}')
     for row in rows:
         row.update(speed=1000 / _median(row['ms']), miou=(miou or {}).get(row['name'], row.get('miou')))
-    scored = all(row['miou'] is not None for row in rows)
-    figure = Figure(figsize=(8, 4.5 if scored else 1 + 0.4 * len(rows)), dpi=100, layout='constrained')
+    scores = [row['miou'] for row in rows if row['miou'] is not None]
+    scored = len(scores) == len(rows) and max(scores) - min(scores) >= 1
+    figure = Figure(figsize=(8, 4.5 if scored else 1 + 0.5 * len(rows)), dpi=100, layout='constrained')
     axis = figure.subplots()
     axis.grid(alpha=0.3, axis='both' if scored else 'x')
     axis.set_xlabel('images/s, median, from decoded image to mask')
@@ -54,7 +55,9 @@ def plot_speed(
         axis.margins(0.2)
         _name_points(figure, axis, rows)
     else:
-        names = [row['name'] + (f' ({row["gmacs"]:.1f} GMACs)' if row.get('gmacs') else '') for row in rows]
+        known = [[*([f'{row["gmacs"]:.1f} GMACs'] if row.get('gmacs') else []),
+                  *([f'{row["miou"]:.2f} % mIoU'] if row['miou'] is not None else [])] for row in rows]
+        names = ['\n'.join([row['name'], *([', '.join(more)] if more else [])]) for row, more in zip(rows, known)]
         bars = axis.barh(names, [row['speed'] for row in rows])
         axis.bar_label(bars, fmt='%.1f', padding=3, fontsize=8)
         axis.invert_yaxis()

@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import pytest
 
 from benchmarks.harness import Report
@@ -9,12 +10,12 @@ from benchmarks.plots import plot_growth, plot_speed
 
 
 @pytest.mark.parametrize('median', ['median', 'p50'])
-@pytest.mark.parametrize('miou', [{}, dict(a=50.0, b=60.0)])
-def test_speed_is_drawn(tmp_path, median, miou):
+@pytest.mark.parametrize(('miou', 'height'), [({}, 200), (dict(a=50.0, b=60.0), 450), (dict(a=50.0, b=50.2), 200)])
+def test_speed_is_drawn_as_bars_unless_scores_differ(tmp_path, median, miou, height):
     rows = [dict(name='a', ms={median: 10.0}, gmacs=2.0), dict(name='b', ms={median: 20.0}, gmacs=30.0)]
     (tmp_path / 'a.json').write_text(json.dumps(dict(rows=rows)))
     plot_speed([tmp_path / 'a.json'], tmp_path / 'a.png', miou)
-    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
+    assert cv2.imread(str(tmp_path / 'a.png')).shape == (height, 800, 3)
 
 
 def test_other_reports_are_refused(tmp_path):
