@@ -48,9 +48,7 @@ def run(args: Namespace) -> int:
     for sentence in failed:
         print(f'failed: {printable(sentence)}', file=sys.stderr)
     counts = f'{len(sources) - len(failed)} images, {len(failed)} failed'
-    if scores is not None:
-        print(f'mIoU {scores.miou:.2f} on {counts}; {scores.pixels:.2f} % of the labelled pixels right')
-    else:
-        print(f'{counts}; no mIoU, because no label{" has a pixel of a class" if args.labels else "s are given"}')
+    print(f'mIoU {scores.miou:.2f} on {counts}; {scores.pixels:.2f} % of the labelled pixels right' if scores else
+          f'{counts}; no mIoU, because no label{" has a pixel of a class" if args.labels else "s are given"}')
     print(f'page: {args.out}')
     return 1 if failed else 0

@@ -66,8 +66,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
         InputError: If there is no image that can be used, a class or a stage is unknown, ``show`` is below one, or
             ``predictor`` is a deployed folder.
     """
-    if predictor.model is None:
-        raise InputError('expected a network as config and weights, got a deployed folder, which has no gradients')
+    expect(predictor.model is not None, 'predictor', 'a network as config and weights', 'what an export wrote')
     unknown = [name for name in classes or () if name not in predictor.classes]
     expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
@@ -80,18 +79,20 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
             mask = _segment(predictor, prepared)
             if sample.label is not None:
                 matrix += confusion_matrix(mask, sample.label, count, name=f'label of {sample.name}')
-            seen += [_Shown(sample.name, sample.image, sample.label, prepared, mask)] if total % step == 0 else []
-            total += 1
-            if len(seen) > max(32, 2 * show):
-                seen, step = seen[::2], 2 * step
         except InputError as error:
             if failed is None:
                 raise
             failed.append(f'{error}' if sample.name in str(error) else f'{sample.name}: {error}')
+            continue
+        seen += [_Shown(sample.name, sample.image, sample.label, prepared, mask)] if total % step == 0 else []
+        total += 1
+        if stages and total == 1:  # a wrong one is refused before a whole dataset is scored
+            list(_heat_rows(predictor, seen[0], stages, None))
+        if len(seen) > max(32, 2 * show):
+            seen, step = seen[::2], 2 * step
     expect(bool(seen), 'samples', 'at least one image that can be used', (failed or [])[:3])
     scores = score(matrix) if matrix.any() else None
-    chosen = np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))
-    shown = [seen[number] for number in chosen]
+    shown = [seen[at] for at in np.unique(np.linspace(0, len(seen) - 1, min(show, len(seen))).round().astype(int))]
     shares = 100.0 * matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     templates = Environment(loader=PackageLoader('bisenet_plugins', 'explain'), autoescape=True)
     page = templates.get_template('page.html').render(

@@ -101,8 +101,10 @@ def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch)
         write_page(predictor, samples, tmp_path / 'a.html')
     with pytest.raises(ValueError, match='show: expected at least 1, got 0'):
         write_page(predictor, samples, tmp_path / 'a.html', show=0)
+    asked = iter(samples * 2)
     with pytest.raises(ValueError, match="stages: expected modules .*backbone.*, got 'neck'"):
-        write_page(predictor, samples, tmp_path / 'a.html', stages=['neck'])
+        write_page(predictor, asked, tmp_path / 'a.html', stages=['neck'], failed=[])
+    assert len(list(asked)) == 2 * len(samples) - 1  # at the first image
     with pytest.raises(ValueError, match='samples: expected at least one image'):
         write_page(predictor, [], tmp_path / 'a.html')
 
