@@ -100,7 +100,7 @@ def partial_path(target: Path, ending: str) -> Path:
     return target.with_name(f'.{zlib.crc32(os.fsencode(target.name)):08x}.{ending}')
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def sweep(folder: Path) -> None:
     """Remove, once, what processes that are gone have left unfinished in a folder.
 
@@ -108,7 +108,7 @@ def sweep(folder: Path) -> None:
         folder: Where they wrote.
     """
     for path in folder.glob('.*.partial*'):
-        owner = re.search(r'\.(\d+)\.partial', path.name)
+        owner = re.fullmatch(r'\.[0-9a-f]{8}\.(\d+)\.partial(\.mp4)?', path.name)
         with contextlib.suppress(OSError):  # another machine or container counts processes of its own
             if owner is not None and not is_running(int(owner[1])) and time.time() - path.stat().st_mtime > PATIENCE:
                 path.unlink() if path.is_file() else shutil.rmtree(path)

@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .errors import InputError
+from .errors import expect
 from .files import write_atomically
 
 __all__ = ['apart', 'as_palette', 'colourize', 'displayable', 'encode_ids', 'encode_image', 'encode_palette',
@@ -47,8 +47,7 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
         if num_classes:
             palette[:num_classes] = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
         return palette
-    if len(colours) < num_classes:
-        raise InputError(f'expected colours for {num_classes} classes, got {len(colours)}')
+    expect(len(colours) >= num_classes, 'colours', f'{num_classes} of them', len(colours))
     palette[: len(colours)] = np.asarray(colours, np.uint8)[:256]
     return palette
 
@@ -165,10 +164,8 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
         >>> overlay(image, mask, as_palette([[200, 0, 0]], 1), 0.5)[0, 0].tolist()
         [0, 0, 100]
     """
-    if image.shape[:2] != mask.shape:
-        raise InputError(f'expected a mask of the image\'s size {image.shape[:2]}, got {mask.shape}')
-    if not 0.0 <= opacity <= 1.0:
-        raise InputError(f'expected opacity from 0 to 1, got {opacity}')
+    expect(image.shape[:2] == mask.shape, 'mask', f"the image's size {image.shape[:2]}", mask.shape)
+    expect(0.0 <= opacity <= 1.0, 'opacity', 'a number from 0 to 1', opacity)
     mixed = cv2.addWeighted(image, 1.0 - opacity, colourize(mask, palette), opacity, 0.0)
     ignored = mask == 255
     if ignored.any():
@@ -235,8 +232,7 @@ def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell
         >>> image_grid([[np.zeros((90, 160, 3), np.uint8)] * 2], ['image', 'truth'], cell_width=80, gap=2).shape
         (73, 162, 3)
     """
-    if not rows or any(len(row) != len(titles) for row in rows):
-        raise InputError(f'expected rows of {len(titles)} images, got {[len(row) for row in rows]}')
+    expect({len(row) for row in rows} == {len(titles)}, 'rows', f'{len(titles)} images in each', [*map(len, rows)])
     header = 26
     heights = [max(1, round(cell_width * row[0].shape[0] / row[0].shape[1])) for row in rows]
     canvas = np.full((header + sum(heights) + gap * len(rows), len(titles) * (cell_width + gap) - gap, 3), 255,
@@ -268,10 +264,9 @@ def encode_image(image: np.ndarray, suffix: str = '.png', quality: int = 95) -> 
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in ('.jpg', '.jpeg') else []
     try:
         done, encoded = cv2.imencode(suffix, image, settings)
-    except cv2.error as error:
-        raise InputError(f'expected the suffix of an image format, got {suffix!r} ({error.err})') from error
-    if not done:
-        raise InputError(f'expected the suffix of an image format, got {suffix!r}')
+    except cv2.error:
+        done = False
+    expect(done, 'suffix', f'that of an image format for sides of {image.shape[:2]}', suffix)
     return encoded.tobytes()
 
 

@@ -22,6 +22,16 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / 'deep').iterdir()) == []
 
 
+def test_what_others_have_left_unfinished_stays(tmp_path):
+    ours = files.partial_path(tmp_path / 'x', f'{2**22 + 1}.partial')
+    others = [tmp_path / name for name in ('.backup.2024.partial', f'.report.{2**22 + 1}.partial.tar', '.a.partial')]
+    for path in (ours, *others):
+        path.mkdir()
+        os.utime(path, (0, 0))
+    write_atomically(tmp_path / 'y', b'')
+    assert not ours.exists() and all(path.is_dir() for path in others)
+
+
 def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     def stop(*_):
         raise OSError(28, 'No space left on device')

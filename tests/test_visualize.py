@@ -57,16 +57,18 @@ def test_inputs_of_any_kind_can_be_shown(inputs, expected):
 def test_wrong_arguments_are_named():
     image, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 3), np.uint8)
     palette = as_palette(None, 1)
-    with pytest.raises(ValueError, match='expected colours for 2 classes, got 1'):
+    with pytest.raises(ValueError, match='colours: expected 2 of them, got 1'):
         as_palette([[0, 0, 0]], 2)
-    with pytest.raises(ValueError, match=r"expected a mask of the image's size \(2, 2\), got \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"mask: expected the image's size \(2, 2\), got \(2, 3\)"):
         overlay(image, mask, palette)
-    with pytest.raises(ValueError, match='expected opacity from 0 to 1, got -0.1'):
+    with pytest.raises(ValueError, match='opacity: expected a number from 0 to 1, got -0.1'):
         overlay(image, mask[:, :2], palette, -0.1)
-    with pytest.raises(ValueError, match=r'expected rows of 2 images, got \[1\]'):
+    with pytest.raises(ValueError, match=r'rows: expected 2 images in each, got \[1\]'):
         image_grid([[image]], ['a', 'b'])
-    with pytest.raises(ValueError, match=r"expected the suffix of an image format, got '.none' \(.*\)$"):
+    with pytest.raises(ValueError, match=r"suffix: expected that of .* for sides of \(2, 2\), got '.none'"):
         encode_image(image, '.none')
+    with pytest.raises(ValueError, match=r"suffix: expected that of .* for sides of \(1, 66000\), got '.jpg'"):
+        encode_image(np.zeros((1, 66000, 3), np.uint8), '.jpg')
 
 
 def test_grid_scales_rows_to_cells():

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,9 @@ from .tensorrt_build import check_backend
 from .verify import artifact_preprocess, compare, loaded_network, require_agreement
 
 __all__ = ['deploy']
+
+OWN = re.compile(r'end2end.*|(artifact|deploy|detail|pipeline)\.json')
+"""Names of an artifact's files."""
 
 
 def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions) -> Artifact:
@@ -105,9 +109,14 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         for name in filter(lambda name: name.endswith('.onnx'), os.listdir(artifact.folder)):
             describe_graph(os.path.join(artifact.folder, name), artifact.metadata(name))
         artifact.save()
-        if os.path.isdir(out):
-            os.replace(out, os.path.join(folder, 'before')) if os.listdir(out) else os.rmdir(out)
-        os.replace(artifact.folder, out)
+        place = os.path.realpath(out)
+        if os.path.isdir(place) and os.listdir(place):
+            os.replace(place, os.path.join(folder, 'before'))
+        if os.path.isdir(place):  # empty; it stays, as a mount or the folder where the user stands must
+            for name in sorted(os.listdir(artifact.folder), key=META_FILE.__eq__):
+                shutil.move(os.path.join(artifact.folder, name), place)
+        else:
+            os.replace(artifact.folder, place)
     artifact.folder = out
     return artifact
 
@@ -125,6 +134,8 @@ def _check_out(out: str, overwrite: bool) -> None:
         raise InputError(f'out: expected a new folder, got {out}, which holds other files')
     if not overwrite:
         raise InputError(f'out: expected a new folder or --overwrite, got {out}, which holds an artifact')
+    others = [name for name in os.listdir(out) if not OWN.fullmatch(name)]
+    expect(not others, 'out', 'an artifact and nothing else where it is to be replaced', others)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from ..datasets.samples import Sample
 from ..errors import InputError, expect
 from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
+from ..runtime.backends.torch import Logits
 from ..runtime.predictor import Predictor
 from ..runtime.preprocess import Prepared
 from ..visualize import apart, encode_image, error_map, heat_map, overlay
@@ -71,6 +72,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
     count, total, step = len(predictor.classes), 0, 1
+    ignored = next(head.ignore_index for head in predictor.model.decode_head.modules() if hasattr(head, 'ignore_index'))
     matrix = np.zeros((count, count), np.int64)
     seen: list[_Shown] = []  # every step-th image, so that a whole dataset needs no more memory
     for sample in samples:
@@ -78,6 +80,7 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
             prepared = predictor.preprocess(sample.image)
             mask = _segment(predictor, prepared)
             if sample.label is not None:
+                sample.label = np.where(sample.label == ignored, 255, sample.label)
                 matrix += confusion_matrix(mask, sample.label, count, name=f'label of {sample.name}')
         except InputError as error:
             if failed is None:
@@ -114,7 +117,7 @@ def _network_input(predictor: Predictor, prepared: Prepared) -> Tensor:
 def _segment(predictor: Predictor, prepared: Prepared) -> np.ndarray:
     """Segment one image with the model itself, so that hooks on it count."""
     with torch.no_grad():
-        logits = predictor.model(_network_input(predictor, prepared), mode='tensor')
+        logits = Logits(predictor.model)(_network_input(predictor, prepared))
     return predictor.mask(logits, prepared)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
@@ -17,17 +18,20 @@ from mmseg.utils import register_all_modules
 
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
 from ..config import explained, read_config
+from ..datasets.samples import member_configs
 from ..errors import ConfigError, DeployError, InputError, expect, told_by
 from ..models.fuse import switch_to_deploy
 from ..weights.checkpoint import load_checkpoint, load_weights
 from ..weights.store import pretrained_names, read_shipped
 from .backends import Backend
 from .backends.torch import Logits, TorchBackend
-from .preprocess import Prepared, preprocess_of
+from .preprocess import Prepared, preprocess_of, step_name
 
 __all__ = ['Network']
 
 MAX_CLASSES = 256
+COMPUTED_IN: set[int] = set()
+"""Processes in which PyTorch has computed a network: their forks lack its threads."""
 EXAMPLE = (129, 193)
 """Sides of the input that a network is converted with: one above powers of two, where rounding down and up differ at
 every stage, so that no resizing is left out because it happened to change nothing."""
@@ -58,6 +62,8 @@ class Network:
     """
 
     def __init__(self, network: Any, weights: Any = None, device: str = 'cpu') -> None:
+        if COMPUTED_IN - {os.getpid()}:  # it would wait for ever for its other threads
+            torch.set_num_threads(1)
         if isinstance(network, str) and network in pretrained_names():
             config, tensors = read_shipped(network)
             network, weights = Config(config), dict(state_dict=tensors)
@@ -96,10 +102,12 @@ class Network:
         found = (meta or {}).get('dataset_meta') or {}
         if not found.get('classes'):
             dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
+            dataset = member_configs(dataset)[0]
             kind = dataset.get('type')
             cls = DATASETS.get(kind) if isinstance(kind, str) else kind
             found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
-        names, palette = tuple(found.get('classes') or ()), found.get('palette') or None
+        names, palette = found.get('classes') or (), found.get('palette') or None
+        names = tuple(list_from_file(names) if isinstance(names, str) else names)
         if len(names) == 1 < self.num_classes == 2:
             names, palette = ('background', *names), palette and [[0, 0, 0], *palette]
         if len(names) != self.num_classes:
@@ -121,6 +129,7 @@ class Network:
             MissingPackageError: If the backend is not installed.
             DeployError: If the network cannot be converted.
         """
+        COMPUTED_IN.add(os.getpid())
         if backend == 'torch':
             return TorchBackend(self.model)
         network = Logits(switch_to_deploy(copy.deepcopy(self.model)).requires_grad_(False))
@@ -157,7 +166,7 @@ def _without_downloads(node: Any) -> None:
     """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
     if isinstance(node, dict):
         initial = node.get('init_cfg')
-        if isinstance(initial, dict) and initial.get('type') == 'Pretrained':
+        if isinstance(initial, dict) and 'type' in initial and step_name(initial) in ('Pretrained', 'PretrainedInit'):
             node['init_cfg'] = None
         if 'pretrained' in node:
             node['pretrained'] = None

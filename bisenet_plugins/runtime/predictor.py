@@ -14,6 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ['PRECISIONS', 'Predictor', 'load_pretrained']
 
 PRECISIONS = ('fp32', 'int8')
+TOGETHER = 2 ** 24
+"""Values of the inputs that go through a network together, ten images of 512 x 1024; more would take memory only."""
 
 
 class Predictor:
@@ -181,14 +184,14 @@ class Predictor:
         return segment(self, images, scores, color)
 
     def groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
-        """Yield the numbers of the images that have inputs of one shape."""
+        """Yield the numbers of images that have inputs of one shape, as many as go through the network together."""
         groups: dict[tuple[int, ...], list[int]] = {}
         for number, one in enumerate(prepared):
             groups.setdefault(one.inputs.shape, []).append(number)
-        if self.artifact is not None and self.artifact.shape is not None:  # its graph takes so many and no more
-            yield from ([number] for numbers in groups.values() for number in numbers)
-        else:
-            yield from groups.values()
+        static = self.artifact is not None and self.artifact.shape is not None  # its graph takes so many and no more
+        for numbers in groups.values():
+            size = 1 if static else max(1, TOGETHER // prepared[numbers[0]].inputs.size)
+            yield from (numbers[first:first + size] for first in range(0, len(numbers), size))
 
     def preprocess(self, image: np.ndarray) -> Prepared:
         """Return the network's input of an image.
@@ -261,18 +264,15 @@ class Predictor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of and the settings; the backend is rebuilt where it is unpickled."""
-        settings = dict(backend=self.backend, device=self.device, threads=self.threads, precision=self.precision)
+        settings: Any = dict(backend=self.backend, device=self.device, threads=self.threads, precision=self.precision)
         if self.name is not None:
-            return _rebuild, (self.name, None, settings)
+            return partial(type(self), **settings), (self.name,)
         if self.artifact is not None:
             backend = 'auto' if os.path.isdir(self._source) else self.backend
-            return _rebuild, (os.path.abspath(self._source), None, dict(settings, precision='fp32', backend=backend))
+            return partial(type(self), **dict(settings, precision='fp32', backend=backend)), (
+                os.path.abspath(self._source),)
         assert self._network is not None
-        return _rebuild, (self._network.cfg, self._network.checkpoint(), settings)
-
-
-def _rebuild(network: Any, weights: Any, settings: dict[str, Any]) -> Predictor:
-    return Predictor(network, weights, **settings)
+        return partial(type(self), **settings), (self._network.cfg, self._network.checkpoint())
 
 
 def load_pretrained(name: str, **settings: Any) -> Predictor:

@@ -127,9 +127,7 @@ class Preprocess:
         Returns:
             The image, and its rows and columns (top, bottom, left, right) that are no mirrored border.
         """
-        if len(self.mean) == 1 and getattr(image, 'shape', ())[2:] == (3,) and image.dtype == np.uint8:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None]
-        check_image(image, channels=len(self.mean) or None)
+        image = as_channels(image, len(self.mean) or None)
         height, width = self.target_size(*image.shape[:2])
         expect(min(height, width) > 0, 'image', f'sides that stay at least one pixel and not {height} x {width} in the '
                'test pipeline', image.shape[:2])
@@ -169,10 +167,11 @@ class PipelinePreprocess:
 
         self.pipeline = Compose([step for step in steps if step_name(step) not in READERS])
         self.preprocessor = preprocessor
+        self.channels = 1 if any(step.get('color_type') == 'grayscale' for step in steps) else None
 
     def __call__(self, image: np.ndarray) -> Prepared:
         """Prepare one image."""
-        check_image(image)
+        image = as_channels(image, self.channels)
         sides = image.shape[:2]
         packed = self.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides))
         data = self.preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), False)
@@ -183,20 +182,23 @@ class PipelinePreprocess:
         return Prepared(inputs.cpu().numpy(), meta['ori_shape'][:2], window)
 
 
-def check_image(image: Any, channels: int | None = None) -> None:
-    """Refuse what is no image.
+def as_channels(image: Any, channels: int | None = None) -> np.ndarray:
+    """Return an image as a network takes it, and refuse what is none.
 
     Args:
         image: What came.
-        channels: How many channels it must have; None takes any number.
+        channels: How many channels it must have; a colour image becomes grey where it is one, None takes any number.
 
     Raises:
         InputError: If it is no ``(H, W, C)`` uint8 array with pixels.
     """
+    if channels == 1 and getattr(image, 'shape', ())[2:] == (3,) and image.dtype == np.uint8:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None]
     right = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and 0 not in image.shape
     if not right or channels not in (None, image.shape[2]):
         got = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f'image: expected a uint8 array (H, W, {channels or "C"}), got {got}')
+    return image
 
 
 def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Preprocess | PipelinePreprocess:
@@ -219,14 +221,14 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
     test_cfg = pre.get('test_cfg') or {}
     resize: Mapping[str, Any] = next((step for step in steps if step_name(step) == 'Resize'), {})
     factor = resize.get('scale_factor') or 1.0
-    usual = pre.get('type', 'SegDataPreProcessor').endswith('SegDataPreProcessor') and names in ([], ['Resize'])
+    usual = step_name({'type': 'SegDataPreProcessor', **pre}) == 'SegDataPreProcessor' and names in ([], ['Resize'])
     usual = usual and set(resize) <= {'type', 'scale', 'scale_factor', 'keep_ratio'} and isinstance(factor, int | float)
     usual = usual and test_cfg.get('size') is None and isinstance(pre.get('pad_val', 0), int | float)
     if not usual and preprocessor is not None:
         return PipelinePreprocess(steps, preprocessor)
     scale = resize.get('scale')
     scale = (scale, scale) if isinstance(scale, int) else scale
-    mean, std = ([float(value) for value in pre.get(key) or ()] for key in ('mean', 'std'))
+    mean, std = ([float(value) for value in pre.get(key) or [without]] for key, without in (('mean', 0), ('std', 1)))
     return Preprocess(
         mean=mean * channels if len(mean) == 1 else mean, std=std * channels if len(std) == 1 else std,
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),
@@ -236,15 +238,23 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
 
 
 def test_pipeline(cfg: Any) -> list[Any]:
-    """Return the steps of a config's test pipeline, found through datasets that wrap another one.
+    """Return the steps of a config's test pipeline, found through datasets that wrap or join others.
 
     Args:
         cfg: Config of mmseg.
+
+    Raises:
+        InputError: If datasets that are joined have different ones.
     """
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
-    while 'pipeline' not in dataset and isinstance(dataset.get('dataset'), dict):
-        dataset = dataset['dataset']
-    return list(dataset.get('pipeline') or cfg.get('test_pipeline') or [dict(type='PackSegInputs')])
+    found = _pipelines((cfg.get('test_dataloader') or {}).get('dataset') or {})
+    expect(found == found[:1] * len(found), 'test_dataloader.dataset', 'datasets with one pipeline', 'different ones')
+    return list(found[0] or cfg.get('test_pipeline') or [dict(type='PackSegInputs')])
+
+
+def _pipelines(dataset: Mapping[str, Any]) -> list[Any]:
+    """Return the pipelines of a dataset, or of those in it."""
+    inner = [one for one in (*(dataset.get('datasets') or ()), dataset.get('dataset')) if isinstance(one, Mapping)]
+    return [dataset.get('pipeline')] if dataset.get('pipeline') or not inner else sum(map(_pipelines, inner), [])
 
 
 def resize_nearest(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

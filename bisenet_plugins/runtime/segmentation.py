@@ -234,7 +234,7 @@ def as_image(image: Any, color: str = 'bgr') -> np.ndarray:
         raise InputError(f'image: expected axes (H, W, C), got {image.shape}; transpose(1, 2, 0) turns them')
     if color == 'rgb' and image.ndim == 3 and image.shape[2] == 3:
         return np.ascontiguousarray(image[..., ::-1])
-    return image
+    return np.array(image)  # the caller may fill his with the next frame
 
 
 def segment(predictor: Any, images: Any, scores: bool = False, color: str = 'bgr') -> Any:
@@ -257,7 +257,7 @@ def segment(predictor: Any, images: Any, scores: bool = False, color: str = 'bgr
         begin = time.perf_counter()
         logits = predictor.logits([prepared[number] for number in numbers])
         seconds = (time.perf_counter() - begin) / len(numbers)
-        for number, one in zip(numbers, logits):
+        for number, one in zip(numbers, logits, strict=True):
             chances = to_scores(one[None], prepared[number], predictor.align_corners) if scores else None
             found[number] = Segmentation(predictor.mask(one[None], prepared[number]), arrays[number],
                                          tuple(predictor.classes), predictor.palette, chances, seconds)

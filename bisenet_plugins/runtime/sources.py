@@ -94,6 +94,7 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
             listed.append(_file(path, Path(path.name)))
         else:
             matches = sorted(Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match))
+            matches = [file for file in matches if not any(folder in file.resolve().parents for folder in shut)]
             listed += [_file(match, Path(match.name)) for match in matches]
             if not matches:
                 listed.append(Source('missing', path.stem or 'input', path))
@@ -114,7 +115,8 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
 def _file(path: Path, relative: Path) -> Source:
     """Make a source of a file; what has no known suffix is tried as an image."""
     kind = 'video' if path.suffix.lower() in VIDEO_SUFFIXES else 'image'
-    return Source(kind, relative.with_suffix('').as_posix(), path)
+    name = relative if not relative.stem.strip('.') else relative.with_suffix('')  # '..mp4' would name a folder above
+    return Source(kind, name.as_posix(), path)
 
 
 def _with_own_names(listed: list[Source]) -> list[Source]:

@@ -178,6 +178,20 @@ def test_overwrite_replaces_an_artifact(tiny, tmp_path):
     again = make(tiny, tmp_path / 'a', output='logits', overwrite=True, verify=False)
     assert Artifact.load(str(tmp_path / 'a')).output == again.output == 'logits'
     assert os.listdir(tmp_path) == ['a']
+    (tmp_path / 'a' / 'notes.txt').touch()
+    with pytest.raises(InputError, match=r"out: expected an artifact and nothing else .*, got \['notes.txt'\]"):
+        make(tiny, tmp_path / 'a', overwrite=True, verify=False)
+
+
+def test_an_empty_folder_that_must_stay_is_filled(tiny, tmp_path, monkeypatch):
+    (tmp_path / 'here').mkdir()
+    (tmp_path / 'link').symlink_to('here')
+    monkeypatch.chdir(tmp_path / 'here')
+    before = os.stat('.').st_ino
+    make(tiny, '.', verify=False)
+    assert os.stat('.').st_ino == before and Artifact.load('.').file == 'end2end.onnx'
+    again = make(tiny, tmp_path / 'link', output='logits', overwrite=True, verify=False)
+    assert (tmp_path / 'link').is_symlink() and Artifact.load(again.folder).output == 'logits'
 
 
 def test_folders_of_killed_runs_are_removed_and_no_others(tiny, tmp_path):

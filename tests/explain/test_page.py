@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import ConfigDict
 
 from bisenet_plugins.datasets.samples import Sample, read_samples
 from bisenet_plugins.explain.page import write_page
+from bisenet_plugins.metrics import confusion_matrix, score
 
 SECTIONS = ['images', 'pathways', 'grad-cam', 'confusion', 'iou']
 
@@ -90,6 +92,25 @@ def test_without_labels_the_page_says_so_and_chosen_things_are_shown(predictor, 
     assert page.sections == SECTIONS
     assert len(page.images['images']) == 2 and [image['alt'] for image in page.images['grad-cam']] == stages
     assert 'no labels' in page.text['confusion'] and 'no labels' in page.text['iou']
+
+
+def test_what_is_scored_is_what_is_predicted(predictor, folder, tmp_path, monkeypatch):
+    samples = read(folder, folder / 'labels')
+    monkeypatch.setattr(predictor.model, 'test_cfg', ConfigDict(mode='slide', crop_size=(32, 32), stride=(16, 16)))
+    monkeypatch.setattr(predictor, '_compute', None)
+    monkeypatch.setattr(predictor, 'backend', 'torch')
+    masks = predictor([sample.image for sample in samples])
+    matrix = sum(confusion_matrix(mask, sample.label, 11) for mask, sample in zip(masks, samples))
+    assert abs(write_page(predictor, samples, tmp_path / 'a.html').miou - score(matrix).miou) < 0.1
+
+
+def test_labels_are_ignored_where_the_head_ignores_them(predictor, folder, tmp_path, monkeypatch):
+    wanted = write_page(predictor, read(folder, folder / 'labels'), tmp_path / 'a.html').miou
+    monkeypatch.setattr(predictor.model.decode_head, 'ignore_index', 250)
+    samples = read(folder, folder / 'labels')
+    for sample in samples:
+        sample.label[sample.label == 255] = 250
+    assert write_page(predictor, samples, tmp_path / 'a.html').miou == wanted
 
 
 def test_wrong_arguments_are_sentences(predictor, folder, tmp_path, monkeypatch):

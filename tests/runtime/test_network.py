@@ -5,8 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
+from mmengine.model import PretrainedInit
+from mmseg.models import SegDataPreProcessor
 
-from bisenet_plugins.errors import DeployError
+from bisenet_plugins.errors import DeployError, InputError
 from bisenet_plugins.runtime.network import Network
 
 
@@ -62,6 +64,56 @@ def test_the_first_convolution_need_not_be_the_input_s(small_config):
     small_config.model.decode_head.update(in_channels=4, in_index=0)
     network = Network(small_config)
     assert network.channels == 3 and network.open('torch')(np.zeros((1, 3, 32, 48), np.float32)).shape[1] == 3
+
+
+def test_joined_datasets_have_their_pipeline_and_names(small_config):
+    dataset = small_config.test_dataloader.dataset
+    small_config.test_pipeline = [dict(type='PackSegInputs')]  # which nothing reads
+    small_config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[dataset, dict(
+        type='RepeatDataset', times=2, dataset=copy.deepcopy(dataset))])
+    network = Network(small_config)
+    assert network.prepare(np.zeros((8, 12, 3), np.uint8)).inputs.shape == (1, 3, 16, 24)
+    assert network.classes == ('road', 'car', 'sky')
+    small_config.test_dataloader.dataset.datasets[1].dataset.pipeline[1].scale_factor = 3.0
+    with pytest.raises(InputError, match='test_dataloader.dataset: expected datasets with one pipeline'):
+        Network(small_config)
+
+
+def test_names_of_classes_may_be_in_a_file(small_config, tmp_path):
+    (tmp_path / 'classes.txt').write_text('a\nb\nc\n')
+    small_config.test_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
+    assert Network(small_config).classes == ('a', 'b', 'c')
+
+
+def test_types_may_be_classes(small_config):
+    small_config.model.data_preprocessor.type = SegDataPreProcessor
+    small_config.model.backbone.init_cfg.type = PretrainedInit
+    network = Network(small_config)
+    assert network.prepare(np.zeros((8, 12, 3), np.uint8)).inputs.shape == (1, 3, 16, 24)
+    assert network.cfg.model.backbone.init_cfg is None
+
+
+def of_channels(config, channels):
+    """Let a network take other images, and nothing normalise them."""
+    config.model.data_preprocessor = dict(type='SegDataPreProcessor')
+    config.model.backbone = dict(type='ResNet', depth=18, in_channels=channels, stem_channels=8, base_channels=8,
+                                 num_stages=1, strides=(1,), dilations=(1,), out_indices=(0,))
+    config.model.decode_head.in_index = 0
+
+
+@pytest.mark.parametrize('steps', [[], [dict(type='ResizeToMultiple', size_divisor=32)]])
+def test_grey_networks_take_colour_images(small_config, steps):
+    of_channels(small_config, 1)
+    load = dict(type='LoadImageFromFile', color_type='grayscale')
+    small_config.test_dataloader.dataset.pipeline = [load, *steps, dict(type='PackSegInputs')]
+    prepared = Network(small_config).prepare(np.full((32, 64, 3), 9, np.uint8))
+    assert prepared.inputs.shape == (1, 1, 32, 64) and (prepared.inputs == 9).all()
+
+
+def test_an_image_of_other_channels_is_refused(small_config):
+    of_channels(small_config, 4)
+    with pytest.raises(InputError, match=r'image: expected a uint8 array \(H, W, 4\), got uint8 \(8, 12, 3\)'):
+        Network(small_config).prepare(np.zeros((8, 12, 3), np.uint8))
 
 
 def test_a_threshold_of_zero_is_kept(small_config):

@@ -73,6 +73,13 @@ def test_outlines_of_noise_take_time_in_proportion_to_their_number():
     assert time.process_time() - begin < 15  # 1 s; 40 s where every outline is compared with every other
 
 
+def test_the_picture_is_the_one_that_was_segmented():
+    frame = np.full((32, 48, 3), 7, np.uint8)
+    one = segmented(lambda images: [np.zeros((32, 48), np.uint8)])([as_image(frame)])[0]
+    frame[:] = 200  # a camera's next one
+    assert (one.image == 7).all()
+
+
 def test_small_regions_and_small_corners_are_left_out():
     one = found()
     one.mask[20, 30] = 8

@@ -30,6 +30,20 @@ def listed(*inputs, **options):
     return [(source.kind, source.name) for source in find_sources([str(text) for text in inputs], **options)]
 
 
+def test_a_name_of_dots_does_not_lead_out_of_the_folder(tmp_path):
+    for name in ('..mp4', '...mp4'):
+        (tmp_path / name).touch()
+        assert find_sources([str(tmp_path / name)])[0].name == name
+
+
+def test_a_pattern_leaves_results_out(tmp_path):
+    for name in ('a.png', 'ids/a.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources([f'{tmp_path}/**/*.png'], exclude=[tmp_path / 'ids'])
+    assert [source.path for source in found] == [tmp_path / 'a.png']
+
+
 def test_files_folders_patterns_and_cameras(tmp_path):
     for name in ('b.png', 'a.jpg', 'sub/c.png', 'notes.txt', 'out/overlay/a.jpg'):
         written(tmp_path / name) if not name.endswith('txt') else (tmp_path / name).write_text('text')
