@@ -83,8 +83,8 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
 
     Args:
         cfg: As from :func:`load_config`; changed in place.
-        resume: Resume from the newest whole checkpoint of ``work_dir``, or from ``load_from`` where the config has one.
-            A run without a checkpoint starts from the beginning.
+        resume: Resume from the newest whole checkpoint of ``work_dir``; without one, from ``load_from`` if that is a
+            file of a training. Otherwise the training starts from the beginning, from the weights of ``load_from``.
         amp: Train in mixed precision.
         auto_scale_lr: Scale the learning rate to the real batch, by the config's ``auto_scale_lr.base_batch_size``.
 
@@ -93,6 +93,7 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
 
     Raises:
         ConfigError: If a key that an option needs is missing, or there is no accelerator for mixed precision.
+        DamagedCheckpointError: If ``work_dir`` has checkpoints to resume from and none of them can be read.
         FileNotFoundError: If ``load_from`` names a file that is not there.
         InputError: If ``load_from`` names a network that does not come with the package.
     """
@@ -100,8 +101,7 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     start, known = str(cfg.get('load_from') or SCHEME), [f'{SCHEME}{name}' for name in pretrained_names()]
     if start.startswith(SCHEME):
         expect(start in (SCHEME, *known), 'load_from', f'a file or one of {", ".join(known)}', start)
-    elif '://' not in start:
-        load_checkpoint(start)
+    held: dict[str, Any] = {} if '://' in start else load_checkpoint(start)
     sampler, loop = (getattr(kind, '__name__', str(kind)).rpartition('.')[2] for kind in (
         (cfg.train_dataloader.get('sampler') or {}).get('type'), cfg.train_cfg.get('type')))
     epochs = loop == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
@@ -121,9 +121,8 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
             raise ConfigError('auto_scale_lr: expected dict(base_batch_size=...) with --auto-scale-lr, got none')
         cfg.auto_scale_lr.enable = True
     if resume:
-        # A file given by load_from is the user's own choice; otherwise damaged ones are passed over.
-        # A training that starts from a network of the package, or from an address, resumes its own.
-        newest = find_resumable(cfg.work_dir) if '://' in start else start
+        whole = {'meta', 'state_dict'} <= {*held} and {'optimizer', 'iter'} & {*held, *(held['meta'] or ())}
+        newest = find_resumable(cfg.work_dir) or (start if whole else None)
         cfg.resume, cfg.load_from = newest is not None, str(newest) if newest else cfg.get('load_from')
         if newest is None:
             print_log(f'nothing to resume in {cfg.work_dir}, training starts from the beginning', logger='current')

@@ -86,6 +86,12 @@ def test_resuming_finds_the_newest_checkpoint(trained, tmp_path):
     chosen = str(trained[1] / 'iter_2.pth')
     cfg = prepare_training(load_config(trained[0], tmp_path, {'load_from': chosen}), resume=True)
     assert (cfg.resume, cfg.load_from) == (True, chosen)
+    cfg = prepare_training(load_config(trained[0], trained[1], {'load_from': chosen}), resume=True)
+    assert (cfg.resume, cfg.load_from) == (True, str(trained[1] / 'iter_4.pth')), 'the run itself was interrupted later'
+    for content in ({'a': torch.ones(2)}, dict(meta=dict(epoch=1), state_dict={'a': torch.ones(2)})):
+        torch.save(content, tmp_path / 'weights.pth')
+        cfg = load_config(trained[0], tmp_path, {'load_from': str(tmp_path / 'weights.pth')})
+        assert not prepare_training(cfg, resume=True).resume and cfg.load_from == str(tmp_path / 'weights.pth')
     with pytest.raises(FileNotFoundError, match='no checkpoint at none.pth'):
         prepare_training(load_config(trained[0], tmp_path, {'load_from': 'none.pth'}))
     for resume in (False, True):
