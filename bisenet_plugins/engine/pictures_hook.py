@@ -101,9 +101,10 @@ class WritePredictionsHook(Hook):
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Write what the options ask for."""
         palette = palette_of(runner.test_dataloader.dataset)
+        inputs = data_batch['inputs']
         # Test-time augmentation passes a list of batches, one per variant; the first is the plain one.
-        inputs = [one[0] if isinstance(one, list | tuple) else one for one in data_batch['inputs']]
-        for image, sample in zip(inputs, outputs or [], strict=False):
+        inputs = inputs[0] if isinstance(inputs[0], list | tuple) else inputs
+        for image, sample in zip(inputs, outputs, strict=True):
             name = self._name(runner, sample)
             if self.ids_dir is not None:
                 mask = prediction_of(sample)

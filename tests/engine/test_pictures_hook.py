@@ -83,9 +83,11 @@ def test_each_prediction_is_written(tmp_path):
 
 def test_variants_of_a_test_with_augmentation_show_the_first(tmp_path):
     hook = WritePredictionsHook(show_dir=str(tmp_path))
-    inputs = [[torch.full((3, 6, 8), 9, dtype=torch.uint8), torch.zeros((3, 12, 16), dtype=torch.uint8)]]
-    hook.after_test_iter(make_runner(tmp_path), 0, {'inputs': inputs}, [sample(np.zeros((6, 8), np.int64))])
-    assert (cv2.imread(str(tmp_path / 'sample_00000.png'))[26:32, :8] == 9).all()
+    plain = tuple(torch.full((3, 6, 8), value, dtype=torch.uint8) for value in (9, 8, 7))
+    inputs = [plain, tuple(torch.zeros((3, 12, 16), dtype=torch.uint8) for _ in plain)]
+    hook.after_test_iter(make_runner(tmp_path), 0, {'inputs': inputs}, [sample(np.zeros((6, 8), np.int64))] * 3)
+    for number, value in enumerate((9, 8, 7)):
+        assert (cv2.imread(str(tmp_path / f'sample_{number:05d}.png'))[26:32, :8] == value).all()
 
 
 def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
@@ -93,7 +95,8 @@ def test_a_window_is_opened_on_request(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, 'imshow', lambda title, image: shown.append(image.shape))
     monkeypatch.setattr(cv2, 'waitKey', shown.append)
     hook = WritePredictionsHook(show=True, wait_time=0.5)
-    hook.after_test_iter(make_runner(tmp_path), 0, batch(1), [sample(np.zeros((6, 8), np.int64))])
+    one = {'inputs': batch(1)['inputs'][:1]}
+    hook.after_test_iter(make_runner(tmp_path), 0, one, [sample(np.zeros((6, 8), np.int64))])
     assert shown == [(26 + 10, 3 * 8 + 2 * 4, 3), 500]
     assert not list(tmp_path.iterdir())
 
