@@ -60,8 +60,9 @@ class LabelCheckHook(Hook):
         count: Any = getattr(network, 'num_classes', None)
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) and count is not None else None
         ignored = getattr(getattr(network, 'decode_head', None), 'ignore_index', 255)
+        if samples and isinstance(samples[0], list | tuple):  # variants of the same images
+            samples = samples[0]
         for sample in samples or ():
-            sample = sample[0] if isinstance(sample, list | tuple) else sample  # variants of one image
             if 'gt_sem_seg' in sample:
                 path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
                 self._check_depth(path)

@@ -38,8 +38,9 @@ def test_an_id_outside_the_classes_is_named(step):
     check(RUNNER, 0, batch([[0, 2], [255, 1]]))
     with pytest.raises(InputError, match='a.png: expected class ids from 0 to 2, or 255 .*, got 3, 7'):
         check(RUNNER, 0, batch([[0, 3], [7, 1]]))
-    with pytest.raises(InputError, match='a.png'):  # variants of one image
-        check(RUNNER, 0, dict(data_samples=[batch([[9, 9]])['data_samples']]))
+    variant = [batch(label, path)['data_samples'][0] for label, path in (([[0, 1]], 'a.png'), ([[9, 9]], 'b.png'))]
+    with pytest.raises(InputError, match='b.png'):  # variants of the same images
+        check(RUNNER, 0, dict(data_samples=[variant, variant]))
 
 
 def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
