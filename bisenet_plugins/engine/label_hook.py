@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmseg.registry import HOOKS
 from PIL import Image
+from torch.nn import ModuleList
 
 from ..datasets.check import SPLITS, check_classes
 from ..errors import InputError
@@ -59,7 +60,8 @@ class LabelCheckHook(Hook):
         network = plain_network(runner)
         count: Any = getattr(network, 'num_classes', None)
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) and count is not None else None
-        ignored = getattr(getattr(network, 'decode_head', None), 'ignore_index', 255)
+        head = getattr(network, 'decode_head', None)
+        ignored = getattr(head[-1] if isinstance(head, ModuleList) else head, 'ignore_index', 255)
         if samples and isinstance(samples[0], list | tuple):  # variants of the same images
             samples = samples[0]
         for sample in samples or ():

@@ -43,6 +43,15 @@ def test_an_id_outside_the_classes_is_named(step):
         check(RUNNER, 0, dict(data_samples=[variant, variant]))
 
 
+def test_the_last_of_several_heads_says_what_is_ignored():
+    heads = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
+    heads[0].ignore_index, heads[1].ignore_index = 255, 19
+    runner = SimpleNamespace(model=SimpleNamespace(num_classes=3, decode_head=heads))
+    LabelCheckHook().before_train_iter(runner, 0, batch([[0, 19]]))
+    with pytest.raises(InputError, match='a.png: expected class ids from 0 to 2, or 19 .*, got 255'):
+        LabelCheckHook().before_train_iter(runner, 0, batch([[0, 255]]))
+
+
 def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
     for name, most in (('fits.png', 2), ('deep.png', 258)):
         Image.fromarray(np.array([[0, most]], np.uint16)).save(tmp_path / name)
