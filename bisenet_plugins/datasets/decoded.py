@@ -106,8 +106,9 @@ class LoadDecoded(BaseTransform):
 
     Note:
         An entry belongs to the files' paths, sizes and times of change, to the dataset's ``label_map`` and to the
-        loaders' settings; change one and the files are decoded again. Cityscapes' training set takes 25 GB. Several
-        workers that write at the same moment may exceed the limit by an entry each.
+        loaders' settings; change one and the files are decoded again. Cityscapes' training set takes 25 GB. A process
+        counts the folder again after it has filled a 64th of the room that was left, so that several may exceed the
+        limit a little.
 
     Example:
         >>> import tempfile
@@ -120,6 +121,7 @@ class LoadDecoded(BaseTransform):
                  loaders: Sequence[dict[str, Any]] = _LOADERS) -> None:
         expect(bool(loaders), 'loaders', 'transforms that load', loaders)
         self.folder, self.limit_gb = None if folder is None else Path(folder), limit_gb
+        self.room = self.due = float('inf')  # bytes left, and where they are counted again
         self.plain = tuple(map(dict, loaders)) == _LOADERS
         self.settings = repr([dict(step) for step in loaders])
         self.load = Compose([TRANSFORMS.build(dict(step)) for step in loaders])
@@ -172,11 +174,15 @@ class LoadDecoded(BaseTransform):
     def _keep(self, places: tuple[Path, Path], loaded: dict[str, Any]) -> None:
         """Write a sample if there is room; a full disk is no reason to stop."""
         arrays = [np.asarray(loaded['img']), np.asarray(loaded['gt_seg_map'])]
+        size = sum(array.nbytes for array in arrays)
         try:
-            places[0].parent.mkdir(parents=True, exist_ok=True)
-            used = sum(path.stat().st_size for path in places[0].parent.glob('*.npy'))
-            if used + sum(array.nbytes for array in arrays) > self.limit_gb * 1e9:
+            if size <= self.room <= self.due:
+                places[0].parent.mkdir(parents=True, exist_ok=True)
+                self.room = self.limit_gb * 1e9 - sum(path.stat().st_size for path in places[0].parent.glob('*.npy'))
+                self.due = self.room * 63 / 64
+            if size > self.room:
                 return
+            self.room -= size
             for place, array in zip(places, arrays):
                 np.save(buffer := io.BytesIO(), array, allow_pickle=False)
                 write_atomically(place, buffer.getvalue())

@@ -72,6 +72,20 @@ def test_cache_keeps_to_its_limit_and_goes_on_without_room(files, scene, tmp_pat
     np.testing.assert_array_equal(load(LoadDecoded(str(tmp_path / 'file')), files)['img'], scene[0])
 
 
+def test_cache_is_counted_seldom_and_not_at_all_once_it_is_full(files, tmp_path, monkeypatch):
+    counts, glob, entry = [], Path.glob, 48 * 64 * 4 + 2 * 128
+    monkeypatch.setattr(Path, 'glob', lambda self, pattern: counts.append(pattern) or glob(self, pattern))
+    both = [LoadDecoded(str(tmp_path / 'cache'), limit_gb=200.5 * entry / 1e9) for _ in range(2)]
+    kept, often = [], []
+    for number in range(280):  # another map of labels, another entry
+        load(both[number % 2], files, label_map={number: 255})
+        if number in (99, 239, 279):
+            kept.append(len(list((tmp_path / 'cache').iterdir())) / 2)
+            often.append(counts.count('*.npy'))
+    assert kept[0] == 100 and 200 <= kept[1] == kept[2] <= 202, 'the two share the room'
+    assert often[0] <= 70 and often[1] == often[2]
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(limit_gb=0), 'limit_gb: expected a number above 0, got 0'),
     (dict(loaders=()), 'loaders: expected transforms that load'),
