@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import HOOKS
 from PIL import Image
 from torch.nn import ModuleList
@@ -26,14 +27,24 @@ def plain_network(runner: Any) -> Any:
     return network
 
 
+def reads_8_bits(part: Any) -> bool:
+    """Return whether mmseg's own loader reads the labels of a dataset, or of all those in it, or is in a pipeline."""
+    if isinstance(part, list | tuple):
+        return any(map(reads_8_bits, part))
+    if joined := getattr(part, 'datasets', None):
+        return all(map(reads_8_bits, joined))
+    inner = (getattr(part, name, None) for name in ('dataset', 'pipeline', 'transforms', 'subroutines', 'load'))
+    return type(part) is LoadAnnotations or any(reads_8_bits(one) for one in inner if one is not part)
+
+
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
     """End a training or a test at the first label with an id outside the classes, and name the file and the ids.
 
     mmseg's metrics leave such pixels out silently, and its losses fail without naming the file. Files of more than 8
-    bits are looked into once each, because mmseg's loader keeps the lowest 8 bits only. Before the first step, the
-    classes of the datasets are compared with the model's. ``train`` and ``test`` of this project add this hook to every
-    config.
+    bits are looked into once each where mmseg's loader reads them, because it keeps the lowest 8 bits only. Before the
+    first step, the classes of the datasets are compared with the model's. ``train`` and ``test`` of this project add
+    this hook to every config.
 
     Raises:
         InputError: Before running, if the numbers of classes differ; while running, if a label has such an id.
@@ -47,6 +58,7 @@ class LabelCheckHook(Hook):
 
     def __init__(self) -> None:
         self._seen: set[str] = set()
+        self._own_loader: set[str] = set()
 
     def before_run(self, runner: Any) -> None:
         """Check the classes of the datasets that are read."""
@@ -54,8 +66,9 @@ class LabelCheckHook(Hook):
             loader = getattr(getattr(runner, f'_{split}_loop', None), 'dataloader', None)
             if loader is not None:
                 check_classes(runner.cfg, loader.dataset, split)
+                self._own_loader |= set() if reads_8_bits(loader.dataset) else {split}
 
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+    def _before_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, mode: str = 'train') -> None:
         """Check the labels of a batch that is learned from or scored."""
         network = plain_network(runner)
         count: Any = getattr(network, 'num_classes', None)
@@ -67,10 +80,9 @@ class LabelCheckHook(Hook):
         for sample in samples or ():
             if 'gt_sem_seg' in sample:
                 path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
-                self._check_depth(path)
+                if mode not in self._own_loader:
+                    self._check_depth(path)
                 check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
-
-    before_val_iter = before_test_iter = before_train_iter
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Say where nothing was scored."""

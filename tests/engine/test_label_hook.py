@@ -6,13 +6,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import BaseTransform, Compose, TestTimeAug
 from mmengine.structures import PixelData
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.models.decode_heads import FCNHead
 from mmseg.structures import SegDataSample
 from PIL import Image
 
 from bisenet_plugins.datasets.check import check_classes
+from bisenet_plugins.datasets.decoded import LoadDecoded
 from bisenet_plugins.engine import LabelCheckHook, launch
+from bisenet_plugins.engine.label_hook import reads_8_bits
 from bisenet_plugins.engine.launch import load_config, prepare_test, prepare_training, run_test, run_training
 from bisenet_plugins.errors import InputError
 
@@ -64,6 +68,36 @@ def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
     for number in range(3):
         with pytest.raises(InputError, match=f'float{number}.tif: expected whole class ids .* got a label of float32'):
             hook.before_train_iter(RUNNER, 0, batch([[0, 0]], str(tmp_path / f'float{number}.tif')))
+
+
+class Thousands(BaseTransform):
+    """A loader of 16-bit labels of its own, as some datasets have them."""
+
+    def transform(self, results):
+        label = np.asarray(Image.open(results['seg_map_path'])) // 1000
+        return dict(results, gt_seg_map=label.astype(np.uint8), seg_fields=['gt_seg_map'])
+
+
+@pytest.mark.parametrize(('steps', 'plain'), [
+    ([LoadAnnotations()], True), ([LoadDecoded()], True), ([TestTimeAug([[dict(type='LoadAnnotations')]])], True),
+    ([Thousands()], False), ([type('Subclass', (LoadAnnotations,), {})()], False), ([], False)])
+def test_the_loader_of_the_labels_is_found(steps, plain):
+    dataset = SimpleNamespace(pipeline=Compose(steps))
+    repeated = SimpleNamespace(dataset=dataset)
+    usual = SimpleNamespace(pipeline=Compose([LoadAnnotations()]))
+    for found in (dataset, repeated, SimpleNamespace(datasets=[repeated, usual])):
+        assert reads_8_bits(found) == plain
+
+
+def test_labels_of_16_bits_are_the_affair_of_a_loader_of_their_own(trained, files, tmp_path):
+    for path in (files[0] / 'labels').iterdir():
+        Image.fromarray(np.full((48, 64), 2007, np.uint16)).save(path)
+    pipeline = [dict(type='LoadImageFromFile'), dict(type=Thousands), dict(type='PackSegInputs')]
+    files[1]['test_dataloader.dataset']['pipeline'] = pipeline
+    assert run_test(prepare_test(*untrained(trained[0], files[1], tmp_path)))['aAcc'] >= 0
+    pipeline[1] = dict(type='LoadAnnotations')
+    with pytest.raises(InputError, match='png: expected whole class ids .* got a label of uint16 with 2007'):
+        run_test(prepare_test(*untrained(trained[0], files[1], tmp_path)))
 
 
 def untrained(config, options, folder):
