@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,9 @@ class WritePredictionsHook(Hook):
         InputError: If ``wait_time`` is negative.
 
     Note:
-        Files are named after the images; samples without a file are numbered. Ids of datasets with
-        ``reduce_zero_label`` are written as the dataset counts them, from 1.
+        Files are named after the images, with the folders that lie below the dataset's ``data_prefix['img_path']``;
+        samples without a file are numbered. Ids of datasets with ``reduce_zero_label`` are written as the dataset
+        counts them, from 1.
 
     Example:
         >>> WritePredictionsHook(ids_dir='masks').ids_dir.name
@@ -125,7 +127,11 @@ class WritePredictionsHook(Hook):
         number = self._count * runner.world_size + runner.rank
         self._count += 1
         path = sample.get('img_path', None)
-        return Path(path).stem if path else f'sample_{number:05d}'
+        if not path:
+            return f'sample_{number:05d}'
+        root = (getattr(runner.test_dataloader.dataset, 'data_prefix', None) or {}).get('img_path')
+        name = Path(os.path.relpath(path, root or os.path.dirname(path))).with_suffix('')
+        return name.name if '..' in name.parts else str(name)
 
 
 def palette_of(dataset: Any) -> np.ndarray:

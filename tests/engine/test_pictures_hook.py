@@ -81,6 +81,16 @@ def test_each_prediction_is_written(tmp_path):
     assert cv2.imread(str(tmp_path / 'show' / 'a.png')).shape == (26 + 10, 32, 3)
 
 
+def test_images_of_equal_names_in_different_folders_are_kept_apart(tmp_path):
+    hook, runner = WritePredictionsHook(ids_dir=str(tmp_path)), make_runner(tmp_path)
+    runner.test_dataloader.dataset.data_prefix = dict(img_path='data/images')
+    inside = [f'data/images/{name}.png' for name in ('seq0/0.1', 'seq1/0.1', 'b', '../c')]
+    outputs = [sample(np.zeros((6, 8), np.int64), img_path=name) for name in (*inside, 'd.png')]
+    hook.after_test_iter(runner, 0, {'inputs': [None] * 5}, outputs)
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*.png')}
+    assert written == {'seq0/0.1.png', 'seq1/0.1.png', 'b.png', 'c.png', 'd.png'}
+
+
 def test_variants_of_a_test_with_augmentation_show_the_first(tmp_path):
     hook = WritePredictionsHook(show_dir=str(tmp_path))
     plain = tuple(torch.full((3, 6, 8), value, dtype=torch.uint8) for value in (9, 8, 7))
