@@ -321,7 +321,7 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
     for dataset in datasets:
         dataset.full_init()
         check_classes(cfg, dataset, split)
-        check_samples(dataset, report, limit)
+        check_samples(dataset, report, limit and limit - report.checked)
     labelled = sum(count.pixels for count in report.classes)
     for count in report.classes:
         count.percent = 100 * count.pixels / labelled if labelled else 0.0

@@ -150,6 +150,7 @@ def test_wrapped_datasets_are_added_up(folder):
         type='ConcatDataset', datasets=[inner, dict(type='RepeatDataset', times=5, dataset=inner)]))))
     report = check_dataset(cfg)
     assert report.images == 6 and report.classes[3].images == 6
+    assert [check_dataset(cfg, limit=limit).checked for limit in (2, 3, 4, 9)] == [2, 3, 4, 6]
 
 
 @pytest.mark.parametrize('change, message', [
