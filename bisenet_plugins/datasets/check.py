@@ -45,7 +45,7 @@ USUAL_LOSSES = ('mmseg.models.decode_heads.decode_head', 'bisenet_plugins.models
 
 @dataclass
 class ClassCount:
-    """How often a class occurs: its pixels, their share of all labelled pixels in percent, and its images."""
+    """How often a class occurs: its pixels in a pass, their share of all labelled ones in percent, and its images."""
 
     id: int
     name: str
@@ -75,7 +75,7 @@ class DatasetReport:
         split: ``train``, ``val`` or ``test``.
         images: Samples in the dataset.
         checked: Samples checked.
-        ignored_pixels: Pixels that are not labelled.
+        ignored_pixels: Pixels of a pass that are not labelled.
         ignored_percent: Their share of all pixels.
         classes: One count for each class.
         findings: What was found, errors first.
@@ -235,13 +235,20 @@ def _parts(path: str, node: Any) -> list[tuple[str, Any]]:
     return [part for key, inner in items(node) for part in _parts(f'{path}.{key}', inner)]
 
 
-def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None) -> None:
+def _times(dataset: dict[str, Any]) -> list[int]:
+    """Return how often a pass reads each dataset within wrappers, in the order of ``member_configs``."""
+    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    return [dataset.get('times', 1) * times for one in inner for times in _times(one)] or [1]
+
+
+def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None, times: int = 1) -> None:
     """Check the samples of one dataset and add the counts and findings to a report.
 
     Args:
         dataset: A mmseg dataset.
         report: Gets the counts and the findings.
         limit: Most samples to check; None for all.
+        times: How often a pass reads the dataset, for the counts of pixels.
     """
     names = list(dataset.metainfo.get('classes') or ())
     if not report.classes:
@@ -275,9 +282,9 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None)
         found = dict(zip(values.tolist(), counts.tolist(), strict=True))
         if list(found) == [ignore]:
             report.add('ignored', name)
-        report.ignored_pixels += found.pop(ignore, 0)
+        report.ignored_pixels += times * found.pop(ignore, 0)
         for count in report.classes:
-            pixels = found.pop(count.id, 0)
+            pixels = times * found.pop(count.id, 0)
             count.pixels, count.images = count.pixels + pixels, count.images + bool(pixels)
         if found and names:
             report.add('range', f'{name}: ids {list(found)[:8]} with {len(names)} classes (0 to {len(names) - 1})')
@@ -318,10 +325,10 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
             raise
         report.add('empty' if empty else 'not listed', str(error))
         return report
-    for dataset in datasets:
+    for dataset, times in zip(datasets, _times(settings), strict=True):
         dataset.full_init()
         check_classes(cfg, dataset, split)
-        check_samples(dataset, report, limit and limit - report.checked)
+        check_samples(dataset, report, limit and limit - report.checked, times)
     labelled = sum(count.pixels for count in report.classes)
     for count in report.classes:
         count.percent = 100 * count.pixels / labelled if labelled else 0.0

@@ -153,6 +153,19 @@ def test_wrapped_datasets_are_added_up(folder):
     assert [check_dataset(cfg, limit=limit).checked for limit in (2, 3, 4, 9)] == [2, 3, 4, 6]
 
 
+def test_pixels_are_those_of_a_pass_over_repeated_datasets(folder):
+    """Each file is read and counted once; the shares are those that a training sees."""
+    inner = config(folder).train_dataloader.dataset
+    (folder / 'rare.txt').write_text('a')
+    label(folder, 'a', np.zeros((4, 6)))
+    rare = dict(type='RepeatDataset', times=3, dataset=dict(
+        type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=5, dataset=dict(inner, ann_file='rare.txt'))]))
+    report = check_dataset(Config(dict(train_dataloader=dict(dataset=dict(
+        type='ConcatDataset', datasets=[inner, rare])))))
+    assert (report.images, report.checked, report.classes[0].images) == (4, 4, 4)
+    assert [count.pixels for count in report.classes[:2]] == [24 * 16 + 2 * 2, 2 * 2] and report.ignored_pixels == 4
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(split='dev'), "split: expected one of .*, got 'dev'"),
     (dict(limit=0), 'limit: expected at least 1 .*, got 0'),
