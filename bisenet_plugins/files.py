@@ -33,7 +33,7 @@ def read_image(path: Path) -> np.ndarray:
         - Output: ``(H, W, 3)`` uint8.
 
     Note:
-        Of a file with several pages the first is read, which a log line says.
+        Of a TIFF or WebP file with several pages the first is read, which a log line says.
 
     Raises:
         InputError: If the file is missing, empty, truncated or no image.

@@ -156,18 +156,20 @@ class PipelinePreprocess:
     Args:
         steps: Config dicts of the test pipeline.
         preprocessor: The segmentor's data preprocessor.
+        channels: Channels of files that are read as they are.
 
     Shape:
         - Input: ``(H, W, C)`` uint8.
         - Output: :class:`Prepared` with ``(1, C, h, w)`` float32.
     """
 
-    def __init__(self, steps: Sequence[Mapping[str, Any]], preprocessor: Any) -> None:
+    def __init__(self, steps: Sequence[Mapping[str, Any]], preprocessor: Any, channels: int) -> None:
         from mmcv.transforms import Compose
 
         self.pipeline = Compose([step for step in steps if step_name(step) not in READERS])
         self.preprocessor = preprocessor
-        self.channels = 1 if any(step.get('color_type') == 'grayscale' for step in steps) else None
+        color = next((step['color_type'] for step in steps if 'color_type' in step), '')
+        self.channels = dict(grayscale=1, unchanged=channels).get(color)
 
     def __call__(self, image: np.ndarray) -> Prepared:
         """Prepare one image."""
@@ -225,7 +227,7 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
     usual = usual and set(resize) <= {'type', 'scale', 'scale_factor', 'keep_ratio'} and isinstance(factor, int | float)
     usual = usual and test_cfg.get('size') is None and isinstance(pre.get('pad_val', 0), int | float)
     if not usual and preprocessor is not None:
-        return PipelinePreprocess(steps, preprocessor)
+        return PipelinePreprocess(steps, preprocessor, channels)
     scale = resize.get('scale')
     scale = (scale, scale) if isinstance(scale, int) else scale
     mean, std = ([float(value) for value in pre.get(key) or [without]] for key, without in (('mean', 0), ('std', 1)))

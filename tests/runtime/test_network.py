@@ -110,8 +110,11 @@ def test_grey_networks_take_colour_images(small_config, steps):
     assert prepared.inputs.shape == (1, 1, 32, 64) and (prepared.inputs == 9).all()
 
 
-def test_an_image_of_other_channels_is_refused(small_config):
+@pytest.mark.parametrize('steps', [[], [dict(type='Normalize', mean=[120.0] * 4, std=[60.0] * 4, to_rgb=False)]])
+def test_an_image_of_other_channels_is_refused(small_config, steps):
     of_channels(small_config, 4)
+    load = dict(type='LoadImageFromFile', color_type='unchanged')
+    small_config.test_dataloader.dataset.pipeline = [load, *steps, dict(type='PackSegInputs')]
     with pytest.raises(InputError, match=r'image: expected a uint8 array \(H, W, 4\), got uint8 \(8, 12, 3\)'):
         Network(small_config).prepare(np.zeros((8, 12, 3), np.uint8))
 
