@@ -24,7 +24,7 @@ from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, check_tensors, load_checkpoint, plain_weights
 from .projects import SOURCES
-from .sources import NUM_BATCHES, Source, Weights, check_names, check_weights, different_options
+from .sources import NUM_BATCHES, Source, Weights, check_names, check_weights, different_options, refuse
 
 OURS = 'bisenet_plugins'
 TARGETS = ('ours', 'mmseg')
@@ -90,12 +90,11 @@ def recognise(weights: Iterable[str]) -> Source:
         'CoinCheung/BiSeNet V2'
     """
     names = list(weights)
-    source = next((source for source in SOURCES if _all_occur(source.marks, names)), None)
-    if source is None:
-        known = ', '.join([OURS, *(source.name for source in SOURCES)])
-        first = names[0] if names else None
-        raise CheckpointError(f'weights: expected those of {known}, got others, the first is {first!r}')
-    return source
+    for source in SOURCES:
+        if _all_occur(source.marks, names):
+            return source
+    known = ', '.join([OURS, *(source.name for source in SOURCES)])
+    raise CheckpointError(f'weights: expected those of {known}, got others, the first is {[*names, None][0]!r}')
 
 
 def _all_occur(marks: Iterable[str], names: Iterable[str]) -> bool:
@@ -120,8 +119,7 @@ def to_ours(weights: Mapping[str, Tensor]) -> Conversion:
     needed = [prefix for prefix, _ in source.prefixes if not source.may_lack(prefix)]
     done.weights = _rename(kept, source.prefixes, needed, source.name)
     with _complete(source.name):
-        if source.refine is not None:
-            done.notes += source.refine(done.weights)
+        done.notes += source.refine(done.weights)
         done.options = source.options(done.weights)
     for name in [name for name in done.weights if name.endswith('.running_var')]:
         done.weights.setdefault(f'{name[:-len("running_var")]}{NUM_BATCHES}', torch.tensor(0))
@@ -148,8 +146,7 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> Conversion:
     _rename(weights, back, needed, source.name)  # refuses names before values are read
     with _complete(source.name):
         done.options = source.options(done.weights)
-        if source.restore is not None:
-            done.notes += source.restore(done.weights)
+        done.notes += source.restore(done.weights)
     done.weights = _rename(done.weights, back, needed, source.name)
     return done
 
@@ -166,23 +163,14 @@ def _complete(source: str) -> Iterator[None]:
 def _rename(weights: Mapping[str, Tensor], prefixes: Iterable[tuple[str, str]], needed: Iterable[str],
             source: str) -> Weights:
     """Replace the beginning of each name, or list all names without a known one."""
-    renamed, unmatched, used = {}, [], set()
     pairs = dict(prefixes)
     lengths = sorted({len(prefix) for prefix in pairs}, reverse=True)
-    for name, value in weights.items():
-        found = next((name[:length] for length in lengths if name[:length] in pairs), None)
-        if found is None:
-            unmatched.append(name)
-        else:
-            used.add(found)
-            renamed[pairs[found] + name[len(found):]] = value
-    if unmatched:
-        raise CheckpointError(f'weights: expected names with a counterpart ({source}), got {len(unmatched)} others:\n  '
-                              + '\n  '.join(unmatched))
-    missing = [prefix for prefix in needed if prefix not in used]
-    if missing:
-        raise CheckpointError(f'weights: expected a network ({source}), got none under:\n  ' + '\n  '.join(missing))
-    return renamed
+    found = {name: next((name[:length] for length in lengths if name[:length] in pairs), '') for name in weights}
+    unmatched = [name for name, prefix in found.items() if not prefix]
+    refuse(f'weights: expected names with a counterpart ({source}), got {len(unmatched)} others', unmatched)
+    used = {*found.values()}
+    refuse(f'weights: expected a network ({source}), got none under', [name for name in needed if name not in used])
+    return {pairs[found[name]] + name.removeprefix(found[name]): value for name, value in weights.items()}
 
 
 def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Weights, dict[str, Any]]:
@@ -255,13 +243,12 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
     expect(Path(src).resolve() != Path(dst).resolve(), 'dst', 'another file than src', str(dst))
     weights, meta = read_weights(src, trust)
     if to == 'mmseg':
-        done, network = to_mmseg(weights), weights
+        done = to_mmseg(weights)
     elif _all_occur([_OUR_MARK], weights):
         done = Conversion(OURS, OURS, weights, notes=['the names are ours already; only the weights are kept'])
-        network = weights
     else:
         done = to_ours(weights)
-        network = done.weights
+    network = weights if to == 'mmseg' else done.weights
     if not auxiliary:
         count = len(done.weights)
         network, done.weights, done.options = map(_without_auxiliary, (network, done.weights, done.options))
@@ -272,9 +259,8 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
     elif config is not None:
         done.absent = check_weights(network, config, may_lack=_AUXILIARY)
         done.differences = different_options(config, done.options)
-        if done.differences and to == 'mmseg':
-            raise CheckpointError("config: expected options whose network computes what mmseg's does, got others:\n  "
-                                  + '\n  '.join(done.differences))
+        if to == 'mmseg':
+            refuse("config: expected options whose network computes what mmseg's does, got others", done.differences)
     done.meta = meta
     if not dry_run:
         _write(done, dst)

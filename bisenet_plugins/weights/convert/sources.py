@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from configparser import ConfigParser
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -61,9 +61,9 @@ class Source:
     options: Callable[[Weights], dict[str, Any]]
     optional: tuple[str, ...] = (r'^auxiliary_head\.', )
     dropped: tuple[tuple[str, str], ...] = ()
-    refine: Callable[[Weights], list[str]] | None = None
+    refine: Callable[[Weights], list[str]] = field(default=lambda weights: [])
     our_marks: tuple[str, ...] = ()
-    restore: Callable[[Weights], list[str]] | None = None
+    restore: Callable[[Weights], list[str]] = field(default=lambda weights: [])
 
     def reason_to_drop(self, name: str) -> str | None:
         """Return why a weight of theirs is left out, or None where it is not."""
@@ -215,6 +215,20 @@ def add_zero_biases(weights: Weights) -> list[str]:
     return [f'{name}.bias was not there and is zero' for name in lacking]
 
 
+def refuse(sentence: str, names: Sequence[str]) -> None:
+    """Refuse weights for each of some names.
+
+    Args:
+        sentence: What was expected and what came.
+        names: What to list under it; nothing is refused where there is none.
+
+    Raises:
+        CheckpointError: If there is a name.
+    """
+    if names:
+        raise CheckpointError('\n  '.join((f'{sentence}:', *names)))
+
+
 def _read(config: str | os.PathLike[str]) -> Config:
     cfg = read_config(config)
     register_all_modules(init_default_scope=False)
@@ -223,13 +237,13 @@ def _read(config: str | os.PathLike[str]) -> Config:
 
 
 def check_weights(weights: Mapping[str, Tensor], config: str | os.PathLike[str],
-                  may_lack: str | None = None) -> list[str]:
+                  may_lack: str | tuple[str, ...] = ()) -> list[str]:
     """Compare the names and shapes of weights with the network of a config.
 
     Args:
         weights: Weights under our names.
         config: Config file of our model.
-        may_lack: Beginning of names that the weights may lack altogether.
+        may_lack: Beginning, or beginnings, of names that the weights may lack altogether.
 
     Returns:
         The names that the network has and the weights lack, all of them under ``may_lack``.
@@ -241,15 +255,13 @@ def check_weights(weights: Mapping[str, Tensor], config: str | os.PathLike[str],
     with explained(cfg):
         own = MODELS.build(cfg.model).state_dict()
     missing = [name for name in own if name not in weights]
-    absent = [name for name in missing if may_lack and name.startswith(may_lack)]
-    if may_lack and any(name.startswith(may_lack) for name in weights):
-        absent = []
+    whole = any(name.startswith(may_lack) for name in weights)
+    absent = [name for name in missing if name.startswith(may_lack) and not whole]
     wrong = [f'missing: {name} {tuple(own[name].shape)}' for name in missing if name not in absent]
     wrong += [f'left over: {name} {tuple(weights[name].shape)}' for name in weights if name not in own]
     wrong += [f'shape: {name} is {tuple(weights[name].shape)}, the config has {tuple(value.shape)}'
               for name, value in own.items() if name in weights and weights[name].shape != value.shape]
-    if wrong:
-        raise CheckpointError(f'weights: expected those of {config}, got others:\n  ' + '\n  '.join(wrong))
+    refuse(f'weights: expected those of {config}, got others', wrong)
     return absent
 
 
@@ -275,9 +287,7 @@ def check_names(weights: Mapping[str, Tensor], config: str, options: Mapping[str
     heads = {name.split('.')[1] for name in weights if name.startswith('auxiliary_head.')}
     missing = [name for name in own if name not in weights and not name.endswith(NUM_BATCHES)
                and (not name.startswith('auxiliary_head.') or name.split('.')[1] in heads)]
-    if missing:
-        raise CheckpointError(f'weights: expected those of a whole network, got {len(missing)} missing:\n  '
-                              + '\n  '.join(missing))
+    refuse(f'weights: expected those of a whole network, got {len(missing)} missing', missing)
 
 
 def different_options(config: str | os.PathLike[str], options: Mapping[str, Any]) -> list[str]:
