@@ -10,7 +10,6 @@ Shape letters: N batch, K classes, H and W sides of the mask, h and w sides of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -116,9 +115,7 @@ def _mask_of(logits: Any, size: Any, align_corners: bool, window: Any, window_si
     if logits.dtype not in (np.float32, np.float64):
         logits = logits.astype(np.float32)
     pixels = np.ascontiguousarray(logits.transpose(0, 2, 3, 1))  # (N, h, w, K)
-    if not _is_tame(pixels):
-        return _interpolate_all(pixels, rows, columns, dtype)
-    return _interpolate_borders(pixels, rows, columns, dtype)
+    return (_interpolate_borders if _is_tame(pixels) else _interpolate_all)(pixels, rows, columns, dtype)
 
 
 @dataclass(frozen=True)
@@ -211,26 +208,21 @@ def _interpolate_borders(pixels: np.ndarray, rows: _Axis, columns: _Axis, dtype:
     mask = first.take(columns.cell, 2).take(rows.cell, 1)  # (N, H, W)
     step = max(1, CHUNK_ELEMENTS // max(rows.members.shape[1] * columns.members.shape[1], 4 * classes))
     for start in range(0, len(places), step):
-        for cells, labels in _border_labels(pixels, places[start : start + step], rows, columns, dtype):
-            _paint(mask, cells, labels, rows, columns)
+        _paint_borders(mask, pixels, places[start : start + step], rows, columns)
     return mask
 
 
-def _border_labels(pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis,
-                   dtype: np.dtype[Any]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield groups of the given cells ``(n, 3)`` (image, row, column) with their labels ``(n, r, c)``."""
+def _paint_borders(mask: np.ndarray, pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis) -> None:
+    """Repaint the given cells ``(n, 3)`` (image, row, column), those with two candidates in a quicker way."""
     corners = _corner_values(pixels, cells, rows, columns)  # (4, n, K)
     floor = corners.min(0).max(1, keepdims=True)  # some class is nowhere in the cell below this
     candidates = corners.max(0) >= floor  # (n, K)
     counts = np.count_nonzero(candidates, axis=1)
-    pairs = np.flatnonzero(counts == 2)
-    if len(pairs):
-        yield cells[pairs], _best_of_two(corners[:, pairs], candidates[pairs], cells[pairs], rows, columns, dtype)
-    order = np.argsort(-counts, kind='stable')
-    several = order[: np.count_nonzero(counts > 2)]
-    if len(several):
-        yield (cells[several],
-               _best_of_many(corners[:, several], candidates[several], cells[several], rows, columns, dtype))
+    several = np.argsort(-counts, kind='stable')[: np.count_nonzero(counts > 2)]
+    for chosen, best in ((np.flatnonzero(counts == 2), _best_of_two), (several, _best_of_many)):
+        if len(chosen):
+            labels = best(corners[:, chosen], candidates[chosen], cells[chosen], rows, columns, mask.dtype)
+            _paint(mask, cells[chosen], labels, rows, columns)
 
 
 def _corner_values(pixels: np.ndarray, cells: np.ndarray, rows: _Axis, columns: _Axis) -> np.ndarray:
