@@ -67,13 +67,10 @@ def register_configs() -> None:
         mmengine knows a closed list of packages, and mmseg by the name of one of its distributions only.
     """
     utils.MODULE2PACKAGE.setdefault(SCOPE, SCOPE)
-    for distribution in ('mmsegmentation', 'onedl-mmsegmentation'):
-        try:
+    for distribution in ('onedl-mmsegmentation', 'mmsegmentation'):  # of two the second counts
+        with contextlib.suppress(metadata.PackageNotFoundError):
             metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
-        utils.MODULE2PACKAGE['mmseg'] = distribution
-        return
+            utils.MODULE2PACKAGE['mmseg'] = distribution
 
 
 import_quietly()

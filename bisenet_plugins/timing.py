@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from .errors import expect
 
 __all__ = ['cpu_name', 'cpu_state', 'interleave', 'least_seconds', 'machine', 'spread']
 
@@ -94,8 +94,7 @@ def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup:
         >>> [len(seconds) for seconds in interleave(dict(a=int, b=str), 4).values()]
         [4, 4]
     """
-    if rounds < 1:
-        raise InputError(f'expected rounds of at least 1, got {rounds}')
+    expect(rounds >= 1, 'rounds', 'at least 1', rounds)
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     number, begin = 0, 0.0
     while number < warmup + rounds or time.perf_counter() - begin < least:

@@ -14,7 +14,7 @@ def test_calls_take_turns_and_the_warmup_does_not_count():
     seconds = interleave(calls, rounds=3, warmup=1)
     assert ''.join(seen) == 'abababab'
     assert list(map(len, seconds.values())) == [3, 3] and min(seconds['b']) >= 0.002 > min(seconds['a'])
-    with pytest.raises(ValueError, match='expected rounds of at least 1, got 0'):
+    with pytest.raises(ValueError, match='rounds: expected at least 1, got 0'):
         interleave(calls, rounds=0)
 
 
