@@ -38,8 +38,7 @@ def named_class(cfg: dict, argument: str) -> type:
         >>> named_class(dict(type='DetailBranch'), 'detail_branch').__name__
         'DetailBranch'
     """
-    if not isinstance(cfg, dict) or 'type' not in cfg:
-        raise InputError(f"{argument}: expected a config dict with 'type', got {cfg!r}")
+    expect(isinstance(cfg, dict) and 'type' in cfg, argument, "a config dict with 'type'", cfg)
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
         if str(cfg['type']).startswith('mm'):  # mmpretrain.X is registered where mmpretrain is installed

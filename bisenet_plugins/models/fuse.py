@@ -178,13 +178,10 @@ def fuse_relu(model: nn.Module) -> int:
     """
     if not _has_fused_relu():
         return 0
-    count = 0
-    for module in model.modules():
-        if isinstance(module, ConvModule) and _ends_in_relu(module):
-            module.conv = _ConvReLU(module.conv)
-            module.activate = nn.Identity()
-            count += 1
-    return count
+    found = [module for module in model.modules() if isinstance(module, ConvModule) and _ends_in_relu(module)]
+    for module in found:
+        module.conv, module.activate = _ConvReLU(module.conv), nn.Identity()
+    return len(found)
 
 
 def _ends_in_relu(module: ConvModule) -> bool:

@@ -24,10 +24,6 @@ class _Recipe:
         self.users = self.left = 0
         self.made: Tensor | None = None
 
-    def rectified(self) -> _Recipe:
-        """Return the recipe of what a ReLU makes of the output."""
-        return _Recipe(*self.parts, relu=True)
-
     def __call__(self) -> Tensor:
         """Make the output; it is held until the last operation that needs it has had it."""
         made = self.made
@@ -74,7 +70,7 @@ class _Recipes:
     def pack(self, tensor: Tensor) -> Any:
         """Keep a recipe in the place of what it makes; all that a ReLU keeps is its output."""
         if self.entering is not None:
-            self.add(tensor, self.entering.rectified())
+            self.add(tensor, _Recipe(*self.entering.parts, relu=True))
             self.entering = None
         recipe = self.find(tensor)
         if recipe is None:
