@@ -32,11 +32,9 @@ def deploy_model_of(segmentor: nn.Module, deploy_cfg: Any) -> DeployModel:
         deploy_cfg: mmdeploy's deploy config; ``codebase_config`` may hold ``with_argmax``, ``stride8_logits`` and
             ``self_contained=dict(channel_order=..., network_size=..., pipeline=...)``.
     """
-    codebase = get_codebase_config(deploy_cfg)
-    contained = codebase.get('self_contained') or {}
-    output = 'mask' if codebase.get('with_argmax', True) else 'logits'
-    if codebase.get('stride8_logits'):
-        output = 'logits_s8'
+    cfg = get_codebase_config(deploy_cfg)
+    contained = cfg.get('self_contained') or {}
+    output = 'logits_s8' if cfg.get('stride8_logits') else 'mask' if cfg.get('with_argmax', True) else 'logits'
     size, pipeline = contained.get('network_size'), contained.get('pipeline')
     return DeployModel(segmentor, output, channel_order=contained.get('channel_order', 'bgr') if contained else None,
                        network_size=tuple(size) if size else None, static=not is_dynamic_shape(deploy_cfg),
@@ -55,11 +53,10 @@ def explain_unsupported(error: Exception, model: nn.Module, args: Any) -> Unsupp
     kind = found.group(0) if found else 'an operator'
     node_name, place = '', 'a module that the trace does not name'
     graph = torch.jit.trace(model, args, check_trace=False, strict=False).inlined_graph
-    for node in graph.nodes():
-        if node.kind() == kind:
-            place = node.scopeName().rsplit('/', 1)[-1].replace('__module.', '') or 'the segmentor itself'
-            node_name = f' (node %{next(iter(node.outputs())).debugName()})'
-            break
+    node = next((node for node in graph.nodes() if node.kind() == kind), None)
+    if node is not None:
+        place = node.scopeName().rsplit('/', 1)[-1].replace('__module.', '') or 'the segmentor itself'
+        node_name = f' (node %{next(iter(node.outputs())).debugName()})'
     return UnsupportedOperatorError(f'{kind}{node_name} in module {place} has no ONNX counterpart: {error}')
 
 

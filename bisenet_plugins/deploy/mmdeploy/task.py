@@ -90,20 +90,15 @@ class BilateralSegmentation(Segmentation):
             *args: Unused; required by mmdeploy's interface.
             **kwargs: Unused; required by mmdeploy's interface.
         """
-        steps: list[dict] = [dict(type='LoadImageFromFile')]
-        size = get_input_shape(self.deploy_cfg)
-        resize = next((step for step in self.model_cfg.test_pipeline if step['type'] == 'Resize'), None)
-        if size:
-            steps.append(dict(type='Resize', size=list(size), keep_ratio=False))
-        elif resize is not None:
-            steps.append(dict(type='Resize', size=list(resize['scale']), keep_ratio=resize.get('keep_ratio', False)))
-        pre = self.model_cfg.data_preprocessor
-        steps.append(dict(type='Normalize', mean=list(pre['mean']), std=list(pre['std']),
-                          to_rgb=bool(pre.get('bgr_to_rgb', False))))
-        steps.append(dict(type='ImageToTensor', keys=['img']))
+        size, pre = get_input_shape(self.deploy_cfg), self.model_cfg.data_preprocessor
+        found = [dict(scale=size)] if size else [s for s in self.model_cfg.test_pipeline if s['type'] == 'Resize'][:1]
         keys = ['img_shape', 'pad_shape', 'ori_shape', 'img_norm_cfg', 'scale_factor']
-        steps.append(dict(type='Collect', keys=['img'], meta_keys=keys))
-        return steps
+        return [dict(type='LoadImageFromFile'),
+                *(dict(type='Resize', size=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
+                  for step in found),
+                dict(type='Normalize', mean=list(pre['mean']), std=list(pre['std']),
+                     to_rgb=bool(pre.get('bgr_to_rgb', False))),
+                dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'], meta_keys=keys)]
 
     def get_postprocess(self, *args: Any, **kwargs: Any) -> dict:
         """Return the SDK's step behind the network.
@@ -115,7 +110,6 @@ class BilateralSegmentation(Segmentation):
         model = self.model_cfg.model  # a segmentor may say for all heads what a head leaves out
         head = {**{key: model[key] for key in ('num_classes', 'align_corners') if model.get(key) is not None},
                 **model.decode_head}
-        with_argmax = get_codebase_config(self.deploy_cfg).get('with_argmax', True)
-        params = dict(num_classes=head['num_classes'], align_corners=head.get('align_corners', False),
-                      with_argmax=with_argmax)
-        return dict(type='ResizeMask', params=params)
+        return dict(type='ResizeMask', params=dict(
+            num_classes=head['num_classes'], align_corners=head.get('align_corners', False),
+            with_argmax=get_codebase_config(self.deploy_cfg).get('with_argmax', True)))
