@@ -50,12 +50,9 @@ def check_backend(backend: str) -> None:
 def _parse(trt: Any, parser: Any, path: str) -> None:
     if parser.parse(Path(path).read_bytes()):
         return
-    lines = []
-    for i in range(parser.num_errors):
-        error = parser.get_error(i)
-        name = error.node_name() if callable(getattr(error, 'node_name', None)) else ''
-        operator = error.node_operator() if callable(getattr(error, 'node_operator', None)) else ''
-        lines.append(f'node {name or error.node()} ({operator}) of module {module_of(name)}: {error.desc()}')
+    errors = [parser.get_error(i) for i in range(parser.num_errors)]
+    lines = [f'node {error.node_name() or error.node()} ({error.node_operator()}) of module '
+             f'{module_of(error.node_name())}: {error.desc()}' for error in errors]
     raise UnsupportedOperatorError(f'{trt.__name__} {trt.__version__} cannot take {os.path.basename(path)}: '
                                    + '; '.join(lines))
 
