@@ -7,7 +7,6 @@ parts themselves are registered in mmseg's registries, so that plain names work 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import warnings
 from importlib import metadata
@@ -31,8 +30,8 @@ def import_quietly() -> None:
     printed = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(printed):
         warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformableAttention``')
-        for name in ('mmcv.cnn.bricks.transformer', 'mmseg.datasets'):
-            importlib.import_module(name)
+        import mmcv.cnn.bricks.transformer  # noqa: F401
+        import mmseg.datasets  # noqa: F401
     print(printed.getvalue().replace('Could not import OneDL\n', ''), end='')
 
 

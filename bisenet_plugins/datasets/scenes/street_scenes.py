@@ -42,12 +42,11 @@ def without_files(pipeline: Sequence[Any]) -> list[Any]:
     """
     kept: list[Any] = []
     for step in pipeline:
-        if isinstance(step, Sequence) and not isinstance(step, str):
-            kept.append(without_files(step))
-            continue
         kind = step.get('type') if isinstance(step, dict) else type(step)
         name = (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).rsplit('.', 1)[-1]
-        if name in ('LoadAnnotations', 'LoadDecoded'):
+        if isinstance(step, Sequence) and not isinstance(step, str):
+            kept.append(without_files(step))
+        elif name in ('LoadAnnotations', 'LoadDecoded'):
             kept.append(TakeDrawnLabel())
         elif name != 'LoadImageFromFile':
             nested = isinstance(step, dict) and 'transforms' in step
