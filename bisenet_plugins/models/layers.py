@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -79,10 +80,7 @@ class StagedPart(Part):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the maps, shallow to deep."""
-        maps = [self.stem(x)]
-        for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        return tuple(maps)
+        return tuple(accumulate(self.stages, lambda x, stage: stage(x), initial=self.stem(x)))
 
 
 def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, mode: str = 'bilinear') -> torch.Tensor:

@@ -111,9 +111,6 @@ def recomputed_norms(model: nn.Module) -> Iterator[None]:
             elif isinstance(module, nn.ReLU):
                 stack.enter_context(module.register_forward_pre_hook(recipes.before_relu))
                 stack.enter_context(module.register_forward_hook(recipes.after_relu))
-        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(recipes.pack, _unpack))
+        stack.enter_context(torch.autograd.graph.saved_tensors_hooks(
+            recipes.pack, lambda kept: kept() if isinstance(kept, _Recipe) else kept))
         yield
-
-
-def _unpack(kept: Any) -> Tensor:
-    return kept() if isinstance(kept, _Recipe) else kept

@@ -56,9 +56,8 @@ class ShortTermDenseConcat(Part):
             step = stride if i == 1 and downsample == 'strided' else 1
             self.blocks.append(ConvModule(widths[i - 1], widths[i], 3, step, padding=1, **cfgs))
         half = widths[0]
-        self.downsample: nn.Module = nn.Identity()
-        if stride == 2 and downsample == 'depthwise':
-            self.downsample = ConvModule(half, half, 3, 2, padding=1, groups=half, **{**cfgs, 'act_cfg': None})
+        self.downsample = ConvModule(half, half, 3, 2, padding=1, groups=half, **{**cfgs, 'act_cfg': None}) if (
+            stride == 2 and downsample == 'depthwise') else nn.Identity()
         self.skip = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

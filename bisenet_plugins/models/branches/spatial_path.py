@@ -57,9 +57,8 @@ class SpatialPath(Part):
         self.layers = nn.Sequential(*(
             ConvModule(before, width, kernel, stride=2, padding=kernel // 2, **self.cfgs)
             for before, width, kernel in zip((in_channels, *channels), channels, kernel_sizes)))
-        self.projection: nn.Module = nn.Identity()
-        if projection_channels is not None:
-            self.projection = ConvModule(channels[-1], projection_channels, 1, **self.cfgs)
+        self.projection = nn.Identity() if projection_channels is None else ConvModule(
+            channels[-1], projection_channels, 1, **self.cfgs)
         self.out_channels = (projection_channels or channels[-1],)
         self.out_strides = (8,)
 
