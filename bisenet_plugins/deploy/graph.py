@@ -16,8 +16,8 @@ from .options import OPSETS
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ['attribute', 'check_graph', 'convolution_span', 'describe_graph', 'finish_graph', 'fold_batch_norms',
-           'load_graph', 'module_of', 'save_graph']
+__all__ = ['attribute', 'cast_output', 'check_graph', 'convolution_span', 'describe_graph', 'finish_graph',
+           'fold_batch_norms', 'load_graph', 'module_of', 'save_graph']
 
 STANDARD_DOMAINS = ('', 'ai.onnx')
 
@@ -205,6 +205,23 @@ def finish_graph(path: str) -> None:
     save_graph(_fold_constants(model), path)
 
 
+def cast_output(graph: onnx.GraphProto, output: str, inner: str, name: str, to: int) -> None:
+    """Let a cast make an output of a graph.
+
+    Args:
+        graph: Graph to change in place.
+        output: The output.
+        inner: What is called so from now on where it was the output, and is cast.
+        name: Name of the cast's node.
+        to: Its type, one of ``onnx.TensorProto``.
+    """
+    from onnx import helper
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [inner if each == output else each for each in names]
+    graph.node.append(helper.make_node('Cast', [inner], [output], name, to=to))
+
+
 def describe_graph(path: str, metadata: Mapping[str, str]) -> None:
     """Write into an ONNX file what it is, and let class ids that a byte holds leave it as bytes.
 
@@ -216,9 +233,7 @@ def describe_graph(path: str, metadata: Mapping[str, str]) -> None:
     model = load_graph(path)
     output = model.graph.output[0]
     if output.type.tensor_type.elem_type == TensorProto.INT64:
-        for node in model.graph.node:
-            node.output[:] = ['classes' if name == output.name else name for name in node.output]
-        model.graph.node.append(helper.make_node('Cast', ['classes'], [output.name], 'Cast', to=TensorProto.UINT8))
+        cast_output(model.graph, output.name, 'classes', 'Cast', TensorProto.UINT8)
         output.type.tensor_type.elem_type = TensorProto.UINT8
     helper.set_model_props(model, dict(metadata))
     save_graph(model, path)

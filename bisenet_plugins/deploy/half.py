@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DeployError
-from .graph import convolution_span, load_graph, save_graph
+from .graph import cast_output, convolution_span, load_graph, save_graph
 
 if TYPE_CHECKING:
     import onnx
@@ -62,7 +62,7 @@ class _Halver:
 
     def run(self) -> None:
         """Change the graph in place."""
-        from onnx import TensorProto, helper
+        from onnx import TensorProto
         for i, node in enumerate(list(self.graph.node)):
             inside = self.first <= i <= self.last and node.op_type != 'Constant'
             for place, name in enumerate(node.input):
@@ -78,16 +78,10 @@ class _Halver:
                     if node.op_type == 'Cast' and attribute.name == 'to' and attribute.i == TensorProto.FLOAT:
                         attribute.i = TensorProto.FLOAT16
             self.nodes.append(node)
-        for output in self.graph.output:
-            if output.name in self.halves:
-                inner = f'{output.name}.inner'
-                for node in self.nodes:
-                    for names in (node.input, node.output):
-                        names[:] = [inner if name == output.name else name for name in names]
-                self.nodes.append(helper.make_node('Cast', [inner], [output.name], f'{output.name}/Cast',
-                                                   to=TensorProto.FLOAT))
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
+        for name in (output.name for output in self.graph.output if output.name in self.halves):
+            cast_output(self.graph, name, f'{name}.inner', f'{name}/Cast', TensorProto.FLOAT)
 
     def cast(self, name: str, to: int) -> str:
         """Return the name of a value in another precision; a weight or a node makes it where it is the first time."""
