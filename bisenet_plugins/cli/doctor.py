@@ -63,10 +63,6 @@ class Report:
         """Whether nothing blocks."""
         return not any(finding.blocks for finding in self.findings)
 
-    def to_json(self) -> str:
-        """Return the report as JSON."""
-        return json.dumps({**asdict(self), 'ok': self.ok}, indent=2)
-
     def to_text(self) -> str:
         """Return the report for people."""
         lines = [f'Python {self.python} on {platform.system()} {platform.machine()}', '']
@@ -90,7 +86,7 @@ def run(args: Namespace) -> int:
     """Examine this interpreter and print the report."""
     with contextlib.redirect_stdout(io.StringIO()):  # some packages print while they are imported
         report = examine_this_machine()
-    print(report.to_json() if args.json else report.to_text())
+    print(json.dumps({**asdict(report), 'ok': report.ok}, indent=2) if args.json else report.to_text())
     return 0 if report.ok else 1
 
 
