@@ -22,8 +22,7 @@ PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-m
 
 def cpu_name() -> str:
     """Return the processor's name as far as the system tells it."""
-    names = _told_by_cores('model name')
-    return names[0] if names else platform.processor() or platform.machine()
+    return (_told_by_cores('model name') or [platform.processor() or platform.machine()])[0]
 
 
 def _told_by_cores(name: str) -> list[str]:

@@ -89,8 +89,7 @@ def paint_street(canvas: Canvas, left: float, right: float) -> None:
                 tall = rng.uniform(3.2, 6.5) if low else rng.uniform(5, 14)
                 todo.append((z + 1.0, paint_house, (wall + side * rng.uniform(0, 1.5), z, z + long, tall, light)))
             else:
-                for depth in (z + 2, z + 5):
-                    todo.append((depth, paint_tree, (wall + side * rng.uniform(1, 5), depth)))
+                todo += [(depth, paint_tree, (wall + side * rng.uniform(1, 5), depth)) for depth in (z + 2, z + 5)]
             z += long + (rng.uniform(0.5, 6) if rng.random() < 0.5 else 0.0)
 
     def add(count: int, painter: Callable[..., None], low: float, high: float, inside: float, outside: float) -> None:

@@ -46,16 +46,15 @@ class DetailBranch(Part):
                  num_convs: tuple[int, int, int] = (2, 3, 3), width_mult: float = 1.0, reparam: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        stages = []
+        self.stages = nn.Sequential()
         for width, depth in zip(channels, num_convs):
             width = round(width * width_mult)
-            layers = []
+            layers = nn.Sequential()
             for stride in (2, *[1] * (depth - 1)):
                 layers.append(RepConvModule(in_channels, width, stride, **self.cfgs) if reparam else
                               ConvModule(in_channels, width, 3, stride=stride, padding=1, **self.cfgs))
                 in_channels = width
-            stages.append(nn.Sequential(*layers))
-        self.stages = nn.Sequential(*stages)
+            self.stages.append(layers)
         self.out_channels = (in_channels,)
         self.out_strides = (8,)
 
