@@ -138,7 +138,7 @@ def test_weights_alone_are_not_resumed(tmp_path):
 
 def test_a_training_that_saves_no_optimizer_goes_on(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr('bisenet_plugins.weights.checkpoint.print_log', lambda text, **options: told.append(text))
+    monkeypatch.setattr('bisenet_plugins.weights.checkpoint.print_log', lambda text, *options: told.append(text))
     torch.save({'state_dict': {}, 'meta': {'iter': 4}}, tmp_path / 'iter_4.pth')
     assert find_resumable(tmp_path) == tmp_path / 'iter_4.pth'
     assert told[0].endswith('iter_4.pth holds no state of the optimizer, which starts from zero')
