@@ -208,9 +208,9 @@ def _explain(error: Exception, cfg: Config) -> str:
             cls = frame.f_globals[unknown[1] or unknown[2]]
         if frame.f_code.co_name == 'build_from_cfg' and isinstance(cls, type):
             try:
-                ours = cls.__module__.startswith('bisenet_plugins')  # others have rules of their own
+                # several parts may stand where one is annotated, as in cascades
                 check_arguments(cls, {key: value for key, value in frame.f_locals.get('args', {}).items()
-                                      if key in frame.f_locals['cfg'] and (ours or key not in accepted_arguments(cls))})
+                                      if key in frame.f_locals['cfg'] and not fits(value, list[dict])})
             except BisenetError as found:
                 told = str(found)
     if isinstance(error, UnicodeDecodeError):

@@ -153,6 +153,7 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
             file = Path(labels) / f'{path.stem}.png'
             label = read_file(file, 'label')
             check_size(label.shape, sample.image.shape[:2], str(file))
+            expect(label.dtype.kind != 'f', str(file), 'whole ids', f'a label of {label.dtype}')
             sample.label = ids_in_training(label.astype(np.int64), reduce, label_map) if label.ndim == 2 else label
         yield sample
 

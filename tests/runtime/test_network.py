@@ -8,7 +8,7 @@ import torch
 from mmengine.model import PretrainedInit
 from mmseg.models import SegDataPreProcessor
 
-from bisenet_plugins.errors import DeployError, InputError
+from bisenet_plugins.errors import ConfigError, DeployError, InputError
 from bisenet_plugins.runtime.network import Network
 
 
@@ -117,6 +117,15 @@ def test_an_image_of_other_channels_is_refused(small_config, steps):
     small_config.test_dataloader.dataset.pipeline = [load, *steps, dict(type='PackSegInputs')]
     with pytest.raises(InputError, match=r'image: expected a uint8 array \(H, W, 4\), got uint8 \(8, 12, 3\)'):
         Network(small_config).prepare(np.zeros((8, 12, 3), np.uint8))
+
+
+def test_parts_of_mmseg_are_explained_by_their_own_words(small_config):
+    small_config.model.decode_head.loss_decode = dict(type='LovaszLoss', reduction='mean')
+    with pytest.raises(ConfigError, match="LovaszLoss: reduction should be 'none' when +per_image"):
+        Network(small_config)
+    small_config.model.decode_head.loss_decode = dict(type='LovaszLoss', reduction='none', loss_weight=[1])
+    with pytest.raises(ConfigError, match='loss_weight: expected a finite number'):
+        Network(small_config)
 
 
 def test_a_threshold_of_zero_is_kept(small_config):
