@@ -89,7 +89,7 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
         calibration = Calibration(artifact, images, () if options.images == 'synthetic' else samples,
                                   options.max_drop, options.search, threads=options.threads,
                                   method=options.calibration_method, ranges=options.ranges)
-    with _work_folder(out) as folder:
+    with _work_folder(os.path.realpath(out)) as folder:  # on the disk where it goes
         artifact.folder = os.path.join(folder, 'artifact')
         os.mkdir(artifact.folder)
         if options.backend in PROGRAMS:

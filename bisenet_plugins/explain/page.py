@@ -72,7 +72,8 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
     count, total, step = len(predictor.classes), 0, 1
-    ignored = next(head.ignore_index for head in predictor.model.decode_head.modules() if hasattr(head, 'ignore_index'))
+    parts = predictor.model.decode_head.modules()  # several heads, or one
+    ignored = next((part.ignore_index for part in parts if hasattr(part, 'ignore_index')), 255)
     matrix = np.zeros((count, count), np.int64)
     seen: list[_Shown] = []  # every step-th image, so that a whole dataset needs no more memory
     for sample in samples:
