@@ -161,5 +161,7 @@ def test_a_graph_is_predicted_without_pytorch_and_mmsegmentation(bare, small_con
         assert done.returncode == 0 and '1 done' in done.stdout, done.stderr
         np.testing.assert_array_equal(cv2.imread(str(bare.folder / 'out' / 'ids' / 'photo.png'), 0), segment(image))
     (bare.folder / 'config.py').touch()
+    done = bare(command[0], 'list')
+    assert done.returncode == 0 and pretrained_names()[0] in done.stdout, done.stderr
     done = bare(command[0], 'train', 'config.py')
     assert done.returncode == 1 and '"bisenet doctor" says what to install' in done.stderr

@@ -42,10 +42,13 @@ def read_configs() -> list[dict[str, Any]]:
 
     Returns:
         For each config its ``name``, ``config`` (path below ``configs/``), ``dataset``, ``parameters``, ``GMACs`` and
-        ``val mIoU``, None where it was not run; what was run first.
+        ``val mIoU``, None where it was not run; what was run first. Nothing without PyYAML, which comes with mmengine,
+        and without which no config can be read.
     """
-    import yaml
-
+    try:
+        import yaml
+    except ImportError:
+        return []
     loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
     entries = []
     for path in sorted(configs_folder().glob('*/metafile.yml')):

@@ -77,6 +77,13 @@ def test_what_is_missing_comes_with_the_line_that_installs_it(name):
     assert finding.fix == f'pip install {({**NEEDED, **OPTIONAL})[name]}'
 
 
+def test_what_works_without_the_mm_stack_is_said():
+    stack = {name: SOUND[name] for name in ('numpy', 'cv2')}
+    told = 'Segmenting with the networks in the package and with exported ones needs none of them.'
+    assert look(stack, onnxruntime=[('onnxruntime', '1.30')]).to_text().endswith(told)
+    assert told not in look(stack).to_text() and told not in look(SOUND).to_text()
+
+
 def test_an_import_that_fails_names_the_missing_package():
     report = examine(SOUND, (3, 11, 7), lambda name: "No module named 'ftfy'" if name == 'mmseg' else '')
     assert (report.findings[0].text, report.findings[0].fix) == (

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmseg.datasets.transforms import PackSegInputs
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
+from PIL import Image
 
 from bisenet_plugins.datasets.check import FINDINGS, CheckedCompose, check_dataset, check_pipelines
 from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
@@ -142,6 +144,31 @@ def test_folder_without_images(folder):
 def test_sample_that_only_the_pipeline_could_make(folder):
     cfg = config(folder, data_prefix=dict(img_path='train'))
     assert kinds(check_dataset(cfg)) == {'no label': 3, 'absent': 11}
+
+
+def test_loaders_of_the_pipeline_s_own_are_what_reads(folder, monkeypatch):
+    class LoadIds(BaseTransform):
+        def transform(self, results):
+            results['gt_seg_map'] = np.load(results['seg_map_path'])
+            return results
+
+    monkeypatch.setitem(TRANSFORMS.module_dict, 'LoadIds', LoadIds)
+    for path in (folder / 'trainannot').iterdir():
+        np.save(path.with_suffix('.npy'), np.full((4, 6), 3))
+    (folder / 'trainannot/b.npy').write_bytes(b'nothing')
+    pipeline = [PIPELINE[0], dict(type='LoadIds'), PIPELINE[2]]
+    report = check_dataset(config(folder, pipeline=pipeline, seg_map_suffix='.npy'))
+    assert kinds(report) == {'broken': 1, 'absent': 10} and report.classes[3].pixels == 48
+    assert report.findings[0].examples[0].startswith(str(folder / 'train/b.png'))
+
+
+def test_an_image_whose_orientation_is_ignored_has_the_size_of_the_file(folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    Image.fromarray(np.full((4, 6, 3), 99, np.uint8)).save(folder / 'train/a.png', exif=exif)
+    assert 'size' in kinds(check_dataset(config(folder)))
+    loads = dict(type='LoadImageFromFile', color_type='color_ignore_orientation', imdecode_backend='pillow')
+    assert 'size' not in kinds(check_dataset(config(folder, pipeline=[loads, *PIPELINE[1:]])))
 
 
 def test_wrapped_datasets_are_added_up(folder):
