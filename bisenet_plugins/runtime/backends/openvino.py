@@ -20,6 +20,9 @@ __all__ = ['OpenVINOBackend', 'import_openvino', 'openvino_core', 'quick_argmax'
 LARGE = 3 * 1024 * 2048
 """Values of an input from which a model is compiled for its shape."""
 
+KERNELS = 1000
+"""Kernels that a model keeps, of about eight shapes; OpenVINO's own 5,000 fill memory where sizes are ever new."""
+
 
 def import_openvino() -> Any:
     """Import openvino without the package by which it reports its use to a server.
@@ -96,7 +99,8 @@ class OpenVINOBackend:
             model: ``openvino.Model``.
             options: Further properties of OpenVINO's CPU plugin.
         """
-        options = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY', **options}
+        options = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY',
+                   'CPU_RUNTIME_CACHE_CAPACITY': KERNELS, **options}
         if self.threads:
             options['INFERENCE_NUM_THREADS'] = self.threads
         return openvino_core().compile_model(model, 'CPU', options)

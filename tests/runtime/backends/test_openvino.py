@@ -3,17 +3,20 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from bisenet_plugins import load_pretrained
 from bisenet_plugins.errors import DeployError
 from bisenet_plugins.runtime.backends import open_backend
 from bisenet_plugins.runtime.backends import openvino as openvino_backend
 from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend, import_openvino, openvino_core, to_openvino
 from bisenet_plugins.runtime.backends.torch import Logits
+from bisenet_plugins.weights import pretrained_names
 from tests.deploy.conftest import needs
 from tests.runtime.backends.conftest import SHAPES
 
@@ -116,6 +119,16 @@ def test_single_precision_and_threads_reach_the_plugin():
     compiled = to_openvino(nn.ReLU(), EXAMPLE, threads=1)._requests.pools[()][0]
     assert compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name() == 'f32'
     assert compiled.get_property('INFERENCE_NUM_THREADS') == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path('/proc/self/statm').is_file(), reason='memory is read as Linux tells it')
+def test_images_of_ever_new_sizes_do_not_fill_memory():
+    backend, held = load_pretrained(pretrained_names()[0], backend='openvino').network.open('openvino', threads=1), []
+    for number in range(121):
+        backend(np.zeros((1, 3, 32 * (number % 11 + 2), 32 * (number // 11 + 2)), np.float32))
+        held.append(int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20)
+    assert held[120] - held[60] < 60
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path):
