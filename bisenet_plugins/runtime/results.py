@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -164,31 +164,46 @@ class _Run:
             return source, None, error
 
     def _finish_image(self, source: Source, frame: Frame, found: Segmentation, error: Exception | None) -> None:
-        """Write the results of an image, and count."""
-        self.listener.started(source)
-        if error is None:
-            try:
-                with self._writer(source) as writer:
-                    _Step(writer, self.summary, self.listener, 1)(frame, found)
-            except (InputError, OSError, _Skipped) as failed:
-                error = failed
-        self._end(source, error)
+        """Write the results of an image, or keep why there are none."""
+        with self._counted(source):
+            if error is not None:
+                raise error
+            with self._writer(source) as writer:
+                self._finish(writer, 1, frame, found)
 
     def moving(self, source: Source) -> None:
         """Segment a video or a camera's stream; frames are read and written beside the network's work."""
-        self.listener.started(source)
-        error: Exception | None = None
-        try:
+        with self._counted(source):
             writer = self._writer(source)
             with open_source(source) as frames, writer:
                 writer.fps = frames.fps
                 most = self.max_frames
                 length = frames.length if most is None else min(frames.length or most, most)
-                _segment(self.segment, frames, self.batch_size, most,
-                         _Step(writer, self.summary, self.listener, length))
-        except (InputError, OSError, _Skipped) as failed:
-            error = failed
-        self._end(source, error)
+                self._segment_frames(frames, partial(self._finish, writer, length))
+
+    def _segment_frames(self, frames: open_source, finish: Callable[[Frame, Segmentation], None]) -> None:
+        """Segment the frames of a video or a camera."""
+        size = self.batch_size
+        with WriteBehind(2 * size) as behind, closing(read_ahead(islice(frames, self.max_frames), 2 * size)) as ahead:
+            try:
+                while batch := list(islice(ahead, size)):
+                    for frame, found in zip(batch, self.segment([frame.image for frame in batch]), strict=True):
+                        behind(finish, frame, found)
+            except KeyboardInterrupt:  # at a camera it is the end of the stream
+                if frames.source.kind != 'camera':
+                    raise
+
+    def _finish(self, writer: _Writer, length: int | None, frame: Frame, found: Segmentation) -> None:
+        """Write the results of an image, and count it."""
+        writer.write(frame, found)
+        now, summary = time.perf_counter(), self.summary
+        if summary.frames:
+            summary.seconds = now - summary.begin
+            summary.network_seconds += found.network_seconds
+        else:
+            summary.begin = now
+        summary.frames += 1
+        self.listener.advanced(writer.source, frame.number, length)
 
     def _writer(self, source: Source) -> _Writer:
         """Return what writes a source's results, unless they would replace an input or are there already."""
@@ -204,53 +219,21 @@ class _Run:
                                  f'results replace, got {path.name}')
         return writer
 
-    def _end(self, source: Source, error: Exception | None) -> None:
-        """Count a source, and keep what failed."""
+    @contextmanager
+    def _counted(self, source: Source) -> Iterator[None]:
+        """Count a source, and keep why it failed."""
+        self.listener.started(source)
         failure = None
-        if error is None:
+        try:
+            yield
             self.summary.done += 1
-        elif isinstance(error, _Skipped):
+        except _Skipped:
             self.summary.skipped += 1
-        else:
+        except (InputError, OSError) as error:
             known = isinstance(error, InputError) and str(source) in str(error)
             failure = str(error) if known else f'{source}: {error}'
             self.summary.failed.append(failure)
         self.listener.ended(source, failure)
-
-
-def _segment(segment: Callable[[list[Any]], list[Segmentation]], frames: open_source, size: int, most: int | None,
-             finish: _Step) -> None:
-    """Segment the frames of a video or a camera."""
-    with WriteBehind(2 * size) as behind, closing(read_ahead(islice(frames, most), 2 * size)) as ahead:
-        try:
-            while batch := list(islice(ahead, size)):
-                for frame, found in zip(batch, segment([frame.image for frame in batch]), strict=True):
-                    behind(finish, frame, found)
-        except KeyboardInterrupt:  # at a camera it is the end of the stream
-            if frames.source.kind != 'camera':
-                raise
-
-
-@dataclass
-class _Step:
-    """What is done with an image and its segmentation."""
-
-    writer: _Writer
-    summary: Summary
-    listener: Listener
-    length: int | None
-
-    def __call__(self, frame: Frame, found: Segmentation) -> None:
-        """Write the results, and count."""
-        self.writer.write(frame, found)
-        now, summary = time.perf_counter(), self.summary
-        if summary.frames:
-            summary.seconds = now - summary.begin
-            summary.network_seconds += found.network_seconds
-        else:
-            summary.begin = now
-        summary.frames += 1
-        self.listener.advanced(self.writer.source, frame.number, self.length)
 
 
 def _unfinished(place: Path, suffix: str = '') -> Path:
@@ -265,9 +248,8 @@ class _Writer:
         self.opacity = opacity
         self.fps = 25.0
         self.moving = source.kind in ('video', 'camera')
-        suffixes = dict(SUFFIXES)
-        if self.moving:  # maps of frames go to a folder; compressed video would change the ids
-            suffixes = dict.fromkeys(SUFFIXES, '') | dict(overlay='.mp4')
+        # maps of frames go to a folder; compressed video would change the ids
+        suffixes = dict.fromkeys(SUFFIXES, '') | dict(overlay='.mp4') if self.moving else SUFFIXES
         self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
         self.video: cv2.VideoWriter | None = None
         self.partial: Path | None = None
@@ -294,10 +276,9 @@ class _Writer:
         for kind, place in self.places.items():
             if kind == 'overlay' and self.moving:
                 self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
-                continue
-            if self.moving:
-                place = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}'
-            write_atomically(place, found.encode(kind, opacity=self.opacity))
+            else:
+                target = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}' if self.moving else place
+                write_atomically(target, found.encode(kind, opacity=self.opacity))
 
     def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""
