@@ -21,9 +21,8 @@ from torch import Tensor, nn
 
 from ...fast_mask import upsample_argmax
 from ..backbones.bilateral import BilateralNetwork
-from ..build import complete
+from ..build import complete, complete_head
 from ..recompute import recomputed_norms
-from .settings import complete_head
 
 _HEAD_STEPS = ('predict', 'predict_by_feat')
 PARTIAL = 'bisenet_plugins.partial'
