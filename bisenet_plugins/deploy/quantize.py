@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..datasets.samples import Sample, labelled
-from ..errors import InputError, expect, require
+from ..errors import expect, require
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import Artifact
 from ..runtime.backends import Backend
@@ -66,8 +66,7 @@ class Calibration:
     report: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.images:
-            raise InputError('calibration: expected at least one image, got none')
+        expect(bool(self.images), 'calibration', 'at least one image', len(self.images))
         expect(self.search in SEARCH_MODES, 'search', f'one of {SEARCH_MODES}', self.search)
         expect(self.method in METHODS, 'method', f'one of {METHODS}', self.method)
         self.checks = self.checks or self.images

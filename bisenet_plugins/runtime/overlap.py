@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ..errors import expect
+
 __all__ = ['WriteBehind', 'read_ahead']
 
 Item = TypeVar('Item')
@@ -25,7 +27,7 @@ def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, N
         depth: Most items that wait.
 
     Raises:
-        ValueError: If ``depth`` is below one.
+        InputError: If ``depth`` is below one.
 
     Note:
         An error of ``items`` is raised after the items before it. Closing the iterator, also by an error or by Ctrl-C,
@@ -35,8 +37,7 @@ def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item, None, N
         >>> list(read_ahead(range(5)))
         [0, 1, 2, 3, 4]
     """
-    if depth < 1:
-        raise ValueError(f'depth: expected at least 1, got {depth}')
+    expect(depth >= 1, 'depth', 'at least 1', depth)
     return _read_ahead(iter(items), depth)
 
 
@@ -59,7 +60,7 @@ class WriteBehind:
         depth: Most calls that wait; the next one waits for room.
 
     Raises:
-        ValueError: If ``depth`` is below one.
+        InputError: If ``depth`` is below one.
 
     Note:
         An error of a call is raised by a later call or at the end, once; the calls after it are dropped. Leaving by
@@ -75,8 +76,7 @@ class WriteBehind:
     """
 
     def __init__(self, depth: int = 2) -> None:
-        if depth < 1:
-            raise ValueError(f'depth: expected at least 1, got {depth}')
+        expect(depth >= 1, 'depth', 'at least 1', depth)
         self.depth = depth
         self._pool = ThreadPoolExecutor(1, 'write-behind')
         self._waiting: deque[Future[None]] = deque()

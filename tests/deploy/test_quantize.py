@@ -82,7 +82,7 @@ def test_search_can_be_left_out():
 
 
 @pytest.mark.parametrize(('settings', 'match'), [
-    (dict(images=[]), 'calibration: expected at least one image, got none'),
+    (dict(images=[]), 'calibration: expected at least one image, got 0'),
     (dict(search='maybe'), "search: expected one of .*, got 'maybe'"),
     (dict(method='guess'), "method: expected one of .*, got 'guess'"),
 ])
