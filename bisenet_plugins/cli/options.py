@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import nearest
 from ..errors import ConfigError, InputError, expect
 from ..weights.store import pretrained_names
 
@@ -45,13 +46,10 @@ def number(least: float, most: float) -> Callable[[str], float]:
         0.5
     """
     def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = float('nan')
-        if not least <= value <= most:
-            raise ArgumentTypeError(f'expected a number from {least:g} to {most:g}, got {text!r}')
-        return value
+        with suppress(ValueError):
+            if least <= float(text) <= most:
+                return float(text)
+        raise ArgumentTypeError(f'expected a number from {least:g} to {most:g}, got {text!r}')
 
     return read
 
@@ -115,9 +113,9 @@ def find_config(name: str) -> Path:
     found = [path for path in known if wanted in (path.name, path.relative_to(folder).as_posix())]
     if len(found) != 1:
         expect(name not in pretrained_names(), 'config', 'a config', f'{name}, a network with its weights')
-        close = difflib.get_close_matches(Path(wanted).stem, [*pretrained_names(), *(path.stem for path in known)], 1)
+        names = [*pretrained_names(), *(path.stem for path in known)]
         raise ConfigError(f'config: expected a file, or a name that "bisenet list" has, got {name}'
-                          + (f'; did you mean {close[0]}?' if close else ''))
+                          + nearest(Path(wanted).stem, names))
     return found[0]
 
 

@@ -56,7 +56,7 @@ def test_pipelines_and_equal_halves_are_named():
 
 
 @pytest.mark.parametrize('words, sentence', [
-    (['bisenetv2_bga_1xb16-10k_camvid-360x481'], 'did you mean bisenetv2_bga_1xb16-10k_camvid-360x480'),
+    (['bisenetv2_bga_1xb16-10k_camvid-360x481'], "did you mean 'bisenetv2_bga_1xb16-10k_camvid-360x480'"),
     (['bisenetv2'], 'expected a file, or a name that "bisenet list" has, got bisenetv2'),
     (['bisenetv2-camvid', '--out', 'x.txt'], "--out: expected a name that ends in .py, .* got 'x.txt'"),
     (['bisenetv2-camvid', '--out', 'there.py'], "--out: expected a new file, or --overwrite .* got 'there.py'"),

@@ -27,7 +27,7 @@ def test_a_folder_is_written_and_predicts(bisenet, network_files, tmp_path):
     (['export', 'a.py', 'a.pth', '--out', 'out', '--shape', '5'], 1, "error: shape: expected HEIGHTxWIDTH"),
     (['export', 'a.py', 'a.pth', '--out', 'out', '--shape', '1x1'], 1, 'error: shape: expected height and width of at'),
     (['export', 'a.py', 'a.pth', '--out', 'out', '--compute-capability', '86'], 1, 'error: compute_capabilities: ex'),
-    (['export', 'bisenetv2-camvd', '--out', 'out'], 1, 'got bisenetv2-camvd; did you mean bisenetv2-camvid?'),
+    (['export', 'bisenetv2-camvd', '--out', 'out'], 1, "got bisenetv2-camvd; did you mean 'bisenetv2-camvid'?"),
     (['export', 'a.py', 'b.pth', '--out', 'out'], 1, 'error: no checkpoint at b.pth'),
 ])
 def test_what_does_not_fit_is_one_sentence(bisenet, words, status, sentence):

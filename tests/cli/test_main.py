@@ -71,8 +71,8 @@ print('loaded', [name for name in {HEAVY} if name in sys.modules])
     (['test', __file__, 'none.pth'], 'no checkpoint at none.pth'),
     (['convert', 'none', 'out'], 'no checkpoint at none'),
     *((words, 'config: expected a file, or a name that "bisenet list" has, got bisenetv2-camvd; did you mean '
-       'bisenetv2-camvid?') for words in (['config', 'bisenetv2-camvd'],
-                                          ['export', 'bisenetv2-camvd', '--out', 'out']))])
+       "'bisenetv2-camvid'?") for words in (['config', 'bisenetv2-camvd'],
+                                            ['export', 'bisenetv2-camvd', '--out', 'out']))])
 def test_what_is_not_there_is_said_before_anything_is_loaded(words, sentence):
     done = python(f"""
 import sys, bisenet_cli
