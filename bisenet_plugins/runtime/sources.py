@@ -17,8 +17,8 @@ from ..files import read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
-IMAGE_SUFFIXES = frozenset('.avif .bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 VIDEO_SUFFIXES = frozenset('.avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
+KNOWN_SUFFIXES = VIDEO_SUFFIXES | frozenset('.avif .bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,16 @@ def find_sources(inputs: Sequence[str], recursive: bool = False, exclude: Iterab
         path = Path(text)
         if text.isdecimal() and not path.exists():
             listed.append(Source('camera', f'camera_{int(text)}', index=int(text)))
-        elif path.is_dir():
-            known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            files = sorted(file for file in _walk(path, recursive) if file.suffix.lower() in known)
-            files = [file for file in files if not any(folder in file.resolve().parents for folder in shut)]
-            listed += [_file(file, file.relative_to(path)) for file in files]
-            if not files:
-                listed.append(Source('missing', path.name, path))
         elif path.is_file():
             listed.append(_file(path, Path(path.name)))
         else:
-            matches = sorted(Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match))
-            matches = [file for file in matches if not any(folder in file.resolve().parents for folder in shut)]
-            listed += [_file(match, Path(match.name)) for match in matches]
-            if not matches:
+            if path.is_dir():
+                files = [file for file in _walk(path, recursive) if file.suffix.lower() in KNOWN_SUFFIXES]
+            else:
+                files = [Path(match) for match in glob.glob(text, recursive=True) if os.path.isfile(match)]
+            files = sorted(file for file in files if not any(folder in file.resolve().parents for folder in shut))
+            listed += [_file(file, file.relative_to(path) if path.is_dir() else Path(file.name)) for file in files]
+            if not files:
                 listed.append(Source('missing', path.stem or 'input', path))
     return _with_own_names(listed)
 
