@@ -9,14 +9,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import InputError, expect
+from ..runtime.artifact import CHOICES
 from ..runtime.backends import PROGRAMS, SUFFIXES
 from ..runtime.preprocess import Preprocess
 
-__all__ = ['METHODS', 'OPSETS', 'OUTPUTS', 'PRECISIONS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
+__all__ = ['METHODS', 'OPSETS', 'SEARCH_MODES', 'DeployOptions', 'parse_shape']
 
-PRECISIONS = ('fp32', 'fp16', 'int8')
 METHODS = ('auto', 'minmax', 'entropy', 'percentile')
-OUTPUTS = ('mask', 'logits', 'logits_s8')
 SEARCH_MODES = ('auto', 'off')
 OPSETS = dict(trace=range(13, 18), program=range(18, 24))
 """Opsets of torch's exporter on TorchScript traces, and of the one on programs of torch.export."""
@@ -131,9 +130,8 @@ class DeployOptions:
     def __post_init__(self) -> None:
         opsets = OPSETS.get(self.exporter, range(0))
         self.opset = opsets[-1 if self.exporter == 'trace' else 0] if self.opset is None and opsets else self.opset
-        for name, known in (('backend', tuple(SUFFIXES)), ('precision', PRECISIONS), ('output', OUTPUTS),
-                            ('channel_order', (None, 'bgr', 'rgb')), ('exporter', tuple(OPSETS)),
-                            ('search', SEARCH_MODES), ('calibration_method', METHODS)):
+        for name, known in dict(CHOICES, backend=tuple(SUFFIXES), exporter=tuple(OPSETS), search=SEARCH_MODES,
+                                calibration_method=METHODS).items():
             expect(getattr(self, name) in known, name, f'one of {known}', getattr(self, name))
         expect(self.opset in opsets, 'opset', f'{opsets.start} to {opsets.stop - 1} of exporter {self.exporter}',
                self.opset)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import importlib.util
 import logging
 import sys
@@ -24,9 +23,9 @@ from mmdeploy.utils import get_backend_config, get_ir_config, get_model_inputs, 
 from torch import Tensor
 
 from ...errors import expect
+from ...runtime.artifact import CHOICES
 from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, import_runtime, open_backend, runtime_module
 from ..backend_file import build_backend_file
-from ..options import PRECISIONS
 from ..quantize import Calibration
 
 __all__ = ['BackendManager', 'BackendWrapper', 'precision_of', 'quiet_mmdeploy', 'register_managers']
@@ -46,7 +45,7 @@ def precision_of(deploy_cfg: Any) -> str:
     common = backend.get('common_config') or {}
     found = 'int8' if common.get('int8_mode') else 'fp16' if common.get('fp16_mode') else 'fp32'
     found = str(backend.get('precision', found)).lower()
-    expect(found in PRECISIONS, 'precision', f'one of {PRECISIONS}', found)
+    expect(found in CHOICES['precision'], 'precision', f'one of {CHOICES["precision"]}', found)
     return found
 
 
