@@ -14,10 +14,9 @@ from mmengine.fileio import list_from_file
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
-from mmseg.utils import register_all_modules
 
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
-from ..config import explained, read_config
+from ..config import explained, items, read_config
 from ..datasets.samples import member_configs
 from ..errors import ConfigError, DeployError, InputError, expect, told_by
 from ..models.fuse import switch_to_deploy
@@ -68,7 +67,6 @@ class Network:
             config, tensors = read_shipped(network)
             network, weights = Config(config), dict(state_dict=tensors)
         self.cfg = copy.deepcopy(_read_config(network))
-        register_all_modules(init_default_scope=False)
         init_default_scope(self.cfg.get('default_scope', 'mmseg'))
         expect(isinstance(self.cfg.get('model'), dict), 'config', 'a model', self.cfg.get('model'))
         if isinstance(self.cfg.get('data_preprocessor'), dict):  # as mmengine's runner does
@@ -170,8 +168,5 @@ def _without_downloads(node: Any) -> None:
             node['init_cfg'] = None
         if 'pretrained' in node:
             node['pretrained'] = None
-        for value in node.values():
-            _without_downloads(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _without_downloads(value)
+    for _, inner in items(node):
+        _without_downloads(inner)

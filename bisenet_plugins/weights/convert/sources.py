@@ -15,7 +15,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from mmseg.utils import register_all_modules
 from torch import Tensor
 
 from ...arguments import accepted_arguments
@@ -231,7 +230,6 @@ def refuse(sentence: str, names: Sequence[str]) -> None:
 
 def _read(config: str | os.PathLike[str]) -> Config:
     cfg = read_config(config)
-    register_all_modules(init_default_scope=False)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return cfg
 
