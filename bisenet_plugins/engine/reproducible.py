@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sized
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 from typing import Any
 
 import numpy as np
@@ -114,22 +114,19 @@ class ResumableSampler(Sampler):
 
     def __iter__(self) -> Iterator[PlacedIndex]:
         """Yield indices from the starting place on, for ever."""
-        place = self.start * self.world_size + self.rank
         drawn = -1
         order: list[int] = []
-        while True:
+        for place in count(self.start * self.world_size + self.rank, self.world_size):
             number, offset = divmod(place, self.size)
             if number != drawn:
                 drawn, order = number, self._order(number)
             yield PlacedIndex(order[offset], place, self.seed)
-            place += self.world_size
 
     def _order(self, number: int) -> list[int]:
         """Return the order of one pass over the dataset."""
         if not self.shuffle:
             return list(range(self.size))
-        generator = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
-        return [int(index) for index in generator.permutation(self.size)]
+        return np.random.default_rng([self.seed, number]).permutation(self.size).tolist()
 
     def __len__(self) -> int:
         """Return the number of samples in one pass."""

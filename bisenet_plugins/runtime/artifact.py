@@ -96,11 +96,7 @@ class Artifact:
             raise DeployError(f'{folder or "an empty name"} holds no {META_FILE}; give the folder, or ONNX file, that '
                               '"export" wrote')
         try:
-            if bare:
-                values = json.loads(read_metadata(path)[META_KEY])
-            else:
-                with open(path, encoding='utf-8') as file:
-                    values = json.load(file)
+            values = json.loads(read_metadata(path)[META_KEY] if bare else Path(path).read_text(encoding='utf-8'))
             pre = values.pop('preprocess')
             for mapping, keys in ((pre, ('size', 'scale')), (values, ('shape', 'network_size'))):
                 for key in keys:
@@ -153,8 +149,7 @@ class Artifact:
     def save(self) -> None:
         """Write ``artifact.json`` into the artifact's folder, with checksums."""
         self.sha256 = {name: digest for name, digest in self.digests().items() if digest}
-        with open(os.path.join(self.folder, META_FILE), 'w') as file:
-            file.write(self.to_json(2) + '\n')
+        Path(self.folder, META_FILE).write_text(self.to_json(2) + '\n', encoding='utf-8')
 
     def metadata(self, name: str) -> dict[str, str]:
         """Return the metadata of one of the artifact's ONNX files: the whole artifact, and the rest in plain words.

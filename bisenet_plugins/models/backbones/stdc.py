@@ -120,11 +120,11 @@ class STDCBackbone(StagedPart):
         cfgs = self.cfgs
         self.stem = nn.Sequential(ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **cfgs),
                                   ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))
-        self.stages = nn.ModuleList()
-        for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]):
-            self.stages.append(nn.Sequential(*(
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(
                 ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **cfgs)
-                for i in range(depth))))
+                for i in range(depth)))
+            for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]))
         self.out_channels = tuple(channels[1:])
         self.out_strides = (4, 8, 16, 32)
 

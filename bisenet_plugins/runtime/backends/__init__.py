@@ -5,7 +5,6 @@ Read ``torch.py`` first: it shows the contract. The others run the same graph, o
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 from collections.abc import Sequence
