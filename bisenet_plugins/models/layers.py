@@ -150,21 +150,17 @@ class RepConvModule(Part):
         Note:
             Only plain convolutions and batch norms can be folded.
         """
-        dense, point = fuse_conv_bn(copy.deepcopy(self.dense)).conv, fuse_conv_bn(copy.deepcopy(self.point)).conv
+        convs = [fuse_conv_bn(copy.deepcopy(path)).conv for path in (self.dense, self.point)]
         norms = [layer for layer in self.modules() if isinstance(layer, _InstanceNorm | nn.GroupNorm | nn.LayerNorm)]
+        dense = convs[0]
         if norms or type(dense) is not nn.Conv2d or not isinstance(self.identity, None | nn.Identity | _BatchNorm):
             return None
-        weight = dense.weight + F.pad(point.weight, (1, 1, 1, 1))
-        bias = sum(conv.bias for conv in (dense, point) if conv.bias is not None)
         if self.identity is not None:
-            unit = torch.eye(len(weight)).to(weight)
-            scale, shift = unit.new_ones(len(unit)), unit.new_zeros(len(unit))
-            if isinstance(self.identity, _BatchNorm):
-                norm: Any = self.identity
-                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-                shift = norm.bias - norm.running_mean * scale
-            weight = weight + F.pad((unit * scale)[..., None, None], (1, 1, 1, 1))
-            bias = bias + shift
+            unit = nn.Conv2d(dense.in_channels, dense.out_channels, 1, bias=False).to(dense.weight)
+            nn.init.dirac_(unit.weight)
+            convs.append(fuse_conv_bn(nn.Sequential(unit, self.identity))[0])
+        weight = dense.weight + sum(F.pad(conv.weight, (1, 1, 1, 1)) for conv in convs[1:])
+        bias = sum(conv.bias for conv in convs if conv.bias is not None)
         whole = ConvModule(dense.in_channels, dense.out_channels, 3, stride=dense.stride, padding=1, bias=True,
                            act_cfg=self.act_cfg)
         whole.conv.weight.data.copy_(weight.detach())
