@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -135,6 +137,31 @@ def as_maps(found: Any) -> Any:
     return found if isinstance(found, tuple | list) else (found,)
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Let a network predict inside the block, without gradients; each of its layers trains on as it did before.
+
+    Args:
+        model: The network.
+
+    Example:
+        >>> layer = nn.Dropout()
+        >>> with evaluating(layer):
+        ...     layer(torch.ones(2))
+        tensor([1., 1.])
+        >>> layer.training
+        True
+    """
+    modes = [(layer, layer.training) for layer in model.modules()]
+    try:
+        model.eval()  # separately: several backbones return nothing here
+        with torch.no_grad():
+            yield
+    finally:
+        for layer, mode in modes:
+            layer.training = mode
+
+
 def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Find the channels and strides of a backbone's maps, declared or seen in a tiny forward pass.
 
@@ -155,21 +182,15 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     if hasattr(module, 'out_channels') and hasattr(module, 'out_strides'):
         return tuple(declared.out_channels), tuple(declared.out_strides)
     name = type(module).__name__
-    modes = [(m, m.training) for m in module.modules()]
     maps: Any = None
     told = ''
-    try:
-        module.eval()  # separately: several backbones return nothing here
+    with evaluating(module):
         for side, width in PROBES:
             try:
-                with torch.no_grad():
-                    maps = as_maps(module(torch.zeros(1, in_channels, side, width)))
+                maps = as_maps(module(torch.zeros(1, in_channels, side, width)))
                 break
             except Exception as error:  # whatever a foreign backbone raises
                 told = told or f'{side} x {width} pixels: {error}'
-    finally:
-        for m, mode in modes:
-            m.training = mode
     if maps is None:
         raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
                          f'fails at {told}')

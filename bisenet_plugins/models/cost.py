@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..config import explained, read_config
+from .build import evaluating
 
 __all__ = ['Complexity', 'ShapesOnly', 'build_uncounted', 'format_complexity', 'measure']
 
@@ -96,15 +97,9 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         >>> cost.params, cost.macs
         (519232, 45711360)
     """
-    modes = [(layer, layer.training) for layer in model.modules()]
     device = next(model.parameters()).device
-    try:
-        model.eval()  # separately: several backbones return nothing here
-        with torch.no_grad(), ShapesOnly(), FlopCounterMode(display=False) as counter:
-            model(torch.zeros(1, in_channels, *shape, device=device))
-    finally:
-        for layer, mode in modes:
-            layer.training = mode
+    with evaluating(model), ShapesOnly(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, in_channels, *shape, device=device))
     params = sum(p.numel() for p in model.parameters())
     spare = sum(p.numel() for name, p in model.named_parameters() if name.startswith('auxiliary_head.'))
     return Complexity((shape[0], shape[1]), params, params - spare, counter.get_total_flops() // 2)
