@@ -24,7 +24,7 @@ from ..backbones.bilateral import BilateralNetwork
 from ..build import complete, complete_head
 from ..recompute import recomputed_norms
 
-_HEAD_STEPS = ('predict', 'predict_by_feat')
+HEAD_STEPS = ('predict', 'predict_by_feat')
 PARTIAL = 'bisenet_plugins.partial'
 """In its metadata, this key of a state dict says that a network takes from it what fits, and names the rest."""
 _SEGMENTOR_STEPS = ('encode_decode', 'whole_inference', 'inference', 'postprocess_result')
@@ -173,26 +173,22 @@ class BilateralSegmentor(EncoderDecoder):
             return results
         logits = self.decode_head.forward(self.extract_feat(inputs))  # (N, K, h, w)
         if data_samples is None:
-            results = [SegDataSample() for _ in range(len(inputs))]
-            height, width = inputs.shape[2:]
-            masks = list(upsample_argmax(logits, (height, width), self.align_corners, dtype=self.mask_dtype))
-        else:
-            results = data_samples
-            masks = self._masks(logits, [sample.metainfo for sample in data_samples])
-        for result, mask in zip(results, masks, strict=True):
-            result.set_data({'pred_sem_seg': PixelData(data=mask[None])})
-        return results
+            sides = tuple(inputs.shape[2:])
+            data_samples = [SegDataSample(metainfo=dict(img_shape=sides, ori_shape=sides)) for _ in inputs]
+        masks = self._masks(logits, [sample.metainfo for sample in data_samples])
+        for sample, mask in zip(data_samples, masks, strict=True):
+            sample.set_data({'pred_sem_seg': PixelData(data=mask[None])})
+        return data_samples
 
     def _straight_to_mask(self, return_logits: bool | None) -> bool:
         """Return whether the mask may be written without mmseg's path."""
         settings = self.test_cfg or {}
-        if return_logits is None:
-            return_logits = bool(settings.get('return_logits', False))
-        return (not return_logits and settings.get('mode', 'whole') == 'whole' and self.out_channels > 1
+        keeps_logits = settings.get('return_logits') if return_logits is None else return_logits
+        return (not keeps_logits and settings.get('mode', 'whole') == 'whole' and self.out_channels > 1
                 and not torch.jit.is_tracing() and not torch.onnx.is_in_onnx_export()
                 and isinstance(self.decode_head, BaseDecodeHead)
-                and _inherits(self.decode_head, BaseDecodeHead, _HEAD_STEPS)
-                and _inherits(self, EncoderDecoder, _SEGMENTOR_STEPS))
+                and inherits(self.decode_head, BaseDecodeHead, HEAD_STEPS)
+                and inherits(self, EncoderDecoder, _SEGMENTOR_STEPS))
 
     def _masks(self, logits: Tensor, metas: list[dict]) -> list[Tensor]:
         """Write the mask of each image, images of equal geometry together."""
@@ -229,6 +225,16 @@ def _unflip(mask: Tensor, meta: dict) -> Tensor:
     return mask.flip(1 if direction == 'horizontal' else 0)
 
 
-def _inherits(thing: nn.Module, base: type, names: tuple[str, ...]) -> bool:
-    """Return whether the named methods are the base class's own."""
-    return all(getattr(type(thing), name) is getattr(base, name) for name in names)
+def inherits(thing: nn.Module, base: type, names: tuple[str, ...]) -> bool:
+    """Return whether the named methods are the base class's own.
+
+    Args:
+        thing: What has the methods.
+        base: The class.
+        names: The methods.
+
+    Example:
+        >>> inherits(nn.ReLU(), nn.Module, ('train', 'forward'))
+        False
+    """
+    return all(getattr(type(thing), name, None) is getattr(base, name) for name in names)

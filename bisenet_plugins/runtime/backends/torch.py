@@ -11,6 +11,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor, nn
 
 from ...models.fuse import fused_copy
+from ...models.segmentors.bilateral_segmentor import HEAD_STEPS, inherits
 
 __all__ = ['Logits', 'TorchBackend']
 
@@ -32,12 +33,10 @@ class Logits(nn.Module):
     def __init__(self, segmentor: Any) -> None:
         super().__init__()
         self.segmentor = segmentor
-        head = segmentor.decode_head
         settings = getattr(segmentor, 'test_cfg', None) or {}
-        steps = [(segmentor, EncoderDecoder, 'encode_decode'), (head, BaseDecodeHead, 'predict'),
-                 (head, BaseDecodeHead, 'predict_by_feat')]
-        inherited = [getattr(type(part), name, None) is getattr(base, name) for part, base, name in steps]
-        self.whole = settings.get('mode', 'whole') == 'whole' and all(inherited)
+        self.whole = (settings.get('mode', 'whole') == 'whole'
+                      and inherits(segmentor, EncoderDecoder, ('encode_decode',))
+                      and inherits(segmentor.decode_head, BaseDecodeHead, HEAD_STEPS))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the logits."""
