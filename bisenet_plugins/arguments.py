@@ -126,8 +126,7 @@ def fits(value: Any, kind: Any) -> bool:
     if origin in (typing.Union, types.UnionType):
         return any(fits(value, one) for one in inner)
     if kind in (int, float):
-        return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool) and math.isfinite(
-            value)
+        return not isinstance(value, tuple | list) and (WHOLE if kind is int else NUMBER).allows(value)
     if kind is str:
         return isinstance(value, str | os.PathLike)
     if origin in (tuple, list, Sequence):

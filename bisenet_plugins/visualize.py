@@ -167,10 +167,7 @@ def overlay(image: np.ndarray, mask: np.ndarray, palette: np.ndarray, opacity: f
     expect(image.shape[:2] == mask.shape, 'mask', f"the image's size {image.shape[:2]}", mask.shape)
     expect(0.0 <= opacity <= 1.0, 'opacity', 'a number from 0 to 1', opacity)
     mixed = cv2.addWeighted(image, 1.0 - opacity, colourize(mask, palette), opacity, 0.0)
-    ignored = mask == 255
-    if ignored.any():
-        mixed[ignored] = image[ignored]
-    return mixed
+    return cv2.copyTo(image, (mask == 255).astype(np.uint8), mixed)  # where nothing is known the image shows
 
 
 def error_map(image: np.ndarray, mask: np.ndarray, label: np.ndarray, num_classes: int) -> np.ndarray:

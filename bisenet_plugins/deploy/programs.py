@@ -91,15 +91,14 @@ def write_program(segmentor: Any, folder: str, options: DeployOptions) -> str:
             pnnx.export(_model(segmentor, options), os.path.join(work, 'network.pt'), _example(options), fp16=False)
             for suffix in ('param', 'bin'):
                 Path(folder, f'end2end.{suffix}').write_bytes(Path(work, f'network.ncnn.{suffix}').read_bytes())
-        return name
-    program = export_program(segmentor, options)
-    if options.backend == 'torch-export':
-        torch.export.save(program, path)
-        return name
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-    from executorch.exir import to_edge_transform_and_lower
-    lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
-    Path(path).write_bytes(lowered.buffer)
+    elif options.backend == 'torch-export':
+        torch.export.save(export_program(segmentor, options), path)
+    else:
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+        program = export_program(segmentor, options)
+        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
+        Path(path).write_bytes(lowered.buffer)
     return name
 
 

@@ -217,10 +217,7 @@ class ReproducibleTrainingHook(Hook):
             runner.logger.warning(
                 f'train_dataloader.sampler is {type(sampler).__name__}: a resumed run will see other random numbers '
                 'than an uninterrupted one; ResumableSampler, with SeedSample first in the pipeline, repeats them')
-            return
-        if iterator is None or hasattr(iterator, 'skip_iter') or runner.iter == 0:
-            return
-        if loop.dataloader.batch_size:
+        elif iterator is not None and not hasattr(iterator, 'skip_iter') and runner.iter and loop.dataloader.batch_size:
             sampler.skip(runner.iter * loop.dataloader.batch_size)
             # the loop asks for the used batches first: it gets as many times nothing
             loop.dataloader_iterator = chain(repeat(None, runner.iter), type(iterator)(loop.dataloader))
