@@ -20,12 +20,13 @@ from .errors import BisenetError, ConfigError, expect, told_by
 
 __all__ = ['check_config', 'explained', 'items', 'read_config']
 
-# What mmengine's Runner takes, and what mmseg's and this project's tools read beside it.
-KEYS = frozenset('''activation_checkpointing auto_scale_lr compile custom_hooks custom_imports data_preprocessor
-    default_hooks default_scope efficient_conv_bn_eval env_cfg experiment_name find_unused_parameters launcher
-    load_from log_level log_processor model model_wrapper_cfg optim_wrapper param_scheduler randomness resume
-    runner_type strategy sync_bn test_cfg test_dataloader test_evaluator train_cfg train_dataloader tta_model
-    tta_pipeline val_cfg val_dataloader val_evaluator visualizer work_dir'''.split())
+# What mmengine's Runner takes, and what mmseg's and this project's tools read beside it: the usual in the order of
+# reading, then the rest.
+KEYS = tuple('''default_scope custom_imports model tta_pipeline tta_model train_dataloader val_dataloader
+    test_dataloader val_evaluator test_evaluator optim_wrapper param_scheduler train_cfg val_cfg test_cfg
+    auto_scale_lr default_hooks custom_hooks load_from resume randomness env_cfg launcher visualizer log_processor
+    log_level find_unused_parameters model_wrapper_cfg runner_type work_dir activation_checkpointing compile
+    data_preprocessor efficient_conv_bn_eval experiment_name strategy sync_bn'''.split())
 # Names that configs define by custom, whether something in them reads the name or not.
 CUSTOM = re.compile(r'.*_(pipeline|cfg|root|type|scale|size|ratios|backends|scope|dataset|suffix)$|'
                     r'(local_rank|num_classes|classes|palette|metainfo|optimizer|checkpoint.*|vis_backends|dataset)$')
@@ -113,7 +114,7 @@ def check_config(cfg: Config) -> None:
     register_all_modules(init_default_scope=False)
     if isinstance(cfg.get('model'), dict) and 'type' not in cfg.model:
         raise ConfigError(f'model.type: expected the name of a registered model, got a dict of {[*cfg.model]}')
-    for key in KEYS & {*cfg}:
+    for key in (known for known in KEYS if known in cfg):
         if key in PLAIN and cfg[key] is not None:
             expect(fits(cfg[key], PLAIN[key]), key, describe(PLAIN[key]), cfg[key])
         if key in KINDS or key.endswith('_dataloader'):

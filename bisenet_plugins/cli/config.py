@@ -11,13 +11,6 @@ from ..errors import expect
 from .list import read_configs, read_networks
 from .options import add_config_options, config_options, find_config
 
-ORDER = ('default_scope', 'custom_imports', 'model', 'train_pipeline', 'test_pipeline', 'tta_pipeline', 'tta_model',
-         'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator', 'optim_wrapper',
-         'param_scheduler', 'train_cfg', 'val_cfg', 'test_cfg', 'auto_scale_lr', 'default_hooks', 'custom_hooks',
-         'load_from', 'resume', 'randomness', 'env_cfg', 'launcher', 'visualizer', 'log_processor', 'log_level',
-         'find_unused_parameters', 'model_wrapper_cfg', 'runner_type', 'work_dir')
-"""What most configs have of what is read, in the order of reading; other names are helpers of the bases."""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
@@ -70,7 +63,9 @@ def flat_source(cfg: Mapping[str, Any], name: str) -> str:
     from ..config import KEYS
 
     inside = {'data_preprocessor'} if 'data_preprocessor' in cfg.get('model', {}) else set()
-    cfg = {key: cfg[key] for key in (*ORDER, *sorted(KEYS - {*ORDER} - inside)) if cfg.get(key) is not None}
+    before = KEYS.index('tta_pipeline')
+    keys = (*KEYS[:before], 'train_pipeline', 'test_pipeline', *KEYS[before:])  # the bases' other helpers are left out
+    cfg = {key: cfg[key] for key in keys if key not in inside and cfg.get(key) is not None}
     lines = []
     for key, value in cfg.items():
         stage, _, rest = key.partition('_')

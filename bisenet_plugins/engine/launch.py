@@ -63,7 +63,7 @@ def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] |
         expect(value.isdigit(), f'environment variable {name}', 'a whole number of at least 0', value)
     cfg = read_config(path)
     cfg.launcher = launcher
-    known = KEYS | {*cfg}
+    known = {*KEYS, *cfg}
     try:
         cfg.merge_from_dict(cfg_options or {})
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
