@@ -133,11 +133,6 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
     for name, grad in zip(stages, grads):
         expect(grad is not None, 'stages', 'modules that influence the logits', name)
         cam = (maps[name].detach() * grad.mean((2, 3), keepdim=True)).sum(1)[0].relu().cpu().numpy()  # (h, w)
-        heats[name] = _stretch(cv2.resize(_stretch(cam), (inputs.shape[3], inputs.shape[2]))).astype(np.float32)
+        heat = cv2.resize(cam, (inputs.shape[3], inputs.shape[2]))
+        heats[name] = cv2.normalize(heat, np.empty_like(heat), 0, 1, cv2.NORM_MINMAX)
     return heats
-
-
-def _stretch(values: np.ndarray) -> np.ndarray:
-    """Scale to 0..1."""
-    values = values - values.min()
-    return values / (1e-7 + values.max())
