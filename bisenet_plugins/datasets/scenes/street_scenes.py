@@ -17,15 +17,15 @@ from .painter import paint_scene
 SMALLEST_SIDE = 32
 
 
-class TakeDrawnLabel:
+def take_drawn_label(results: dict) -> dict:
     """Put a scene's label as it was drawn into the sample, where a pipeline for files would read it.
 
     Test-time augmentation reads the label after it has resized and flipped the image, so that it stays as it is.
-    """
 
-    def __call__(self, results: dict) -> dict:
-        """Replace ``gt_seg_map``."""
-        return {**results, 'gt_seg_map': results['drawn_label'].copy()}
+    Args:
+        results: The sample; its ``gt_seg_map`` is replaced in the copy that is returned.
+    """
+    return {**results, 'gt_seg_map': results['drawn_label'].copy()}
 
 
 def without_files(pipeline: Sequence[Any]) -> list[Any]:
@@ -47,7 +47,7 @@ def without_files(pipeline: Sequence[Any]) -> list[Any]:
         if isinstance(step, Sequence) and not isinstance(step, str):
             kept.append(without_files(step))
         elif name in ('LoadAnnotations', 'LoadDecoded'):
-            kept.append(TakeDrawnLabel())
+            kept.append(take_drawn_label)
         elif name != 'LoadImageFromFile':
             nested = isinstance(step, dict) and 'transforms' in step
             kept.append({**step, 'transforms': without_files(step['transforms'])} if nested else step)
