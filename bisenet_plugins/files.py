@@ -126,8 +126,6 @@ def is_running(pid: int) -> bool:
     """
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # of another user
-        pass
+    except OSError as error:  # one of another user may not be asked, but is there
+        return not isinstance(error, ProcessLookupError)
     return True

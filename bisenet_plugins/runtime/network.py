@@ -152,12 +152,10 @@ def _read_config(network: Any) -> Config:
     """Read a config, or say what ``network`` could have been."""
     if isinstance(network, Config):
         return network
-    path = Path(network) if isinstance(network, str | os.PathLike) else None
-    if path is None or not path.is_file():
-        known = ', '.join(pretrained_names())
-        raise InputError(f'network: expected a config file, what "export" wrote, or one of {known}; there is no '
-                         f'{network}')
-    return read_config(path)
+    if isinstance(network, str | os.PathLike) and Path(network).is_file():
+        return read_config(network)
+    raise InputError('network: expected a config file, what "export" wrote, or one of '
+                     f'{", ".join(pretrained_names())}; there is no {network}')
 
 
 def _without_downloads(node: Any) -> None:

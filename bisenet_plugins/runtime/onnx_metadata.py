@@ -13,6 +13,8 @@ __all__ = ['read_metadata']
 
 METADATA_FIELD = 14
 """Number of ``metadata_props`` in ONNX's ``ModelProto``; each entry has its key as field 1 and its value as field 2."""
+NUMBER, BYTES, WIDTHS = 0, 2, {1: 8, 5: 4}
+"""Wire types of a field: a number, a number of bytes that follow, and as many bytes as that type always has."""
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -41,17 +43,13 @@ def _fields(content: Any) -> Iterator[tuple[int, Any]]:
     while place < len(content):
         key, place = _varint(content, place)
         kind = key & 7
-        if kind not in (0, 1, 2, 5):
-            raise ValueError(f'wire type {kind}')
-        if kind == 0:
-            place = _varint(content, place)[1]
-            continue
-        length, place = _varint(content, place) if kind == 2 else (8 if kind == 1 else 4, place)
-        if place + length > len(content):
+        number, place = _varint(content, place) if kind in (NUMBER, BYTES) else (WIDTHS[kind], place)
+        end = place if kind == NUMBER else place + number
+        if end > len(content):
             raise ValueError('truncated')
-        if kind == 2:
-            yield key >> 3, content[place:place + length] if length < 1 << 20 else b''
-        place += length
+        if kind == BYTES:
+            yield key >> 3, content[place:end] if number < 1 << 20 else b''
+        place = end
 
 
 def _varint(content: Any, place: int) -> tuple[int, int]:
