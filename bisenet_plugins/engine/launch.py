@@ -17,7 +17,6 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from mmseg.utils import register_all_modules
 
 from ..arguments import nearest
 from ..config import KEYS, check_config, explained, items, read_config
@@ -189,7 +188,6 @@ def build_runner(cfg: Config) -> Runner:
     Raises:
         ConfigError: If something in the config cannot be built, or the process was not started by its launcher.
     """
-    register_all_modules(init_default_scope=False)
     launcher = cfg.get('launcher', 'none')
     lacking = [name for name in LAUNCHERS[launcher][1] if name not in os.environ]
     if lacking:
