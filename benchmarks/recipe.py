@@ -43,6 +43,8 @@ _SCRATCH: Options = {'model.backbone.semantic_branch.backbone.init_cfg': None,
 ROWS: dict[str, Variant] = {
     'recipe': Variant('all ingredients', {}),
     'no-imagenet': Variant('the semantic branch from random weights', _SCRATCH),
+    'relu6': Variant("ReLU6 in the semantic branch, as in ImageNet's training, not ReLU", {
+        'model.backbone.semantic_branch.backbone.act_cfg': dict(type='ReLU6')}),
     'no-paste': Variant('without pasted components of rare classes', {f'{_TRAIN}.0.prob': 0.0}),
     'no-focus': Variant('crops anywhere, not around rare classes', {f'{_TRAIN}.1.focus_prob': 0.0}),
     'small-scales': Variant('scales 0.5 to 2 in place of 0.9 to 2.2', {f'{_TRAIN}.1.ratio_range': (0.5, 2.0)}),

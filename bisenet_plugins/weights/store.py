@@ -6,6 +6,7 @@ Nothing here reads pickle or runs what a file says.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -32,8 +33,9 @@ def read_index(folder: str | os.PathLike[str] | None = None) -> dict[str, dict[s
         folder: Where ``index.json`` lies; None is the package's own folder.
 
     Returns:
-        For each name its ``file``, ``sha256``, ``bytes``, ``card``, ``mIoU``, the name of its ``config``,
-        and ``test_mIoU`` where held-back images were scored; nothing where there is no index.
+        For each name its ``file``, ``sha256``, ``bytes``, ``card``, ``mIoU``, the name of its ``config``, ``test_mIoU``
+        where held-back images were scored, and ``options``, what the config in the file leaves open, by dotted name;
+        nothing where there is no index.
 
     Raises:
         DamagedCheckpointError: If the index cannot be read.
@@ -80,7 +82,11 @@ def read_shipped(name: str, folder: str | os.PathLike[str] | None = None) -> tup
     path = Path(folder or FOLDER) / index[name]['file']
     if not path.is_file():
         raise FileNotFoundError(f'{name}: expected its weights at {path}, got no such file')
-    return parse_network(_verified(path, index[name]['sha256']), str(path))
+    config, tensors = parse_network(_verified(path, index[name]['sha256']), str(path))
+    for place, value in index[name].get('options', {}).items():
+        *way, key = place.split('.')
+        functools.reduce(dict.__getitem__, way, config)[key] = value
+    return config, tensors
 
 
 def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[str] | None = None) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from inspect import Parameter
 from typing import Any
 
 import torch.nn.functional as F
@@ -10,8 +11,9 @@ from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ...arguments import accepted_arguments
 from ...errors import expect
-from ..build import build_part, probe
+from ..build import build_part, named_class, probe
 from ..layers import Part, PooledConvModule, resize_to
 
 CONTEXT_STRIDES = (8, 16, 32)
@@ -73,7 +75,8 @@ class ContextPath(Part):
             ``BilateralNetwork(detail_branch=None)`` take it as the detail map, which is STDC-Seg.
         upsample_mode: ``'bilinear'`` or ``'nearest'``.
         align_corners: How bilinear upsampling places the corner pixels.
-        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`.
+        cfgs: ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and ``init_cfg``, see :class:`Part`; of the first three the
+            backbone gets those that are given or that it has no default for, and else keeps its own.
 
     Shape:
         - Input: ``(N, in_channels, H, W)``.
@@ -113,8 +116,10 @@ class ContextPath(Part):
         expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)
         expect(all(stride <= 8 for stride in out_backbone_strides), 'out_backbone_strides',
                'strides of at most 8, as deeper maps follow', out_backbone_strides)
+        known = accepted_arguments(named_class(backbone, 'backbone'))
+        given = {key: cfg for key, cfg in self.cfgs.items() if key in cfgs or known.get(key) is Parameter.empty}
+        self.backbone = build_part(backbone, 'backbone', in_channels=in_channels if in_channels != 3 else None, **given)
         cfgs = self.cfgs
-        self.backbone = build_part(backbone, 'backbone', in_channels=in_channels if in_channels != 3 else None, **cfgs)
         found_channels, found_strides = probe(self.backbone, in_channels, 'backbone')
         index = {stride: i for i, stride in enumerate(found_strides)}
         missing = sorted({*CONTEXT_STRIDES, *out_backbone_strides} - set(index))

@@ -21,6 +21,7 @@ model = dict(
             backbone=dict(
                 type='EfficientNetLite',
                 padding='symmetric',
+                act_cfg=dict(type='ReLU'),  # as in the package's weights; ReLU6, as in ImageNet's, scores alike
                 init_cfg=dict(type='Pretrained', checkpoint='imagenet://efficientnet-lite0')))),
     decode_head=dict(
         type='BGAHead',

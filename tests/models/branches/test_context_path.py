@@ -31,6 +31,16 @@ def test_over_other_backbones(backbone):
     assert [m.shape[1:] for m in path(torch.rand(1, 3, 64, 96))] == [(8, 8, 12), (8, 4, 6)]
 
 
+def test_the_backbone_keeps_layers_of_its_own_where_none_are_given():
+    """ImageNet's weights were trained with ReLU6; with ReLU the maps are others."""
+    def found(**cfgs):
+        path = ContextPath(dict(type='EfficientNetLite'), channels=8, **cfgs)
+        return type(path.backbone.stem.activate), path.backbone.stem.norm.eps, type(path.smooth8.activate)
+
+    assert found() == (nn.ReLU6, 1e-3, nn.ReLU)
+    assert found(act_cfg=dict(type='SiLU'), norm_cfg=dict(type='BN', eps=0.5)) == (nn.SiLU, 0.5, nn.SiLU)
+
+
 def test_steps_from_coarse_to_fine():
     """The sum of the paper's steps, written out with the path's own layers."""
     path = ContextPath(XCEPTION, channels=8, align_corners=True).eval()
