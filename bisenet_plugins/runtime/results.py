@@ -93,9 +93,10 @@ def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequenc
         InputError: If ``save`` names something else, ``batch_size`` is below one or ``opacity`` not within 0 and 1.
 
     Note:
-        A file appears only when it is whole. No result replaces one of the sources. Ctrl-C ends a camera's recording
-        in good order, and goes through otherwise. Images come first, then videos and cameras; each is read, segmented
-        and written at the same time, in threads that end with the run.
+        A file appears only when it is whole; a video that cannot be read to its end has no results. No result replaces
+        one of the sources. Ctrl-C ends a camera's recording in good order, and goes through otherwise. Images come
+        first, then videos and cameras; each is read, segmented and written at the same time, in threads that end with
+        the run.
     """
     expect(bool(save) and not set(save) - set(SUFFIXES), 'save', f'some of {list(SUFFIXES)}', list(save))
     expect(batch_size >= 1, 'batch_size', 'at least 1', batch_size)

@@ -17,6 +17,8 @@ from ..files import read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
+COUNTED_SUFFIXES = frozenset('.3gp .avi .gif .m4v .mov .mp4'.split())
+"""Of videos that hold the number of their frames."""
 VIDEO_SUFFIXES = frozenset('.avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
 KNOWN_SUFFIXES = VIDEO_SUFFIXES | frozenset('.avif .bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
 
@@ -202,13 +204,18 @@ class open_source:
         if self._capture is None:
             yield Frame(read_image(self.source.path))
             return
-        number = 0
-        while True:
-            read, image = self._capture.read()
-            if not read:
-                break
-            yield Frame(image, number)
+        number, place, longest = 0, 0.0, 1 / self.fps
+        while (found := self._capture.read())[0]:
+            now = max(place, self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000)  # 0 where a frame has no time
+            longest, place = max(longest, now - place), now
+            yield Frame(found[1], number)
             number += 1
+        if self.source.kind == 'video' and self._capture.read()[0]:  # behind the end nothing can be read
+            raise InputError(f'{self.source}: expected {self.length or "all"} frames, got {number}, then a damaged one')
         expect(number > 0, str(self.source), 'frames that can be read', number)
-        if self.length is not None and number < 0.98 * self.length - 1:  # headers may be off by a frame or two
+        if self.length is None or number >= self.length - 1:
+            return
+        # other formats count by the longest of their tracks, and as if all frames took equally long
+        slack = 2 * longest + (0.0 if self.source.path.suffix.lower() in COUNTED_SUFFIXES else 0.5)
+        if self.length / self.fps - place > slack:
             raise InputError(f'{self.source}: expected {self.length} frames, got {number}; the video is truncated')

@@ -2,10 +2,12 @@
 
 import cv2
 import numpy as np
+import pytest
 
+from bisenet_plugins.errors import InputError
 from bisenet_plugins.runtime import results
 from bisenet_plugins.runtime.results import predict_sources
-from bisenet_plugins.runtime.sources import find_sources
+from bisenet_plugins.runtime.sources import Source, find_sources, open_source
 from tests.runtime.fakes import segmented
 
 
@@ -63,6 +65,60 @@ def test_a_truncated_video_is_named(tmp_path):
     summary = run(path, tmp_path / 'out')
     assert 'film.avi: expected 40 frames, got' in summary.failed[0] and 'truncated' in summary.failed[0]
     assert not [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+
+
+@pytest.mark.parametrize('damaged', [3, 37])
+def test_a_video_that_stops_at_a_damaged_frame_is_named(tmp_path, damaged):
+    path = film(tmp_path / 'film.avi', 'MJPG')
+    content = path.read_bytes()
+    chunks = content[:content.rindex(b'idx1')].split(b'00dc')
+    chunk = chunks[damaged - 40]
+    chunks[damaged - 40] = chunk[:4] + bytes(len(chunk) - 4)
+    path.write_bytes(b'00dc'.join(chunks) + content[content.rindex(b'idx1'):])
+    assert path.stat().st_size == len(content)
+    summary = run(path, tmp_path / 'out')
+    assert f'film.avi: expected 40 frames, got {damaged}, then a damaged one' in summary.failed[0]
+    assert not [path for path in (tmp_path / 'out').rglob('*') if path.is_file()]
+
+
+class Counting:
+    """A video as Matroska counts it: by its duration, as if all frames took equally long."""
+
+    def __init__(self, times, seconds, fps):
+        self.times, self.at = times, -1
+        self.facts = {cv2.CAP_PROP_FRAME_COUNT: int(seconds * fps), cv2.CAP_PROP_FPS: fps}
+
+    def isOpened(self):  # noqa: N802, OpenCV's name
+        return True
+
+    def read(self):
+        self.at += 1
+        return self.at < len(self.times), np.zeros((4, 6, 3), np.uint8)
+
+    def get(self, key):
+        return self.facts[key] if key in self.facts else 1000 * self.times[self.at]
+
+    def release(self):
+        pass
+
+
+def test_frames_of_varying_length_are_not_missed(tmp_path, monkeypatch):
+    times = np.cumsum([0, *[0.033, 0.2, 0.066, 0.066] * 7, 0.033]).tolist()
+
+    def read(name, kept, seconds=times[-1] + 0.033):
+        monkeypatch.setattr(cv2, 'VideoCapture', lambda path: Counting(kept, seconds, 30.0))
+        with open_source(Source('video', 'film', tmp_path / name)) as frames:
+            return len(list(frames))
+
+    assert read('film.mkv', times) == 30
+    assert read('film.webm', times, times[-1] + 0.3) == 30, 'a longer sound track'
+    assert read('film.mpg', [*times[:-1], 0.0]) == 30, 'a last frame without a time'
+    with pytest.raises(InputError, match='film.mkv: expected 78 frames, got 12; the video is truncated'):
+        read('film.mkv', times[:12])
+    even = [number / 30 for number in range(150)]
+    assert read('film.mov', even[:149], 5.0) == 149, 'headers may be off by one'
+    with pytest.raises(InputError, match='film.mov: expected 150 frames, got 147; the video is truncated'):
+        read('film.mov', even[:147], 5.0)
 
 
 def test_the_first_frames_of_it_can_be_asked_for(tmp_path):
