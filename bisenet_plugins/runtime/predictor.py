@@ -84,7 +84,7 @@ class Predictor:
         on_cpu = self.device.startswith('cpu')
         expect(on_cpu or backend in ('torch', 'auto'), 'device', f"'cpu' with backend={backend!r}", self.device)
         expect(isinstance(threads, int) and threads >= 0, 'threads', 'a whole number of at least 0', threads)
-        self.backend, self.threads, self.precision = backend, threads, precision
+        self.backend, self._asked, self.threads, self.precision = backend, backend, threads, precision
         self._lock = threading.Lock()
         self._compute: Backend | None = None
         self._pid: int | None = None
@@ -136,7 +136,8 @@ class Predictor:
         if weights is not None or self.backend not in (('auto',) if folder else ('auto', *GRAPH_BACKENDS)):
             raise InputError(f'network is {source}, which has its own weights and backend: expected weights=None and '
                              f"backend='auto', got {weights!r} and {self.backend!r}")
-        self._source, artifact = str(source), Artifact.load(str(source))
+        self._source = os.path.abspath(source)  # it is opened at the first image
+        artifact = Artifact.load(self._source)
         expect(self.device.startswith('cpu') or artifact.backend not in GRAPH_BACKENDS, 'device',
                f"'cpu' for a graph of {artifact.backend}", self.device)
         expect(self.precision in ('fp32', artifact.precision), 'precision', f'that of {source}, {artifact.precision}',
@@ -264,13 +265,11 @@ class Predictor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of and the settings; the backend is rebuilt where it is unpickled."""
-        settings: Any = dict(backend=self.backend, device=self.device, threads=self.threads, precision=self.precision)
+        settings: Any = dict(backend=self._asked, device=self.device, threads=self.threads, precision=self.precision)
         if self.name is not None:
             return partial(type(self), **settings), (self.name,)
         if self.artifact is not None:
-            backend = 'auto' if os.path.isdir(self._source) else self.backend
-            return partial(type(self), **dict(settings, precision='fp32', backend=backend)), (
-                os.path.abspath(self._source),)
+            return partial(type(self), **settings | dict(precision='fp32')), (self._source,)
         assert self._network is not None
         return partial(type(self), **settings), (self._network.cfg, self._network.checkpoint())
 

@@ -233,8 +233,8 @@ def as_image(image: Any, color: str = 'bgr') -> np.ndarray:
     if image.ndim == 3 and image.shape[0] in (1, 3) and image.shape[2] > 4:
         raise InputError(f'image: expected axes (H, W, C), got {image.shape}; transpose(1, 2, 0) turns them')
     if color == 'rgb' and image.ndim == 3 and image.shape[2] == 3:
-        return np.ascontiguousarray(image[..., ::-1])
-    return np.array(image)  # the caller may fill his with the next frame
+        image = image[..., ::-1]
+    return np.array(image, order='C')  # the caller may fill his with the next frame
 
 
 def segment(predictor: Any, images: Any, scores: bool = False, color: str = 'bgr') -> Any:

@@ -210,17 +210,19 @@ def test_a_shipped_network_runs_from_its_graph_and_has_its_model_all_the_same(sh
     assert found.backend == installed(GRAPH_BACKENDS)[0] and found.classes == ('road', 'car', 'sky')
     assert found._network is None and found.model.num_classes == 11 and 'model' in found.cfg
     again = pickle.loads(pickle.dumps(found))
-    assert (again.name, again.backend) == (shipped, found.backend)
+    assert (again.name, again.backend) == (shipped, 'auto'), 'the machine that unpickles it may have others'
     for settings in (dict(backend='torch'), dict(device='meta')):
         assert load_pretrained(shipped, **settings).artifact is None
     assert load_pretrained(shipped, precision='int8').artifact.file.endswith('int8.onnx')
 
 
-def test_an_onnx_file_runs_on_every_graph_backend_and_pickles(predictor, write_graph, tmp_path):
+def test_an_onnx_file_runs_on_every_graph_backend_and_pickles(predictor, write_graph, tmp_path, monkeypatch):
     write_graph(predictor, tmp_path / 'net.onnx')
     wanted = predictor(image(33, 61))
     for backend in ('auto', *installed(GRAPH_BACKENDS)):
-        found = Predictor(tmp_path / 'net.onnx', backend=backend)
+        monkeypatch.chdir(tmp_path)
+        found = Predictor('net.onnx', backend=backend)
+        monkeypatch.chdir('/')
         np.testing.assert_array_equal(found(image(33, 61)), wanted)
         again = pickle.loads(pickle.dumps(found))
         np.testing.assert_array_equal(again(image(33, 61)), wanted)

@@ -151,6 +151,8 @@ def test_anything_that_is_an_image_is_taken(photo):
     for given in (path, str(path), pixels, Image.open(path), Image.open(path).convert('RGBA')):
         np.testing.assert_array_equal(as_image(given), pixels)
     np.testing.assert_array_equal(as_image(pixels[..., ::-1], color='rgb'), pixels)
+    for given, color in ((pixels, 'bgr'), (pixels[..., ::-1], 'rgb')):
+        assert not np.shares_memory(as_image(given, color), pixels), 'the caller may fill his with the next frame'
     grey = Image.open(path).convert('L')
     for given in (grey, np.asarray(grey)):
         image = as_image(given)
