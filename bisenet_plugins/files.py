@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import re
+import secrets
 import shutil
 import time
 import zlib
@@ -17,10 +18,11 @@ import numpy as np
 
 from .errors import InputError, printable
 
-__all__ = ['is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
+__all__ = ['discard', 'is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
 
 PAGED = ('.tif', '.tiff', '.webp')
 PATIENCE = 3600  # seconds after which nobody writes to an unfinished file any more
+BEGIN = time.time()
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -71,7 +73,7 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    partial = partial_path(target, f'{os.getpid()}.partial')
+    partial = partial_path(target)
     try:
         with partial.open('wb') as file:
             file.write(content)
@@ -86,18 +88,20 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-def partial_path(target: Path, ending: str) -> Path:
-    """Name what is not whole yet, beside its place and in few bytes, as a name may have no more than 255.
+def partial_path(target: Path, suffix: str = '') -> Path:
+    """Name what is not whole yet: beside its place, for one writer alone, and in few bytes of the 255 that it may have.
 
     Args:
         target: The place.
-        ending: End of the name; a process number before ``.partial`` lets a later run remove it.
+        suffix: End of the name.
 
     Example:
-        >>> partial_path(Path('film'), 'partial').as_posix()
-        '.8244be22.partial'
+        >>> name = partial_path(Path('film'), '.mp4').as_posix()
+        >>> name == f'.8244be22.{os.getpid()}.{name.split(".")[3]}.partial.mp4'
+        True
     """
-    return target.with_name(f'.{zlib.crc32(os.fsencode(target.name)):08x}.{ending}')
+    crc = zlib.crc32(os.fsencode(target.name))
+    return target.with_name(f'.{crc:08x}.{os.getpid()}.{secrets.token_hex(4)}.partial{suffix}')
 
 
 @functools.lru_cache(maxsize=1024)
@@ -106,12 +110,27 @@ def sweep(folder: Path) -> None:
 
     Args:
         folder: Where they wrote.
+
+    Note:
+        Another machine or container counts processes of its own, so that a number that is free here, or is this one's,
+        may be at work there: only what nobody wrote to for an hour, nor since this process began, is removed.
     """
     for path in folder.glob('.*.partial*'):
-        owner = re.fullmatch(r'\.[0-9a-f]{8}\.(\d+)\.partial(\.mp4)?', path.name)
-        with contextlib.suppress(OSError):  # another machine or container counts processes of its own
-            if owner is not None and not is_running(int(owner[1])) and time.time() - path.stat().st_mtime > PATIENCE:
-                path.unlink() if path.is_file() else shutil.rmtree(path)
+        owner = re.fullmatch(r'\.[0-9a-f]{8}\.(\d+)(\.[0-9a-f]{8})?\.partial(\.mp4)?', path.name)
+        gone = owner is not None and (int(owner[1]) == os.getpid() or not is_running(int(owner[1])))
+        with contextlib.suppress(OSError):
+            if gone and path.stat().st_mtime < min(BEGIN, time.time() - PATIENCE):
+                discard(path)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed.
+
+    Args:
+        path: What it is.
+    """
+    with contextlib.suppress(OSError):
+        path.unlink() if path.is_file() else shutil.rmtree(path)
 
 
 def is_running(pid: int) -> bool:

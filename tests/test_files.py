@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -23,13 +24,31 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_what_others_have_left_unfinished_stays(tmp_path):
-    ours = files.partial_path(tmp_path / 'x', f'{2**22 + 1}.partial')
+    ours = tmp_path / f'.8244be22.{2**22 + 1}.01234567.partial'
     others = [tmp_path / name for name in ('.backup.2024.partial', f'.report.{2**22 + 1}.partial.tar', '.a.partial')]
     for path in (ours, *others):
         path.mkdir()
         os.utime(path, (0, 0))
     write_atomically(tmp_path / 'y', b'')
     assert not ours.exists() and all(path.is_dir() for path in others)
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path):
+    """Threads, and containers, in which every process may have the same number."""
+    contents = [bytes([number]) * 300_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: write_atomically(tmp_path / 'x', content), contents * 5))
+    assert (tmp_path / 'x').read_bytes() in contents and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize('age, left', [(0, 1), (2 * files.PATIENCE, 0)])
+@pytest.mark.parametrize('owner', [os.getpid(), 2**22 + 1])
+def test_what_is_young_may_be_written_in_another_container(tmp_path, owner, age, left):
+    path = tmp_path / f'.8244be22.{owner}.01234567.partial.mp4'
+    path.touch()
+    os.utime(path, (files.BEGIN - age,) * 2)
+    files.sweep(tmp_path)
+    assert len(list(tmp_path.iterdir())) == left
 
 
 def test_a_full_disk_names_the_file(tmp_path, monkeypatch):

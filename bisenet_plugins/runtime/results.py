@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 
 from ..errors import BisenetError, InputError, expect, told_by
-from ..files import partial_path, sweep, write_atomically
+from ..files import discard, partial_path, sweep, write_atomically
 from .overlap import WriteBehind, read_ahead
 from .segmentation import SUFFIXES, Segmentation
 from .sources import Frame, Source, open_source
@@ -237,10 +237,6 @@ class _Run:
         self.listener.ended(source, failure)
 
 
-def _unfinished(place: Path, suffix: str = '') -> Path:
-    return partial_path(place, f'{os.getpid()}.partial{suffix}')
-
-
 class _Writer:
     """Write the results of one source; a video's file gets its name when it is whole."""
 
@@ -253,20 +249,14 @@ class _Writer:
         suffixes = dict.fromkeys(SUFFIXES, '') | dict(overlay='.mp4') if self.moving else SUFFIXES
         self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
         self.video: cv2.VideoWriter | None = None
-        self.partial: Path | None = None
+        self.unfinished = {kind: partial_path(place, suffixes[kind]) for kind, place in self.places.items()}
         self.count = 0
 
     def __enter__(self) -> _Writer:
-        """Start, without what a killed run has left of the same video."""
+        """Start, without what killed runs have left beside the results."""
         for place in self.places.values():
             sweep(place.parent)
-        self._clear()
         return self
-
-    def _clear(self) -> None:
-        """Remove unfinished folders of frames."""
-        for place in self.folders():
-            shutil.rmtree(_unfinished(place), ignore_errors=True)
 
     def folders(self) -> list[Path]:
         """Return the folders that hold one file for each frame."""
@@ -278,17 +268,16 @@ class _Writer:
             if kind == 'overlay' and self.moving:
                 self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
             else:
-                target = _unfinished(place) / f'{frame.number:06d}{SUFFIXES[kind]}' if self.moving else place
+                target = self.unfinished[kind] / f'{frame.number:06d}{SUFFIXES[kind]}' if self.moving else place
                 write_atomically(target, found.encode(kind, opacity=self.opacity))
 
     def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""
         if self.video is None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            self.partial = _unfinished(place, '.mp4')
             size = (painted.shape[1], painted.shape[0])
             fps = round(self.fps, 3 if self.fps < 65 else 1)  # MPEG-4 divides a second into at most 65,535 parts
-            self.video = cv2.VideoWriter(str(self.partial), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
+            self.video = cv2.VideoWriter(str(self.unfinished['overlay']), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
         self.video.write(painted)
@@ -298,17 +287,17 @@ class _Writer:
         """Rename finished files to their final names, or leave nothing behind."""
         if self.video is not None:
             self.video.release()
-        if self.partial is not None:
-            try:
-                if kind is None:
-                    self._verify(self.partial)
-                    os.replace(self.partial, self.places['overlay'])
-            finally:
-                self.partial.unlink(missing_ok=True)
-        for place in self.folders() if kind is None else ():
-            shutil.rmtree(place, ignore_errors=True)
-            os.replace(_unfinished(place), place)
-        self._clear()
+        try:
+            if self.video is not None and kind is None:
+                self._verify(self.unfinished['overlay'])
+            for name, unfinished in self.unfinished.items() if kind is None else ():
+                if unfinished.is_dir():
+                    shutil.rmtree(self.places[name], ignore_errors=True)
+                if unfinished.exists():
+                    os.replace(unfinished, self.places[name])
+        finally:
+            for unfinished in self.unfinished.values():
+                discard(unfinished)
 
     def _verify(self, path: Path) -> None:
         """Refuse a video that does not hold every frame: OpenCV's writer does not say when the disk is full."""

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bisenet_plugins.files import partial_path
 from bisenet_plugins.runtime.results import Listener, predict_sources
 from bisenet_plugins.runtime.sources import find_sources
 from tests.runtime.fakes import segmented
@@ -143,7 +142,7 @@ def test_a_stopped_video_leaves_no_half_file(film, tmp_path):
 
 def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
     for owner in (os.getpid(), 2**22 + 1):  # a number that was given out again, and one of no process
-        left = partial_path(tmp_path / 'out' / 'ids' / 'film', f'{owner}.partial')
+        left = tmp_path / 'out' / 'ids' / f'.8244be22.{owner}.01234567.partial'
         left.mkdir(parents=True)
         (left / '000099.png').write_bytes(b'old')
         os.utime(left, (0, 0))
@@ -153,7 +152,7 @@ def test_frames_that_a_killed_run_left_are_not_mixed_in(film, tmp_path):
 
 
 def test_a_killed_run_leaves_nothing_for_ever(film, tmp_path):
-    left = partial_path(tmp_path / 'out' / 'overlay' / 'film.mp4', f'{2**22 + 1}.partial.mp4')
+    left = tmp_path / 'out' / 'overlay' / f'.8244be22.{2**22 + 1}.01234567.partial.mp4'
     left.parent.mkdir(parents=True)
     left.write_bytes(b'half')
     os.utime(left, (0, 0))
@@ -194,18 +193,16 @@ def test_a_video_beside_the_folder_of_its_frames_leaves_their_results(film, phot
     assert names == ['film/a.png', 'film/b.png', *[f'film_{film.suffix[1:]}/{number:06d}.png' for number in range(5)]]
 
 
-def test_two_runs_over_one_video_do_not_take_frames_from_each_other(film, tmp_path, monkeypatch):
+def test_two_runs_over_one_video_do_not_take_frames_from_each_other(film, tmp_path):
     others = []
 
     def disturbed(images):
         if len(others) == 1:  # after the first frame
-            with monkeypatch.context() as patch:
-                patch.setattr(os, 'getpid', os.getppid)
-                others.append(run([film], tmp_path / 'out', save=['ids']).done)
+            others.append(run([film], tmp_path / 'out', save=['ids', 'overlay']).done)
         others.append(0) if not others else None
         return halves(images)
 
-    assert run([film], tmp_path / 'out', disturbed, save=['ids']).done == 1 and others == [0, 1]
+    assert run([film], tmp_path / 'out', disturbed, save=['ids', 'overlay']).done == 1 and others == [0, 1]
     assert len(list((tmp_path / 'out' / 'ids' / 'film').iterdir())) == 5
 
 
