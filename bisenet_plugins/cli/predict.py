@@ -55,7 +55,10 @@ def run(args: Namespace) -> int:
     if args.model and args.backend != 'auto' and Path(args.model).is_dir():
         raise InputError(f'--backend: an exported folder has its own, expected no --backend with --model, got '
                          f'{args.backend}')
-    sources = find_sources(args.inputs, args.recursive, exclude=[Path(args.out_dir, kind) for kind in KINDS])
+    named = {folder for text in args.inputs for folder in Path(os.path.realpath(f'{text}/-')).parents}
+    folders = [(kind, Path(args.out_dir, kind).resolve()) for kind in KINDS]
+    sources = find_sources(args.inputs, args.recursive,  # a folder of earlier results may be an input by its name
+                           [folder for kind, folder in folders if kind in args.save or folder not in named])
     predictor = open_network(args, args.backend)
     with progress_bar(len(sources)) as listener:
         summary = predict_sources(predictor.segment, sources, args.out_dir, args.save, args.opacity, args.batch_size,

@@ -19,8 +19,9 @@ __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
 COUNTED_SUFFIXES = frozenset('.3gp .avi .gif .m4v .mov .mp4'.split())
 """Of videos that hold the number of their frames."""
-VIDEO_SUFFIXES = frozenset('.avi .gif .m4v .mkv .mov .mp4 .mpeg .mpg .webm .wmv'.split())
-KNOWN_SUFFIXES = VIDEO_SUFFIXES | frozenset('.avif .bmp .jpeg .jpg .jp2 .pgm .png .ppm .tif .tiff .webp'.split())
+VIDEO_SUFFIXES = COUNTED_SUFFIXES | frozenset('.flv .m2ts .mkv .mpeg .mpg .mts .ogv .ts .webm .wmv'.split())
+KNOWN_SUFFIXES = VIDEO_SUFFIXES | frozenset(
+    '.avif .bmp .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split())
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,14 @@ def _file(path: Path, relative: Path) -> Source:
 
 
 def _with_own_names(listed: list[Source]) -> list[Source]:
-    """Drop repeated files, and tell equal names apart by suffix, folders, or a number where links have equal ones."""
+    """Drop files given twice, and tell equal names apart by suffix, folders, or a number where links have equal ones.
+
+    A link to a file is a file of its own: tools that keep data let many names lead to one content.
+    """
     once: dict[tuple[str, str], Source] = {}
     for source in listed:
-        once.setdefault((source.kind, os.path.realpath(source.path) if source.index < 0 else str(source.index)), source)
+        place = os.path.join(os.path.realpath(source.path.parent), source.path.name)
+        once.setdefault((source.kind, place if source.index < 0 else str(source.index)), source)
     names = [source.name for source in once.values()]
     for depth in range(max((len(source.path.absolute().parts) for source in once.values()), default=0)):
         counts = Counter(names)

@@ -72,6 +72,16 @@ def test_an_unreadable_image_is_named_and_the_others_are_segmented(bisenet, imag
     assert status == 1 and '0 done (0 images), 1 skipped, 1 failed' in told
 
 
+def test_results_of_an_earlier_run_are_images_if_they_are_named(bisenet, image, monkeypatch, tmp_path):
+    monkeypatch.setattr(predict, 'open_network', lambda args, backend: Network())
+    (tmp_path / 'proj' / 'ids').mkdir(parents=True)
+    (tmp_path / 'a.png').rename(tmp_path / 'proj' / 'ids' / 'a.png')
+    assert bisenet('predict', 'proj', '--recursive', '--out-dir', 'proj', '--save', 'json')[0] == 1
+    assert bisenet('predict', 'proj/ids', '--out-dir', 'proj', '--save', 'ids')[0] == 1
+    assert bisenet('predict', 'proj/ids', '--out-dir', 'proj', '--save', 'json')[0] == 0
+    assert (tmp_path / 'proj' / 'json' / 'a.json').is_file()
+
+
 @pytest.mark.parametrize('words, status, sentence', [
     (['--model', '.', '--backend', 'torch'], 1, 'error: --backend: an exported folder has its own'),
     (['--precision', 'int8', '--backend', 'torch'], 1, "error: precision: expected 'fp32' for a network without"),

@@ -82,6 +82,33 @@ def test_each_file_comes_once_under_a_name_of_its_own(tmp_path):
         ('image', 'one/a'), ('video', 'one_mp4'), ('image', 'two/a'), ('image', 'two')]
 
 
+def test_links_to_one_content_are_files_of_their_own(tmp_path):
+    """As DVC and git-annex keep data."""
+    store = written(tmp_path / 'store' / 'd41d8c.png')
+    for name in ('a.png', 'b.png'):
+        (tmp_path / 'data' / name).parent.mkdir(exist_ok=True)
+        (tmp_path / 'data' / name).symlink_to(store)
+    (tmp_path / 'other').symlink_to(tmp_path / 'data')
+    assert listed(tmp_path / 'data', tmp_path / 'other' / 'a.png') == [('image', 'a'), ('image', 'b')]
+
+
+@pytest.mark.parametrize('suffix', ['.jfif', '.jpe', '.pnm', '.pbm'])
+def test_images_of_rare_suffixes_are_found_and_read(tmp_path, suffix):
+    encoded = {'.pnm': '.ppm', '.pbm': '.pbm'}.get(suffix, '.jpg')
+    content = cv2.imencode(encoded, np.full((8, 12) if suffix == '.pbm' else (8, 12, 3), 255, np.uint8))[1].tobytes()
+    (tmp_path / f'a{suffix}').write_bytes(content)
+    (source,) = find_sources([str(tmp_path)])
+    with open_source(source) as frames:
+        assert [frame.image.shape for frame in frames] == [(8, 12, 3)]
+
+
+def test_videos_of_rare_suffixes_are_found(tmp_path):
+    suffixes = '.3gp .flv .m2ts .mts .ogv .ts'.split()
+    for suffix in suffixes:
+        (tmp_path / f'{suffix[1:]}{suffix}').touch()
+    assert listed(tmp_path) == [('video', suffix[1:]) for suffix in suffixes]
+
+
 def test_linked_folders_are_followed_once_and_pipes_left_alone(tmp_path):
     written(tmp_path / 'far' / 'a.png')
     (tmp_path / 'near').mkdir()
