@@ -75,7 +75,8 @@ class Report:
             lines += [f'  {finding.text}' + (f'\n      {finding.fix}' if finding.fix else '') for finding in chosen]
         verdict = 'All required packages are installed.' if self.ok else 'Run the lines under "Blocks".'
         found = {package['name'] for package in self.packages if package['version']}
-        if not self.ok and found >= {'numpy', 'cv2'} and found & {'onnxruntime', 'openvino'}:
+        lacking = all('is not installed' in finding.text for finding in self.findings if finding.blocks)
+        if not self.ok and lacking and found >= {'numpy', 'cv2'} and found & {'onnxruntime', 'openvino'}:
             verdict += ' Segmenting with the networks in the package and with exported ones needs none of them.'
         return '\n'.join([*lines, '', verdict])
 

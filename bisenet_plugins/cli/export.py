@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
@@ -80,11 +81,12 @@ def run(args: Namespace) -> None:
     made = DeployOptions(**options)
     if args.triton:
         check_triton(args.triton, args.out, made)
-    artifact = deploy(args.network, args.checkpoint, args.out, made)
-    if artifact.quantization:
-        print(json.dumps(dict(quantization=artifact.quantization), indent=2))
-    print(json.dumps(dict(artifact=artifact.path, checks=artifact.checks), indent=2))
+    with contextlib.redirect_stdout(sys.stderr):  # where packages say what they do
+        artifact = deploy(args.network, args.checkpoint, args.out, made)
+    quantized = dict(quantization=artifact.quantization) if artifact.quantization else {}
+    print(json.dumps(dict(quantized, artifact=artifact.path, checks=artifact.checks), indent=2))
     for sentence in artifact.checks.get('warnings', ()):
         print(f'warning: {sentence}', file=sys.stderr)
     if args.triton:
-        print(f'{write_repository(artifact, args.triton)}: checked against the graph, not run on a Triton server')
+        print(f'{write_repository(artifact, args.triton)}: checked against the graph, not run on a Triton server',
+              file=sys.stderr)

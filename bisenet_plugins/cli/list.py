@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
-from ..errors import expect
+from ..errors import expect, require
 from ..weights.store import read_index
 from .options import configs_folder
 
@@ -25,6 +26,8 @@ def run(args: Namespace) -> None:
     configs = read_configs()
     networks = [entry for entry in read_networks(configs) if all(word in entry['name'] for word in args.words)]
     configs = [entry for entry in configs if all(word in entry['name'] for word in args.words)]
+    if not (networks or configs):
+        require('yaml')
     expect(bool(networks or configs), 'WORD', 'words that are in a name of a network or config', ' '.join(args.words))
     if args.json:
         print(json.dumps(dict(networks=networks, configs=configs), indent=2))
@@ -32,9 +35,12 @@ def run(args: Namespace) -> None:
     if networks:
         print('networks in the package; segment with one: bisenet predict IMAGE --pretrained NAME')
         print(as_table(networks, ('name', 'dataset', 'parameters', 'MB', 'GMACs', 'val mIoU', 'test mIoU')), end='\n\n')
-    print('configs; write one here: bisenet config NAME')
-    print(as_table(configs, ('name', 'dataset', 'parameters', 'GMACs', 'val mIoU')))
-    print('\nGMACs are for one image of the size in the name; mIoU is given where the repository holds the log.')
+    if configs:
+        print('configs; write one here: bisenet config NAME')
+        print(as_table(configs, ('name', 'dataset', 'parameters', 'GMACs', 'val mIoU')), end='\n\n')
+    elif find_spec('yaml') is None:
+        print('configs are not listed: they need PyYAML, which comes with mmengine; "bisenet doctor" says more\n')
+    print('GMACs are for one image of the size in the name; mIoU is given where the repository holds the log.')
 
 
 def read_configs() -> list[dict[str, Any]]:

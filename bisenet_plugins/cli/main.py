@@ -77,10 +77,15 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
         The exit status: 0 if all went well, the ``exit_code`` of a :class:`~bisenet_plugins.errors.BisenetError`, 130
         if interrupted, 141 if the reader of the output went away, else 1. Options that cannot be read exit with 2.
     """
-    parser = argparse.ArgumentParser(prog, description=module.__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog, description=module.__doc__ and module.__doc__.splitlines()[0])
     module.add_arguments(parser)
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
     args = parser.parse_args(argv)
+    for name in ('stdout', 'stderr'):  # None where it is closed; what else is opened would take its number
+        stream: Any = getattr(sys, name) or open(os.devnull, 'w')  # noqa: SIM115
+        setattr(sys, name, stream)
+        if hasattr(stream, 'reconfigure'):  # a name that its encoding lacks must not end the work
+            stream.reconfigure(errors='backslashreplace')
     how = '; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', ''))))
     logging.raiseExceptions = args.debug  # a log on a full disk does not explain itself by a traceback
     try:

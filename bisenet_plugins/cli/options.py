@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import nearest
-from ..errors import ConfigError, InputError, expect
+from ..errors import ConfigError, InputError, expect, require
 from ..weights.store import pretrained_names
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def find_config(name: str) -> Path:
 
     Raises:
         ConfigError: If there is none, or several have the name.
+        MissingPackageError: If there is none, nor mmengine, which reads configs.
 
     Example:
         >>> find_config('bisenetv2_bga_1xb16-10k_camvid-360x480').parent.name
@@ -112,6 +113,7 @@ def find_config(name: str) -> Path:
     known = [path for path in sorted(folder.rglob('*.py')) if '_base_' not in path.parts]
     found = [path for path in known if wanted in (path.name, path.relative_to(folder).as_posix())]
     if len(found) != 1:
+        require('mmengine')  # without it there are networks alone
         expect(name not in pretrained_names(), 'config', 'a config', f'{name}, a network with its weights')
         names = [*pretrained_names(), *(path.stem for path in known)]
         raise ConfigError(f'config: expected a file, or a name that "bisenet list" has, got {name}'

@@ -81,6 +81,8 @@ def test_what_works_without_the_mm_stack_is_said():
     stack = {name: SOUND[name] for name in ('numpy', 'cv2')}
     told = 'Segmenting with the networks in the package and with exported ones needs none of them.'
     assert look(stack, onnxruntime=[('onnxruntime', '1.30')]).to_text().endswith(told)
+    failing = examine({**stack, 'onnxruntime': [('onnxruntime', '1')]}, (3, 11, 7), {'cv2': 'ImportError: libGL'}.get)
+    assert 'import cv2 fails' in failing.to_text() and told not in failing.to_text()
     assert told not in look(stack).to_text() and told not in look(SOUND).to_text()
 
 

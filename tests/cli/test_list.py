@@ -1,6 +1,7 @@
 """The list of networks and configs is quick and complete, and says what was not run."""
 
 import json
+import sys
 
 from bisenet_plugins.cli.list import read_configs, read_networks
 from bisenet_plugins.cli.options import configs_folder
@@ -35,3 +36,15 @@ def test_what_was_run_stands_first_and_a_copy_without_networks_has_none(monkeypa
     assert scores[scores.index(None):] == [None] * scores.count(None)
     monkeypatch.setattr('bisenet_plugins.weights.store.FOLDER', tmp_path)
     assert read_networks(read_configs()) == []
+
+
+def test_without_the_mm_stack_networks_are_listed_and_what_is_missing_is_named(bisenet, monkeypatch):
+    for name in ('yaml', 'mmengine'):
+        monkeypatch.setitem(sys.modules, name, None)
+    status, told, _ = bisenet('list')
+    assert status == 0 and {*pretrained_names()} <= {*told.split()}
+    assert 'configs are not listed: they need PyYAML, which comes with mmengine' in told and 'write one' not in told
+    for words, name in ((['list', 'camvid-360x480'], 'yaml'), (['config', 'bisenetv2-camvid'], 'mmengine'),
+                        (['config', 'bisenetv2_bga'], 'mmengine')):
+        assert bisenet(*words)[::2] == (1, f"error: {name} is not installed; it comes with the extra 'onedl': "
+                                           "pip install 'bisenet-plugins[onedl]'\n")

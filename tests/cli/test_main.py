@@ -185,3 +185,15 @@ def test_a_closed_pipe_is_silent(tmp_path):
         env={**os.environ, 'PYTHONPATH': str(ROOT)}, capture_output=True, text=True, timeout=120, check=False,
         cwd=tmp_path)
     assert done.stdout == '141\n' and 'Traceback' not in done.stderr and 'BrokenPipe' not in done.stderr
+
+
+@pytest.mark.parametrize('streams', ['>&-', '2>&-', '>&- 2>&-', '>/dev/null'])
+def test_closed_streams_and_names_that_an_encoding_lacks_do_not_end_the_work(tmp_path, streams):
+    code = ("import sys; from bisenet_plugins.cli.main import run_module; from bisenet_plugins.cli import list as module; "
+            "module.run = lambda args: print('gr\\u00fcn') or print('gr\\u00fcn', file=sys.stderr); "
+            "sys.exit(run_module(module, 'a', []))")
+    done = subprocess.run(
+        ['bash', '-c', f'{sys.executable} -W ignore -c "{code}" {streams}'], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONIOENCODING': 'ascii:strict', 'PYTHONOPTIMIZE': '2'},
+        timeout=120, check=False)
+    assert done.returncode == 0 and done.stderr in ('', 'gr\\xfcn\n') and done.stdout in ('', 'gr\\xfcn\n')
