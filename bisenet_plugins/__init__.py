@@ -12,7 +12,8 @@ from .version import __version__
 
 __all__ = ['__version__']
 
-if sys.argv[:1] != ['-m'] or __name__ not in sys.orig_argv:  # "python -m bisenet_plugins" reads its options first
+# "python -m bisenet_plugins" reads its options first: argv then is "-m" and what follows the name in orig_argv
+if sys.argv[:1] != ['-m'] or sys.orig_argv[-len(sys.argv):][:1] != [__name__]:
     from .runtime import *  # noqa: F403
     from .runtime import __all__ as _runtime
     from .weights.store import pretrained_names

@@ -35,7 +35,8 @@ def read_image(path: Path) -> np.ndarray:
         - Output: ``(H, W, 3)`` uint8.
 
     Note:
-        Of a TIFF or WebP file with several pages the first is read, which a log line says.
+        Of a TIFF or WebP file with several pages the first is read, which a log line says. Transparency is left out;
+        OpenCV has darkened the transparent pixels of a TIFF file by then, and does not turn an AVIF file.
 
     Raises:
         InputError: If the file is missing, empty, truncated or no image.

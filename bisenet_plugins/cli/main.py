@@ -82,8 +82,7 @@ def run_module(module: Any, prog: str | None = None, argv: Sequence[str] | None 
     parser.add_argument('--debug', action='store_true', help='show the traceback of a failure')
     args = parser.parse_args(argv)
     for name in ('stdout', 'stderr'):  # None where it is closed; what else is opened would take its number
-        stream: Any = getattr(sys, name) or open(os.devnull, 'w')  # noqa: SIM115
-        setattr(sys, name, stream)
+        setattr(sys, name, stream := getattr(sys, name) or open(os.devnull, 'w'))  # noqa: SIM115
         if hasattr(stream, 'reconfigure'):  # a name that its encoding lacks must not end the work
             stream.reconfigure(errors='backslashreplace')
     how = '; '.join(filter(None, ('interrupted', getattr(module, 'RESUME', ''))))

@@ -183,7 +183,7 @@ def open_network(args: Namespace, backend: str) -> Predictor:
     if args.pretrained:
         return load_pretrained(network, backend=backend, device=args.device, precision=args.precision)
     own = bool(args.model) and Path(network).is_dir()
-    expect(not args.model or own or Path(network).is_file() and Path(network).suffix == '.onnx', '--model',
+    expect(not args.model or own or Path(network).is_file() and Path(network).suffix.lower() == '.onnx', '--model',
            'an existing folder or ONNX file that "export" wrote', network)
     network = str(Path(network).absolute()) if own else network  # a folder may have the name of a network
     return Predictor(network, weights, backend='auto' if own else backend, device=args.device, precision=args.precision)

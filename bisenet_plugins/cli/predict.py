@@ -47,18 +47,17 @@ def check(args: Namespace) -> None:
 
 def run(args: Namespace) -> int:
     """Segment with a progress bar, and say what came out."""
-    from ..errors import InputError, printable
+    from ..errors import expect, printable
     from ..runtime.results import predict_sources
     from ..runtime.sources import find_sources
     from .progress import progress_bar
 
-    if args.model and args.backend != 'auto' and Path(args.model).is_dir():
-        raise InputError(f'--backend: an exported folder has its own, expected no --backend with --model, got '
-                         f'{args.backend}')
+    expect(not args.model or args.backend == 'auto' or not Path(args.model).is_dir(), '--backend',
+           'none with --model and an exported folder, which has its own', args.backend)
     named = {folder for text in args.inputs for folder in Path(os.path.realpath(f'{text}/-')).parents}
-    folders = [(kind, Path(args.out_dir, kind).resolve()) for kind in KINDS]
-    sources = find_sources(args.inputs, args.recursive,  # a folder of earlier results may be an input by its name
-                           [folder for kind, folder in folders if kind in args.save or folder not in named])
+    # a folder of earlier results may be an input by its name
+    shut = [place for kind in KINDS if (place := Path(args.out_dir, kind).resolve()) not in named or kind in args.save]
+    sources = find_sources(args.inputs, args.recursive, shut)
     predictor = open_network(args, args.backend)
     with progress_bar(len(sources)) as listener:
         summary = predict_sources(predictor.segment, sources, args.out_dir, args.save, args.opacity, args.batch_size,

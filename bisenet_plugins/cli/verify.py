@@ -41,6 +41,8 @@ def run(args: Namespace) -> int:
     print(text)
     if args.json:
         write_atomically(args.json, f'{text}\n'.encode())
-    for sentence in missed:
-        print(f'failed: {sentence}', file=sys.stderr)
+    warnings = [f'warning: {folder}: {sentence}' for folder, found in report['artifacts'].items()
+                for sentence in found.get('warnings', ())]
+    for line in (*warnings, *(f'failed: {sentence}' for sentence in missed)):
+        print(line, file=sys.stderr)
     return 1 if missed else 0

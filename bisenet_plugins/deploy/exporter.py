@@ -126,14 +126,11 @@ def _check_out(out: str, overwrite: bool) -> None:
     place = os.path.abspath(out)
     while not os.path.lexists(place):
         place = os.path.dirname(place)
-    if not os.path.isdir(place):
-        raise InputError(f'out: expected a folder, got {out}, where {place} is a file')
+    expect(os.path.isdir(place), 'out', 'a folder', f'{out}, where {place} is a file')
     if not os.path.isdir(out) or not os.listdir(out):
         return
-    if not os.path.isfile(os.path.join(out, META_FILE)):
-        raise InputError(f'out: expected a new folder, got {out}, which holds other files')
-    if not overwrite:
-        raise InputError(f'out: expected a new folder or --overwrite, got {out}, which holds an artifact')
+    expect(os.path.isfile(os.path.join(out, META_FILE)), 'out', 'a new folder', f'{out}, which holds other files')
+    expect(overwrite, 'out', 'a new folder or --overwrite', f'{out}, which holds an artifact')
     others = [name for name in os.listdir(out) if not OWN.fullmatch(name)]
     expect(not others, 'out', 'an artifact and nothing else where it is to be replaced', others)
 

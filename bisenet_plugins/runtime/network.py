@@ -152,10 +152,11 @@ def _read_config(network: Any) -> Config:
     """Read a config, or say what ``network`` could have been."""
     if isinstance(network, Config):
         return network
-    if isinstance(network, str | os.PathLike) and Path(network).is_file():
+    there = isinstance(network, str | os.PathLike) and Path(network).is_file()
+    if there and Path(network).suffix in ('.py', '.yml', '.yaml', '.json'):
         return read_config(network)
-    raise InputError('network: expected a config file, what "export" wrote, or one of '
-                     f'{", ".join(pretrained_names())}; there is no {network}')
+    raise InputError('network: expected a config file, a folder or ONNX file that "export" wrote, or one of '
+                     f'{", ".join(pretrained_names())}; {"got" if there else "there is no"} {network}')
 
 
 def _without_downloads(node: Any) -> None:

@@ -72,7 +72,8 @@ def to_scores(output: Any, prepared: Prepared, align_corners: bool = False) -> n
     """
     array = output if isinstance(output, np.ndarray) else output.detach().float().cpu().numpy()
     if array.dtype.kind != 'f':
-        raise InputError('scores: expected a network that gives logits, got an exported one that gives classes')
+        raise InputError('scores: expected a network that gives logits, as "export --output logits" and logits_s8 '
+                         'write it, got one that gives classes')
     scores = interpolate(array.astype(np.float32), prepared.network_size, align_corners, prepared.window, prepared.size)
     scores = scores[0].astype(np.float32)
     if len(scores) == 1:

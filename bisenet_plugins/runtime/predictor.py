@@ -97,7 +97,7 @@ class Predictor:
         if self.name is not None and (graph := shipped_graph(self.name, precision)) and self._runs_graphs(on_cpu):
             source = self.artifact = Artifact.load(str(graph))
         elif self.name is None and isinstance(network, str | os.PathLike) and (
-                Path(network).is_dir() or Path(network).suffix == '.onnx'):
+                Path(network).is_dir() or Path(network).suffix.lower() == '.onnx'):
             source = self.artifact = self._exported(network, weights)
         else:
             expect(precision == 'fp32', 'precision', "'fp32' for a network without an INT8 graph and a backend for it",

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +73,11 @@ class Segmentation:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of each class in the image, by its name, the largest first."""
-        return {self.classes[number]: count / self.mask.size for number, count in self.pixels.items()}
+        """Share of each class in the image, by its name, the largest first; those of one name are one."""
+        total: Counter[str] = Counter()
+        for number, count in self.pixels.items():
+            total[self.classes[number]] += count
+        return {name: count / self.mask.size for name, count in total.most_common()}
 
     def overlay(self, legend: bool = True, opacity: float = 0.5, all_classes: bool = False) -> np.ndarray:
         """Return the image under the colours of its classes.
@@ -94,9 +98,10 @@ class Segmentation:
         painted = visualize.overlay(image, self.mask, colours, opacity)
         if not legend:
             return painted
-        shares = dict.fromkeys(self.classes, 1.0) if all_classes else self.shares
-        return visualize.legend(painted, [(name if all_classes else f'{name} {100 * share:.1f} %', colour) for name,
-                                          colour in zip(self.classes, colours) if (share := shares.get(name, 0)) > 0])
+        counts = dict.fromkeys(range(len(self.classes)), 1) if all_classes else self.pixels
+        return visualize.legend(painted, [
+            (self.classes[number] + ('' if all_classes else f' {100 * counts[number] / self.mask.size:.1f} %'), colour)
+            for number, colour in enumerate(colours) if counts.get(number)])
 
     def to_polygons(self, tolerance: float = 0.0, least: int = 1) -> list[dict[str, Any]]:
         """Return the outlines of all connected regions.

@@ -123,10 +123,9 @@ def _with_own_names(listed: list[Source]) -> list[Source]:
 
     A link to a file is a file of its own: tools that keep data let many names lead to one content.
     """
-    once: dict[tuple[str, str], Source] = {}
+    once: dict[tuple[str, int, str, str], Source] = {}
     for source in listed:
-        place = os.path.join(os.path.realpath(source.path.parent), source.path.name)
-        once.setdefault((source.kind, place if source.index < 0 else str(source.index)), source)
+        once.setdefault((source.kind, source.index, os.path.realpath(source.path.parent), source.path.name), source)
     names = [source.name for source in once.values()]
     for depth in range(max((len(source.path.absolute().parts) for source in once.values()), default=0)):
         counts = Counter(names)

@@ -91,6 +91,16 @@ def test_the_package_as_a_command_reads_its_options_first(tmp_path):
     assert not loaded & {*HEAVY, 'bisenet_plugins.parts'}
 
 
+def test_a_program_that_names_the_package_in_its_options_has_it_whole(tmp_path):
+    (tmp_path / 'robot').mkdir()
+    (tmp_path / 'robot' / '__init__.py').write_text('from bisenet_plugins import Predictor')
+    (tmp_path / 'robot' / '__main__.py').write_text('from robot import Predictor; print(Predictor.__name__)')
+    words = [sys.executable, '-W', 'ignore', '-m', 'robot', '--backend', 'bisenet_plugins']
+    done = subprocess.run(words, env={**os.environ, 'PYTHONPATH': str(ROOT)}, cwd=tmp_path, capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.stdout == 'Predictor\n', done.stderr
+
+
 @pytest.mark.parametrize('words, backend', [(['list', '--help'], 'Agg'), (['test', '--show', '--help'], 'none')])
 def test_plots_need_no_window_unless_one_is_asked_for(words, backend):
     done = python(f'''
@@ -189,11 +199,11 @@ def test_a_closed_pipe_is_silent(tmp_path):
 
 @pytest.mark.parametrize('streams', ['>&-', '2>&-', '>&- 2>&-', '>/dev/null'])
 def test_closed_streams_and_names_that_an_encoding_lacks_do_not_end_the_work(tmp_path, streams):
-    code = ("import sys; from bisenet_plugins.cli.main import run_module; from bisenet_plugins.cli import list as module; "
+    code = ("import sys; from bisenet_plugins.cli import main, list as module; "
             "module.run = lambda args: print('gr\\u00fcn') or print('gr\\u00fcn', file=sys.stderr); "
-            "sys.exit(run_module(module, 'a', []))")
+            "sys.exit(main.run_module(module, 'a', []))")
     done = subprocess.run(
-        ['bash', '-c', f'{sys.executable} -W ignore -c "{code}" {streams}'], cwd=tmp_path, capture_output=True, text=True,
+        ['bash', '-c', f'{sys.executable} -W ignore -c "{code}" {streams}'], capture_output=True, text=True,
         env={**os.environ, 'PYTHONPATH': str(ROOT), 'PYTHONIOENCODING': 'ascii:strict', 'PYTHONOPTIMIZE': '2'},
-        timeout=120, check=False)
+        cwd=tmp_path, timeout=120, check=False)
     assert done.returncode == 0 and done.stderr in ('', 'gr\\xfcn\n') and done.stdout in ('', 'gr\\xfcn\n')

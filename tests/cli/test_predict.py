@@ -83,7 +83,7 @@ def test_results_of_an_earlier_run_are_images_if_they_are_named(bisenet, image, 
 
 
 @pytest.mark.parametrize('words, status, sentence', [
-    (['--model', '.', '--backend', 'torch'], 1, 'error: --backend: an exported folder has its own'),
+    (['--model', '.', '--backend', 'torch'], 1, 'error: --backend: expected none with --model and an exported folder'),
     (['--precision', 'int8', '--backend', 'torch'], 1, "error: precision: expected 'fp32' for a network without"),
     (['--config', __file__], 1, 'error: expected --config and --checkpoint together'),
     (['--out-dir', ''], 1, "error: --out-dir: expected a folder that can be written to, got '': Not a directory"),

@@ -13,14 +13,15 @@ import bisenet_plugins.runtime.artifact
 def test_the_report_is_printed_and_written(bisenet, monkeypatch, missed):
     asked = []
     monkeypatch.setattr(bisenet_plugins.deploy.verify, 'verify',
-                        lambda *arguments: asked.append(arguments) or (dict(artifacts={}), missed))
+                        lambda *arguments: asked.append(arguments) or (
+                            dict(artifacts=dict(out=dict(warnings=['odd']), other={})), missed))
     monkeypatch.setattr(bisenet_plugins.runtime.artifact.Artifact, 'load', lambda folder: asked.append(folder))
     Path('a.py').touch()
     Path('a.pth').touch()
     words = ['verify', 'out', '--config', 'a.py', '--checkpoint', 'a.pth', '--latency', '3', '--json', 'figures.json']
     status, told, failure = bisenet(*words)
     assert status == len(missed) and json.loads(told) == json.loads(Path('figures.json').read_text())
-    assert failure == ''.join(f'failed: {sentence}\n' for sentence in missed)
+    assert failure == ''.join(['warning: out: odd\n', *(f'failed: {sentence}\n' for sentence in missed)])
     assert asked == ['out', ('a.py', 'a.pth', ['out'], 'synthetic', 16, 3, 0)]
 
 

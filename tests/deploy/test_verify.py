@@ -10,6 +10,7 @@ from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy.verify import compare, judge, loaded_network, require_agreement, verify
 from bisenet_plugins.errors import AgreementError, DeployError, InputError
 from bisenet_plugins.runtime.artifact import META_FILE
+from bisenet_plugins.runtime.predictor import Predictor
 from tests.deploy.conftest import make, tiny_config
 
 
@@ -70,6 +71,18 @@ def test_steps_that_no_artifact_holds_are_warned_of(tiny, tmp_path):
     odd.test_pipeline.insert(1, dict(type='RandomFlip', prob=1.0))
     report, missed = verify(odd, tiny[2], [tiny[0].folder], count=1, threads=1)
     assert not missed and 'has steps that no artifact can hold' in report['artifacts'][tiny[0].folder]['warnings'][0]
+
+
+def test_int8_that_is_far_off_is_warned_of(tiny, tmp_path):
+    """And nothing else is blamed for it."""
+    folder, other = edited(tiny[0], tmp_path / 'a', precision='int8'), Predictor(tiny_config(), backend='torch')
+    samples = [Sample(np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8))]
+    report = compare(folder, other, samples, 1)
+    (warning,) = report['warnings']
+    assert not judge(report) and report['agreement'] < 95
+    assert warning == (f'expected 95.0 % of the pixels or more to agree at int8, got {report["agreement"]:.1f} %; the '
+                       'calibration images are probably unlike these')
+    assert 'warnings' not in compare(folder, tiny[3], samples, 1)
 
 
 def test_another_number_of_classes_is_one_sentence(tiny):

@@ -1,10 +1,12 @@
 """From outputs to masks, against the plain computation."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
-from bisenet_plugins.runtime.postprocess import to_mask
+from bisenet_plugins.errors import InputError
+from bisenet_plugins.runtime.postprocess import to_mask, to_scores
 from bisenet_plugins.runtime.preprocess import Prepared
 
 
@@ -30,6 +32,11 @@ def test_one_channel_is_held_against_the_threshold():
     full = F.interpolate(logits, (64, 96), mode='bilinear')[0, 0].sigmoid().numpy()
     for threshold in (0.3, 0.5):
         np.testing.assert_array_equal(to_mask(logits, prepared((64, 96)), threshold=threshold), full > threshold)
+
+
+def test_classes_have_no_probabilities():
+    with pytest.raises(InputError, match='as "export --output logits" and logits_s8 write it, got one that gives cl'):
+        to_scores(np.zeros((1, 1, 64, 96), np.uint8), prepared((64, 96)))
 
 
 def test_classes_of_a_graph_with_argmax_are_cropped_and_resized():

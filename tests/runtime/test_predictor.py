@@ -217,18 +217,18 @@ def test_a_shipped_network_runs_from_its_graph_and_has_its_model_all_the_same(sh
 
 
 def test_an_onnx_file_runs_on_every_graph_backend_and_pickles(predictor, write_graph, tmp_path, monkeypatch):
-    write_graph(predictor, tmp_path / 'net.onnx')
+    write_graph(predictor, tmp_path / 'NET.ONNX')
     wanted = predictor(image(33, 61))
     for backend in ('auto', *installed(GRAPH_BACKENDS)):
         monkeypatch.chdir(tmp_path)
-        found = Predictor('net.onnx', backend=backend)
+        found = Predictor('NET.ONNX', backend=backend)
         monkeypatch.chdir('/')
         np.testing.assert_array_equal(found(image(33, 61)), wanted)
         again = pickle.loads(pickle.dumps(found))
         np.testing.assert_array_equal(again(image(33, 61)), wanted)
         assert found.backend == again.backend and found.model is None and found.cfg is None
     with pytest.raises(InputError, match="expected weights=None and backend='auto', got None and 'torch'"):
-        Predictor(tmp_path / 'net.onnx', backend='torch')
+        Predictor(tmp_path / 'NET.ONNX', backend='torch')
 
 
 def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, write_graph, tmp_path, monkeypatch, caplog):
@@ -364,8 +364,10 @@ class Object:
 
 
 def test_wrong_arguments_are_named(predictor, small_config, tmp_path):
-    with pytest.raises(InputError, match='network: expected a config file, .* there is no .*none.py'):
-        Predictor(tmp_path / 'none.py')
+    (tmp_path / 'street.png').touch()
+    for name, told in (('none.py', 'there is no'), ('street.png', 'got')):
+        with pytest.raises(InputError, match=f'network: expected a config file, .* {told} .*{name}'):
+            Predictor(tmp_path / name)
     with pytest.raises(FileNotFoundError, match='no checkpoint at'):
         Predictor(small_config, tmp_path / 'none.pth')
     torch.save({'state_dict': {}, 'x': Object()}, tmp_path / 'object.pth')

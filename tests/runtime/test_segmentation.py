@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -128,6 +129,19 @@ def test_the_suffix_says_what_is_saved(tmp_path):
         one.save(tmp_path / name)
     assert cv2.imread(str(tmp_path / 'a.png')).shape == one.overlay().shape
     assert json.loads((tmp_path / 'a.json').read_text()) and 'probabilities' in np.load(tmp_path / 'a.npz')
+
+
+def test_classes_of_one_name_are_one_share(monkeypatch):
+    one = found()
+    same = replace(one, classes=('a', 'b', 'a', *one.classes[3:]))
+    first, second, third, fourth = (one.shares[f'class {number}'] for number in range(4))
+    assert same.shares == pytest.approx({'a': first + third, 'b': second, 'class 3': fourth})
+    assert sum(same.shares.values()) == pytest.approx(1) and next(iter(same.shares)) == 'a'
+    drawn = []
+    monkeypatch.setattr('bisenet_plugins.visualize.legend', lambda image, entries: drawn.extend(entries))
+    same.overlay()
+    assert [name for name, _ in drawn] == [f'{name} {100 * share:.1f} %' for name, share in (
+        ('a', first), ('b', second), ('a', third), ('class 3', fourth))]
 
 
 def test_what_cannot_be_written_is_refused():

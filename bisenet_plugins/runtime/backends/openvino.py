@@ -86,7 +86,8 @@ class OpenVINOBackend:
             self.model = quick_argmax(core.read_model(model) if isinstance(model, str) else model)
         except Exception as error:  # OpenVINO's errors have no class of their own above Exception
             raise DeployError(f'{model} cannot be loaded by OpenVINO: {first_line(error)}') from error
-        if str(model).endswith('.onnx') and any(op.get_type_name() == 'FakeQuantize' for op in self.model.get_ops()):
+        quantized = any(op.get_type_name() == 'FakeQuantize' for op in self.model.get_ops())
+        if quantized and str(model).lower().endswith('.onnx'):
             raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
                               'OpenVINO computes wrongly; "export --format openvino --precision int8" makes one for it')
         self.threads = threads
