@@ -16,10 +16,9 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import RepConvModule
+from .layers import RepConvModule, can_fold
 
 Network = TypeVar('Network', bound=nn.Module)
-_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 def switch_to_deploy(model: Network) -> Network:
@@ -78,7 +77,7 @@ def _folded(model: nn.Module) -> dict[nn.Module | None, nn.Module]:
     instead: dict[nn.Module | None, nn.Module] = {}
     for conv in (module for module in after if isinstance(module, nn.Conv2d) and len(after[module]) == 1):
         (norm,) = after[conv]
-        if not isinstance(norm, _BatchNorm) or type(norm).forward not in _FORWARDS or norm.running_mean is None:
+        if not can_fold(norm):
             continue
         whole = fuse_conv_bn_eval(conv, norm)
         if before[norm] == {conv} and (conv.weight.is_meta or _same(conv, norm, whole)):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import accumulate
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer, fuse_conv_bn
+from mmcv.cnn import ConvModule, build_activation_layer, build_norm_layer
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 def norm_pooled(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -41,6 +43,19 @@ def norm_pooled(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
     if single and isinstance(norm, _BatchNorm) and norm.running_mean is not None:
         return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps)
     return norm(x)
+
+
+def can_fold(norm: Any) -> bool:
+    """Return whether a module is a batch norm that does nothing but normalise by running statistics.
+
+    Args:
+        norm: Any module.
+
+    Example:
+        >>> can_fold(nn.BatchNorm2d(4)), can_fold(nn.GroupNorm(2, 4))
+        (True, False)
+    """
+    return isinstance(norm, _BatchNorm) and type(norm).forward in _FORWARDS and norm.running_mean is not None
 
 
 class PooledConvModule(ConvModule):
@@ -148,21 +163,28 @@ class RepConvModule(Part):
         """Return one plain convolution that computes the same in evaluation mode, or ``None`` where there is none.
 
         Note:
-            Only plain convolutions and batch norms can be folded.
+            Only plain convolutions and batch norms with running statistics can be folded. The activation is shared.
         """
-        convs = [fuse_conv_bn(copy.deepcopy(path)).conv for path in (self.dense, self.point)]
-        norms = [layer for layer in self.modules() if isinstance(layer, _InstanceNorm | nn.GroupNorm | nn.LayerNorm)]
-        dense = convs[0]
-        if norms or type(dense) is not nn.Conv2d or not isinstance(self.identity, None | nn.Identity | _BatchNorm):
-            return None
+        paths: list[Any] = [(self.dense.conv, self.dense.norm), (self.point.conv, self.point.norm)]
+        dense = self.dense.conv
         if self.identity is not None:
             unit = nn.Conv2d(dense.in_channels, dense.out_channels, 1, bias=False).to(dense.weight)
             nn.init.dirac_(unit.weight)
-            convs.append(fuse_conv_bn(nn.Sequential(unit, self.identity))[0])
-        weight = dense.weight + sum(F.pad(conv.weight, (1, 1, 1, 1)) for conv in convs[1:])
-        bias = sum(conv.bias for conv in convs if conv.bias is not None)
+            paths.append((unit, None if isinstance(self.identity, nn.Identity) else self.identity))
+        if any(type(conv) is not nn.Conv2d or not (norm is None or can_fold(norm)) for conv, norm in paths):
+            return None
         whole = ConvModule(dense.in_channels, dense.out_channels, 3, stride=dense.stride, padding=1, bias=True,
-                           act_cfg=self.act_cfg)
-        whole.conv.weight.data.copy_(weight.detach())
-        whole.conv.bias.data.copy_(torch.as_tensor(bias).detach())
-        return whole.to(weight.device).train(self.training)
+                           act_cfg=self.act_cfg).to(dense.weight)
+        for tensor in whole.conv.parameters():
+            nn.init.zeros_(tensor)
+        with torch.no_grad():
+            for conv, norm in paths:
+                weight, bias = conv.weight, conv.bias
+                if norm is not None:
+                    weight, bias = fuse_conv_bn_weights(weight, bias, norm.running_mean, norm.running_var, norm.eps,
+                                                        norm.weight, norm.bias)
+                whole.conv.weight += F.pad(weight, (1, 1, 1, 1)) if conv is not dense else weight
+                whole.conv.bias += 0 if bias is None else bias
+        if self.act_cfg:
+            whole.activate = self.activate
+        return whole.train(self.training)

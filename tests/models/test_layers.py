@@ -13,7 +13,7 @@ from bisenet_plugins.models.layers import PooledConvModule, RepConvModule, norm_
 def shaken(module):
     """Set statistics and factors that folding has to get right."""
     for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d | nn.GroupNorm):
+        if isinstance(norm, nn.BatchNorm2d | nn.GroupNorm) and norm.affine:
             nn.init.uniform_(norm.weight, 0.5, 1.5)
             nn.init.uniform_(norm.bias, -0.3, 0.3)
         if isinstance(norm, nn.BatchNorm2d):
@@ -86,6 +86,28 @@ def test_three_paths_fold_into_one_convolution(norm, in_channels, stride, act_cf
     x = torch.randn(2, in_channels, 9, 13)
     torch.testing.assert_close(folded(x), layer(x), rtol=1e-4, atol=1e-5)
     assert not folded.training and any(p.requires_grad for p in layer.parameters())
+
+
+def test_a_trained_activation_stays():
+    layer = RepConvModule(4, 4, act_cfg=dict(type='PReLU')).eval()
+    nn.init.constant_(layer.activate.weight, 0.9)
+    x = torch.randn(1, 4, 5, 7)
+    torch.testing.assert_close(layer.folded()(x), layer(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_folding_keeps_the_type_of_the_weights(dtype):
+    layer, x = shaken(RepConvModule(4, 4)).eval(), torch.randn(1, 4, 5, 7)
+    wanted, found = layer(x), layer.to(dtype).folded()(x.to(dtype))
+    assert found.dtype is dtype
+    torch.testing.assert_close(found.float(), wanted, rtol=0.05, atol=0.05)
+
+
+def test_a_batch_norm_without_factors_is_folded_and_one_without_statistics_is_not():
+    layer = shaken(RepConvModule(4, 4, norm_cfg=dict(type='BN', affine=False))).eval()
+    x = torch.randn(1, 4, 5, 7)
+    torch.testing.assert_close(layer.folded()(x), layer(x), rtol=1e-4, atol=1e-5)
+    assert RepConvModule(4, 4, norm_cfg=dict(type='BN', track_running_stats=False)).eval().folded() is None
 
 
 def test_the_sum_is_activated_once():
