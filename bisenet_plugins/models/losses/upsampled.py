@@ -55,7 +55,7 @@ def upsampled_ohem(logits: Tensor, labels: Tensor, hard_loss: float, min_kept: f
             chosen = hardest(tiles.losses, least)
             tiles.run(lambda _, place: chosen[place])
     count = max(tiles.num_kept, 1)
-    grad = None if tiles.grad is None else tiles.grad.div_(count).to(logits.dtype)
+    grad = None if tiles.grad is None else tiles.grad.div_(count)
     return _WithGradient.apply(logits, tiles.total / count, grad)
 
 
@@ -94,17 +94,17 @@ def hardest(losses: Tensor, count: int) -> Tensor:
 
 
 class _WithGradient(torch.autograd.Function):
-    """A value of logits whose gradient is known already."""
+    """A value of logits whose gradient is known already; float32 holds it until it is scaled, as GradScaler does."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, value: Tensor, known: Tensor | None) -> Tensor:
-        ctx.known = known
+        ctx.known, ctx.dtype = known, logits.dtype
         return value.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple:
-        return ctx.known * grad.to(ctx.known.dtype), None, None
+        return (ctx.known * grad).to(ctx.dtype), None, None
 
 
 class _Tiles:

@@ -72,3 +72,13 @@ def test_full_size_logits_are_never_held():
         OhemCrossEntropyLoss()(F.interpolate(logits, (256, 512), mode='bilinear'), labels).backward()
     assert plain.largest == 19 * 256 * 512
     assert short.largest <= max(upsampled.TILE_VALUES['cpu'], 19 * 32 * 64)
+
+
+def test_the_gradient_survives_half_precision_and_a_loss_scale():
+    """A gradient that is rounded to float16 before it is scaled is 0, and a scale of 65536 is infinite there."""
+    exact = (1e-3 * torch.randn(1, 3, 64, 64)).half().float().requires_grad_()
+    logits, labels = exact.detach().half().requires_grad_(), torch.randint(3, (1, 64, 64))
+    for x in (exact, logits):
+        (65536 * OhemCrossEntropyLoss().upsampled(x, labels)).backward()
+    assert logits.grad.dtype is torch.float16
+    torch.testing.assert_close(logits.grad.float(), exact.grad, rtol=1e-3, atol=1e-3)
