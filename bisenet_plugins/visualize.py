@@ -24,14 +24,15 @@ __all__ = ['apart', 'as_palette', 'colourize', 'displayable', 'encode_ids', 'enc
 
 
 def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.ndarray:
-    """Return a palette of 256 colours, generated where the dataset has none.
+    """Return a palette of 256 colours, or of one for each class, generated where the dataset has none.
 
     Args:
         colours: RGB triples, one for each class; None generates well separated hues.
         num_classes: Number of classes that need a colour.
 
     Shape:
-        - Output: ``(256, 3)`` uint8 RGB; ids without a class, 255 (ignored) among them, are black.
+        - Output: ``(256, 3)`` uint8 RGB, longer for more classes; ids without a class, 255 (ignored) among them, are
+          black.
 
     Raises:
         InputError: If there are fewer colours than classes.
@@ -40,7 +41,7 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
         >>> as_palette([[128, 64, 128]], 1)[0].tolist()
         [128, 64, 128]
     """
-    palette = np.zeros((256, 3), np.uint8)
+    palette = np.zeros((max(256, num_classes), 3), np.uint8)
     if colours is None:
         hues = np.arange(num_classes) * 180.0 * 0.618034 % 180.0
         hsv = np.stack([hues, np.full(num_classes, 170.0), np.full(num_classes, 230.0)], axis=-1).astype(np.uint8)
@@ -48,7 +49,7 @@ def as_palette(colours: Sequence[Sequence[int]] | None, num_classes: int) -> np.
             palette[:num_classes] = cv2.cvtColor(hsv[None], cv2.COLOR_HSV2RGB)[0]
         return palette
     expect(len(colours) >= num_classes, 'colours', f'{num_classes} of them', len(colours))
-    palette[: len(colours)] = np.asarray(colours, np.uint8)[:256]
+    palette[: len(colours)] = np.asarray(colours, np.uint8)[: len(palette)]
     return palette
 
 
@@ -287,7 +288,7 @@ def encode_ids(mask: np.ndarray) -> bytes:
     """Encode a mask as a grey PNG whose values are the ids.
 
     Shape:
-        - Input: ``mask`` ``(H, W)`` uint8.
+        - Input: ``mask`` ``(H, W)`` uint8 or uint16.
     """
     return encode_image(mask, '.png')
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -166,17 +167,27 @@ def _check_label(data: Any, flat: bool) -> None:
         check_size(label.shape, data['ori_shape'], data.get('seg_map_path', 'label'))
 
 
+def members(dataset: Any) -> Iterator[Any]:
+    """Yield a dataset and, of a wrapper, those in it.
+
+    Args:
+        dataset: The dataset, as built.
+    """
+    yield dataset
+    for inner in (*(getattr(dataset, 'datasets', None) or ()), getattr(dataset, 'dataset', None)):
+        if inner is not None and inner is not dataset:
+            yield from members(inner)
+
+
 def check_pipelines(dataset: Any) -> None:
     """Let a dataset, or each of those in it, name the files that it cannot make a sample of.
 
     Args:
         dataset: The dataset, as built; its pipelines become :class:`CheckedCompose`.
     """
-    for inner in (*(getattr(dataset, 'datasets', None) or ()), getattr(dataset, 'dataset', None)):
-        if inner is not None and inner is not dataset:
-            check_pipelines(inner)
-    if type(getattr(dataset, 'pipeline', None)) is Compose:
-        dataset.pipeline = CheckedCompose(dataset.pipeline.transforms)
+    for inner in members(dataset):
+        if type(getattr(inner, 'pipeline', None)) is Compose:
+            inner.pipeline = CheckedCompose(inner.pipeline.transforms)
 
 
 def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndarray, bool]:

@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
 from .. import visualize
+from ..datasets.check import members
 from ..files import write_atomically
 
 __all__ = ['PicturesHook', 'WritePredictionsHook']
@@ -71,7 +72,8 @@ class WritePredictionsHook(Hook):
     """Write, or show in a window, each prediction of a test.
 
     Args:
-        ids_dir: Folder for masks as grey PNGs whose values are the ids; None writes none.
+        ids_dir: Folder for masks as grey PNGs whose values are the ids, of 16 bits where 8 do not hold every class;
+            None writes none.
         show_dir: Folder for image | truth | prediction side by side; None writes none.
         show: Open a window for each sample.
         wait_time: Seconds that a window stays; 0 waits for a key.
@@ -80,8 +82,9 @@ class WritePredictionsHook(Hook):
         InputError: If ``wait_time`` is negative.
 
     Note:
-        Files are named after the images, with the folders that lie below the dataset's ``data_prefix['img_path']``;
-        samples without a file are numbered. Ids of datasets with ``reduce_zero_label`` are written as the dataset
+        Files are named after the images, with the folders that lie below the dataset's ``data_prefix['img_path']``, of
+        joined datasets below the folder that has all of these, and with further ones where another image has that
+        name; samples without a file are numbered. Ids of datasets with ``reduce_zero_label`` are written as the dataset
         counts them, from 1.
 
     Example:
@@ -95,22 +98,26 @@ class WritePredictionsHook(Hook):
                  wait_time: float = 2.0) -> None:
         self.ids_dir, self.show_dir = (None if folder is None else Path(folder) for folder in (ids_dir, show_dir))
         self.show, self.wait_time, self._count = show, wait_time, 0
+        self._named: dict[str, str] = {}
 
     def before_test_epoch(self, runner: Any) -> None:
-        """Reset the count of samples."""
-        self._count = 0
+        """Forget the samples of another test."""
+        self._count, self._named = 0, {}
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Write what the options ask for."""
-        palette = palette_of(runner.test_dataloader.dataset)
+        dataset = runner.test_dataloader.dataset
+        palette, classes = palette_of(dataset), (getattr(dataset, 'metainfo', None) or {}).get('classes') or ()
         inputs = data_batch['inputs']
         # Test-time augmentation passes a list of batches, one per variant; the first is the plain one.
         inputs = inputs[0] if isinstance(inputs[0], list | tuple) else inputs
         for image, sample in zip(inputs, outputs, strict=True):
             name = self._name(runner, sample)
             if self.ids_dir is not None:
-                mask = prediction_of(sample)
-                mask = mask + 1 if sample.get('reduce_zero_label', False) else mask
+                first = int(sample.get('reduce_zero_label', False))
+                mask = prediction_of(sample) + first
+                deep = max(int(mask.max()), len(classes) - 1 + first) > 255
+                mask = mask if deep else mask.astype(np.uint8)
                 write_atomically(self.ids_dir / f'{name}.png', visualize.encode_ids(mask))
             if self.show_dir is None and not self.show:
                 continue
@@ -129,20 +136,25 @@ class WritePredictionsHook(Hook):
         path = sample.get('img_path', None)
         if not path:
             return f'sample_{number:05d}'
-        root = (getattr(runner.test_dataloader.dataset, 'data_prefix', None) or {}).get('img_path')
-        name = Path(os.path.relpath(path, root or os.path.dirname(path))).with_suffix('')
-        return name.name if '..' in name.parts else str(name)
+        prefixes = [getattr(one, 'data_prefix', None) or {} for one in members(runner.test_dataloader.dataset)]
+        roots = [os.path.abspath(prefix['img_path']) for prefix in prefixes if prefix.get('img_path')]
+        below = Path(os.path.relpath(path, os.path.commonpath(roots) if roots else os.path.dirname(path))).parts
+        parts = Path(os.path.abspath(path)).with_suffix('').parts[1:]
+        names = ['/'.join(parts[-count:]) for count in range(1 if '..' in below else len(below), len(parts) + 1)]
+        return next((name for name in names if self._named.setdefault(name, path) == path),
+                    names[0] + Path(path).suffix)  # what differs in its format alone
 
 
 def palette_of(dataset: Any) -> np.ndarray:
-    """Return the colours of a dataset's classes as ``(256, 3)`` RGB."""
+    """Return the colours of a dataset's classes as ``(257, 3)`` RGB, or more; the last is black, for ids without one."""
     meta = getattr(dataset, 'metainfo', None) or {}
-    return visualize.as_palette(meta.get('palette') or None, len(meta.get('classes') or ()) or 256)
+    palette = visualize.as_palette(meta.get('palette') or None, len(meta.get('classes') or ()) or 256)
+    return np.pad(palette, ((0, 1), (0, 0)))
 
 
 def prediction_of(sample: Any) -> np.ndarray:
-    """Return a data sample's predicted mask, ``(H, W)`` uint8."""
-    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    """Return a data sample's predicted mask, ``(H, W)`` uint16."""
+    return sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint16)
 
 
 def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray]:
@@ -151,7 +163,7 @@ def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray
     Args:
         inputs: ``(C, H, W)`` raw network input.
         sample: Data sample with ``pred_sem_seg`` and, if there is a truth, ``gt_sem_seg``.
-        palette: ``(256, 3)`` RGB.
+        palette: As from :func:`palette_of`.
 
     Returns:
         Three BGR images; a missing truth is grey.
@@ -160,8 +172,9 @@ def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray
     size = (mask.shape[1], mask.shape[0])
     image = cv2.resize(visualize.displayable(inputs), size, interpolation=cv2.INTER_LINEAR)
     if 'gt_sem_seg' in sample:
-        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
-        truth = visualize.colourize(cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST), palette)
+        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint16)
+        truth = cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST)
+        truth = visualize.colourize(truth.clip(max=len(palette) - 1), palette)
     else:
         truth = np.full_like(image, 128)
     return [image, truth, visualize.colourize(mask, palette)]

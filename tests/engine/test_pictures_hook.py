@@ -91,6 +91,43 @@ def test_images_of_equal_names_in_different_folders_are_kept_apart(tmp_path):
     assert written == {'seq0/0.1.png', 'seq1/0.1.png', 'b.png', 'c.png', 'd.png'}
 
 
+@pytest.mark.parametrize(('prefixes', 'paths', 'names'), [
+    (['d/a/img', 'd/b/img'], ['d/a/img/x/0.png', 'd/b/img/x/0.png'], ['a/img/x/0', 'b/img/x/0']),
+    (['d/img', 'd/img'], ['d/img/x/0.png', 'd/img/y/0.png', 'd/img/x/0.png'], ['x/0', 'y/0']),
+    ([None, 'd'], ['d/x/0.png', 'e/x/0.png', 'f/x/0.png'], ['x/0', '0', 'f/x/0']),
+    ([None, ''], ['d/0.png', 'e/0.png', 'e/0.jpg', 'e/0.bmp'], ['0', 'e/0', '0.jpg', '0.bmp'])])
+def test_images_of_joined_datasets_are_kept_apart(tmp_path, monkeypatch, prefixes, paths, names):
+    monkeypatch.chdir('/')
+    joined = [SimpleNamespace(data_prefix=prefix if prefix is None else dict(img_path=prefix)) for prefix in prefixes]
+    hook, runner = WritePredictionsHook(ids_dir=str(tmp_path)), make_runner(tmp_path)
+    runner.test_dataloader.dataset.dataset = SimpleNamespace(datasets=joined)  # as in a RepeatDataset
+    outputs = [sample(np.zeros((6, 8), np.int64), img_path=path) for path in paths]
+    hook.after_test_iter(runner, 0, {'inputs': [None] * len(paths)}, outputs)
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*.png')} == {f'{n}.png' for n in names}
+    hook.before_test_epoch(runner)
+    hook.after_test_iter(runner, 0, {'inputs': [None] * len(paths)}, outputs)
+    assert len([*tmp_path.rglob('*.png')]) == len(names)
+
+
+@pytest.mark.parametrize(('classes', 'first', 'dtype'), [(300, 0, np.uint16), (256, 0, np.uint8), (256, 1, np.uint16)])
+def test_ids_above_8_bits_are_written_and_drawn(tmp_path, classes, first, dtype):
+    hook, runner = WritePredictionsHook(str(tmp_path / 'ids'), str(tmp_path / 'show')), make_runner(tmp_path)
+    runner.test_dataloader.dataset.metainfo = dict(classes=[str(number) for number in range(classes)])
+    mask = np.full((6, 8), classes - 1)
+    truth = np.where(np.arange(8) < 4, mask, 65535)
+    outputs = [sample(mask, truth, img_path='a.png'), sample(0 * mask, img_path='b.png')]
+    for output in outputs:
+        output.set_metainfo(dict(reduce_zero_label=bool(first)))
+    hook.after_test_iter(runner, 0, batch(1), outputs)
+    for name, value in (('a', classes - 1), ('b', 0)):
+        found = cv2.imread(str(tmp_path / f'ids/{name}.png'), cv2.IMREAD_UNCHANGED)
+        assert found.dtype == dtype and (found == value + first).all()
+    shown, other = (cv2.imread(str(tmp_path / f'show/{name}.png'))[26:32] for name in 'ab')
+    colour = shown[0, 24]
+    assert (shown[:, 24:] == colour).all() and colour.any() and (colour != other[0, 24]).any()
+    assert (shown[:, 12:16] == colour).all() and not shown[:, 16:20].any()
+
+
 def test_variants_of_a_test_with_augmentation_show_the_first(tmp_path):
     hook = WritePredictionsHook(show_dir=str(tmp_path))
     plain = tuple(torch.full((3, 6, 8), value, dtype=torch.uint8) for value in (9, 8, 7))
