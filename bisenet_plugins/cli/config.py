@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
+from keyword import iskeyword
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +82,10 @@ def _source(value: Any, cfg: Mapping[str, Any]) -> str:
     if isinstance(value, Mapping):
         inner = {key: next((name for name in ('train_pipeline', 'test_pipeline') if key == 'pipeline'
                             and item == cfg.get(name)), None) or _source(item, cfg) for key, item in value.items()}
-        if all(isinstance(key, str) and key.isidentifier() for key in inner):
+        if all(isinstance(key, str) and key.isidentifier() and not iskeyword(key) for key in inner):
             return f'dict({", ".join(f"{key}={text}" for key, text in inner.items())})'
         return f'{{{", ".join(f"{key!r}: {text}" for key, text in inner.items())}}}'
     if isinstance(value, list | tuple):
         inner_text = ', '.join(_source(item, cfg) for item in value)
         return f'[{inner_text}]' if isinstance(value, list) else f'({inner_text}{"," if len(value) == 1 else ""})'
-    return repr(value)
+    return f"float('{value}')" if isinstance(value, float) and not isfinite(value) else repr(value)

@@ -57,6 +57,14 @@ def test_pipelines_and_equal_halves_are_named():
     assert text.count("'A'") == 1 and 'test_dataloader = val_dataloader' in text and "{'a-b': 1}" in text
 
 
+def test_keywords_and_numbers_without_literals_can_be_read():
+    value = dict(type='A', keys={'global': 1, 'class': dict(lr_mult=2.0)}, most=float('inf'), least=[-float('inf')],
+                 none=float('nan'), low=0.5)
+    found = {}
+    exec(flat_source(dict(model=value), 'a'), found)
+    assert repr(found['model']) == repr(value)
+
+
 @pytest.mark.parametrize('words, sentence', [
     (['bisenetv2_bga_1xb16-10k_camvid-360x481'], "did you mean 'bisenetv2_bga_1xb16-10k_camvid-360x480'"),
     (['bisenetv2'], 'expected a file, or a name that "bisenet list" has, got bisenetv2'),
