@@ -16,7 +16,7 @@ from ..arguments import accepted_arguments, nearest
 from ..errors import InputError, expect, require
 
 PROBES = ((128, 192), (128, 128), (224, 224))
-"""Heights and widths of images to try a backbone with; some take one size alone."""
+"""Heights and widths of images to try a backbone with, before the size that it names; some take one size alone."""
 LAYER_NAMES = ('BN', 'SyncBN', 'GN', 'LN', 'IN', 'Conv2d', 'DCNv2', 'Conv2dAdaptive', 'ReLU', 'ReLU6', 'PReLU',
                'LeakyReLU', 'GELU', 'SiLU', 'HSwish', 'ELU', 'Sigmoid', 'Tanh')
 """What people write, for suggestions; what is allowed is what is registered."""
@@ -184,16 +184,18 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     name = type(module).__name__
     maps: Any = None
     told = ''
+    own = next((part.img_size for part in module.modules() if hasattr(part, 'img_size')), PROBES[0])
+    sizes = dict.fromkeys((*PROBES, tuple(own) if isinstance(own, tuple | list) else (own, own)))
     with evaluating(module):
-        for side, width in PROBES:
+        for side, width in sizes:
             try:
                 maps = as_maps(module(torch.zeros(1, in_channels, side, width)))
                 break
             except Exception as error:  # whatever a foreign backbone raises
                 told = told or f'{side} x {width} pixels: {error}'
     if maps is None:
-        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, got {name}, which '
-                         f'fails at {told}')
+        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, and of one of the '
+                         f'sizes {", ".join(f"{h} x {w}" for h, w in sizes)}, got {name}, which fails at {told}')
     shapes: list[Any] = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
     expect(all(len(shape) == 4 and abs(shape[2] * width - shape[3] * side) <= width for shape in shapes), argument,
            f'maps (N, C, h, w) from {name} (see its out_indices)', shapes)

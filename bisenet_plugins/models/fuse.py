@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .layers import RepConvModule, can_fold
+from .layers import RepConvModule, can_fold, lay_channels_last
 
 Network = TypeVar('Network', bound=nn.Module)
 
@@ -160,7 +160,7 @@ def fused_copy(model: Network) -> Network:
     first = next(fast.parameters(), None)
     if first is None:
         return fast
-    fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lay_channels_last(fast)
     if first.device.type == 'cpu' and first.dtype == torch.float32:
         fuse_relu(fast)
     return fast

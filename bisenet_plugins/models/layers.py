@@ -58,6 +58,23 @@ def can_fold(norm: Any) -> bool:
     return isinstance(norm, _BatchNorm) and type(norm).forward in _FORWARDS and norm.running_mean is not None
 
 
+def lay_channels_last(model: nn.Module) -> None:
+    """Bring a network to channels-last memory, in place, but for convolutions of other kinds, which may view weights.
+
+    Args:
+        model: The network.
+
+    Example:
+        >>> lay_channels_last(conv := nn.Conv2d(4, 8, 3))
+        >>> conv.weight.is_contiguous(memory_format=torch.channels_last)
+        True
+    """
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and type(module) is not nn.Conv2d:
+            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
 class PooledConvModule(ConvModule):
     """Convolution, norm and activation of a globally pooled map; a batch of one trains.
 

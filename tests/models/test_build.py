@@ -104,7 +104,7 @@ def test_what_is_declared_is_believed():
 
 
 def test_a_backbone_that_fails_or_returns_no_maps_is_named():
-    with pytest.raises(ValueError, match='backbone: expected a backbone of images with 3 channels, got Strided'):
+    with pytest.raises(ValueError, match='backbone: expected a backbone of images with 3 channels, .*, got Strided'):
         probe(Strided(), 3, 'backbone')
     with pytest.raises(ValueError, match=r'backbone: expected maps .* from Flatten .*, got \[\(1, 73728\)\]'):
         probe(nn.Flatten(), 3, 'backbone')
@@ -138,8 +138,16 @@ def test_pooled_maps_are_maps():
 
 def test_a_backbone_of_one_size_is_probed_with_it():
     assert probe(Windows(224), 3, 'backbone') == probe(Windows(128), 3, 'backbone') == ((8,), (4,))
-    with pytest.raises(ValueError, match='which fails at 128 x 192 pixels: another size'):
+    told = '3 channels, and of one of the sizes 128 x 192, .*, got Windows, which fails at 128 x 192 pixels: another size'
+    with pytest.raises(ValueError, match=told):
         probe(Windows(160), 3, 'backbone')
+
+
+@pytest.mark.parametrize('size', [160, (160, 160)])
+def test_a_backbone_is_probed_with_the_size_that_it_or_a_part_of_it_names(size):
+    net = nn.Sequential(Windows(160))
+    net[0].img_size = size
+    assert probe(net, 3, 'backbone') == ((8,), (4,))
 
 
 @pytest.mark.parametrize(('argument', 'name', 'near'), [

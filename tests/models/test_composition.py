@@ -127,10 +127,13 @@ def test_boosters_do_not_run_at_inference():
         model.predict(torch.rand(1, 3, 64, 64))
 
 
-def test_channels_last_is_the_same_network():
-    model, other = MODELS.build(small()), MODELS.build(small(channels_last=True))
+@pytest.mark.parametrize('kind', ['Conv2d', 'ConvWS'])
+def test_channels_last_is_the_same_network(kind):
+    cfg = small(conv_cfg=dict(type=kind))
+    model, other = MODELS.build(cfg), MODELS.build(dict(cfg, channels_last=True))
     other.load_state_dict(model.state_dict())
-    assert other.backbone.detail_branch.stages[0][1].conv.weight.is_contiguous(memory_format=torch.channels_last)
+    weight = other.backbone.detail_branch.stages[0][1].conv.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == (kind == 'Conv2d')  # the other views its weights
     image = torch.rand(1, 3, 65, 97)
     with torch.no_grad():
         torch.testing.assert_close(

@@ -95,6 +95,14 @@ def test_a_batch_norm_stays_where_folding_would_change_the_network(make):
         torch.testing.assert_close(fused_copy(net)(x), net(x), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize('kind', ['ConvWS', 'ConvAWS'])
+def test_convolutions_that_view_their_weights_run_in_channels_last_memory(kind):
+    net = shaken(DetailBranch(channels=(4, 6, 8), num_convs=(2, 1, 2), conv_cfg=dict(type=kind)))
+    fast, x = fused_copy(net), torch.randn(1, 3, 33, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(x)[0], net(x)[0], rtol=1e-4, atol=1e-4)
+
+
 def test_a_norm_with_an_activation_stays_also_where_the_activation_changes_nothing():
     net = nn.Sequential(nn.Conv2d(3, 1, 3), NormAndReLU(1)).eval()
     nn.init.constant_(net[0].weight, 0.1)

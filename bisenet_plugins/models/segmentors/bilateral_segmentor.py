@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ...fast_mask import upsample_argmax
 from ..backbones.bilateral import BilateralNetwork
 from ..build import complete, complete_head
+from ..layers import lay_channels_last
 from ..recompute import recomputed_norms
 
 HEAD_STEPS = ('predict', 'predict_by_feat')
@@ -93,7 +94,7 @@ class BilateralSegmentor(EncoderDecoder):
         super().__init__(backbone=complete(backbone, 'backbone', **self._settings), decode_head=decode_head,
                          auxiliary_head=auxiliary_head, **kwargs)
         if channels_last:  # here and not later: DistributedDataParallel keeps the strides that it finds
-            self.to(memory_format=torch.channels_last)
+            lay_channels_last(self)
         self._name_what_does_not_learn()
 
     def _init_decode_head(self, decode_head: dict) -> None:
