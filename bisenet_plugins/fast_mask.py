@@ -170,10 +170,11 @@ def _axis(low: int, full: int, start: int, stop: int, length: int, align_corners
     members = begin[:, None] + np.minimum(np.arange(int(count.max())), (count[:, None] - 1).clip(min=0))
     members = members.clip(max=length - 1)
     earlier = base.clip(min=0)
+    apart = int(low != full or length != stop - start)  # at the same size no other logit is read, not even a NaN
     weight = (position - earlier.astype(dtype)).clip(0, 1)
     return _Axis(
         corners=np.arange(first, first + cells + 1).clip(0, low - 1), cell=cell, earlier=earlier, weight=weight,
-        later=(earlier + 1).clip(max=low - 1), filled=count > 0, members=members, member_weights=weight[members])
+        later=(earlier + apart).clip(max=low - 1), filled=count > 0, members=members, member_weights=weight[members])
 
 
 def _source_position(position: np.ndarray, low: int, full: int, align_corners: bool) -> np.ndarray:
@@ -181,7 +182,8 @@ def _source_position(position: np.ndarray, low: int, full: int, align_corners: b
     number = position.dtype.type
     if align_corners:
         return position * (number(low - 1) / number(full - 1) if full > 1 else number(0))
-    return number(low) / number(full) * (position + number(0.5)) - number(0.5)
+    scale: Any = number(low) / number(full)  # float32 is multiplied and subtracted from at once, as PyTorch does it
+    return (scale.astype(float) * (position + number(0.5)) - 0.5).astype(number)
 
 
 def _is_tame(values: np.ndarray) -> bool:
@@ -284,10 +286,11 @@ def _paint(mask: np.ndarray, cells: np.ndarray, labels: np.ndarray, rows: _Axis,
 def _weighted(pixels: Any, rows: _Axis, columns: _Axis, tile: slice) -> Any:
     """Interpolate a tile of rows of one image ``(h, w, K)`` as ``F.interpolate`` does; array or tensor."""
     down, across = rows.weight[tile, None, None], columns.weight[:, None]
-    lines = pixels[rows.earlier[tile]] * (1 - down)
-    lines += pixels[rows.later[tile]] * down  # (tile, w, K)
-    full = lines[:, columns.earlier] * (1 - across)
-    full += lines[:, columns.later] * across  # (tile, W, K)
+    with np.errstate(invalid='ignore'):  # infinity times 0 is NaN
+        lines = pixels[rows.earlier[tile]] * (1 - down)
+        lines += pixels[rows.later[tile]] * down  # (tile, w, K)
+        full = lines[:, columns.earlier] * (1 - across)
+        full += lines[:, columns.later] * across  # (tile, W, K)
     return full
 
 

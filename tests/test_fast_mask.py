@@ -152,6 +152,18 @@ def test_hand_computed_border() -> None:
     assert mask[0, 0, [0, 1, 2, 4, 5, 6, 7]].tolist() == [1, 1, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.filterwarnings('error')
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize(('small', 'large'), [((8, 12), (64, 96)), ((8, 12), (8, 12)), ((8, 12), (5, 12)),
+                                              ((1, 1), (9, 9))])
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), float('-inf')])
+def test_infinite_logits_decide_as_pytorch_has_it(value, small, large, align_corners):
+    logits = torch.randn(2, 5, *small)
+    logits[0, 1] = logits[1, 2, small[0] // 2, small[1] // 2] = value
+    wanted = F.interpolate(logits, large, mode='bilinear', align_corners=align_corners).argmax(1)
+    assert torch.equal(upsample_argmax(logits, large, align_corners), wanted)
+
+
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), float('-inf')])
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_values_that_are_not_finite_do_as_argmax_does(value: float, align_corners: bool) -> None:

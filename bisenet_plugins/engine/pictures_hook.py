@@ -146,7 +146,7 @@ class WritePredictionsHook(Hook):
 
 
 def palette_of(dataset: Any) -> np.ndarray:
-    """Return the colours of a dataset's classes as ``(257, 3)`` RGB, or more; the last is black, for ids without one."""
+    """Return the colours of a dataset's classes as ``(257, 3)`` RGB, or more; the last is black, for other ids."""
     meta = getattr(dataset, 'metainfo', None) or {}
     palette = visualize.as_palette(meta.get('palette') or None, len(meta.get('classes') or ()) or 256)
     return np.pad(palette, ((0, 1), (0, 0)))

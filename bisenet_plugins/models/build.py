@@ -184,7 +184,7 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     name = type(module).__name__
     maps: Any = None
     told = ''
-    own = next((part.img_size for part in module.modules() if hasattr(part, 'img_size')), PROBES[0])
+    own: Any = next((part.img_size for part in module.modules() if hasattr(part, 'img_size')), PROBES[0])
     sizes = dict.fromkeys((*PROBES, tuple(own) if isinstance(own, tuple | list) else (own, own)))
     with evaluating(module):
         for side, width in sizes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,7 @@ def norm_pooled(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return norm(x)
 
 
-def can_fold(norm: Any) -> bool:
+def can_fold(norm: Any) -> TypeGuard[_BatchNorm]:
     """Return whether a module is a batch norm that does nothing but normalise by running statistics.
 
     Args:
@@ -182,8 +182,8 @@ class RepConvModule(Part):
         Note:
             Only plain convolutions and batch norms with running statistics can be folded. The activation is shared.
         """
-        paths: list[Any] = [(self.dense.conv, self.dense.norm), (self.point.conv, self.point.norm)]
         dense = self.dense.conv
+        paths: list[Any] = [(dense, self.dense.norm), (self.point.conv, self.point.norm)]
         if self.identity is not None:
             unit = nn.Conv2d(dense.in_channels, dense.out_channels, 1, bias=False).to(dense.weight)
             nn.init.dirac_(unit.weight)
@@ -192,16 +192,12 @@ class RepConvModule(Part):
             return None
         whole = ConvModule(dense.in_channels, dense.out_channels, 3, stride=dense.stride, padding=1, bias=True,
                            act_cfg=self.act_cfg).to(dense.weight)
-        for tensor in whole.conv.parameters():
-            nn.init.zeros_(tensor)
+        pairs = [(conv.weight, conv.bias) if norm is None else fuse_conv_bn_weights(
+            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+            for conv, norm in paths]
         with torch.no_grad():
-            for conv, norm in paths:
-                weight, bias = conv.weight, conv.bias
-                if norm is not None:
-                    weight, bias = fuse_conv_bn_weights(weight, bias, norm.running_mean, norm.running_var, norm.eps,
-                                                        norm.weight, norm.bias)
-                whole.conv.weight += F.pad(weight, (1, 1, 1, 1)) if conv is not dense else weight
-                whole.conv.bias += 0 if bias is None else bias
+            whole.conv.weight.copy_(sum(F.pad(weight, [1 - weight.shape[3] // 2] * 4) for weight, _ in pairs))
+            whole.conv.bias.copy_(sum(bias for _, bias in pairs if bias is not None))
         if self.act_cfg:
             whole.activate = self.activate
         return whole.train(self.training)

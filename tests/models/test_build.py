@@ -138,7 +138,7 @@ def test_pooled_maps_are_maps():
 
 def test_a_backbone_of_one_size_is_probed_with_it():
     assert probe(Windows(224), 3, 'backbone') == probe(Windows(128), 3, 'backbone') == ((8,), (4,))
-    told = '3 channels, and of one of the sizes 128 x 192, .*, got Windows, which fails at 128 x 192 pixels: another size'
+    told = '3 channels, and of one of the sizes 128 x 192, .*, got Windows, which fails at 128 x 192 pixels: another'
     with pytest.raises(ValueError, match=told):
         probe(Windows(160), 3, 'backbone')
 

@@ -79,8 +79,9 @@ class DetailTarget(nn.Module):
                 borders = self._both_sides(label[:, None], valid)
             # A convolution of stride s is the one of stride 1, read at every s-th pixel.
             maps = torch.cat([F.interpolate(borders[..., ::s, ::s], label.shape[1:]) for s in DETAIL_STRIDES], dim=1)
-        fused = (maps * self.fusion_kernel).sum(1, keepdim=True)  # (N, 1, H, W), in float32 under autocast too
-        target = (fused > THRESHOLD if self.target == 'release' else fused >= THRESHOLD).to(fused) * valid
+        fused = (maps * self.fusion_kernel.float()).sum(1, keepdim=True)  # (N, 1, H, W), in float32 under autocast too
+        cut = self.fusion_kernel.new_tensor(THRESHOLD).float()  # rounded as the weights are
+        target = (fused > cut if self.target == 'release' else fused >= cut).to(fused) * valid
         if self.fusion_kernel.requires_grad:
             target = target + (fused - fused.detach())
         return target, valid

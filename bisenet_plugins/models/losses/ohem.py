@@ -73,7 +73,7 @@ class OhemCrossEntropyLoss(nn.Module):
         if num_valid == 0:
             return plain.sum() * self.loss_weight
         hardness = plain.detach().masked_fill(~valid, -1.0).flatten()  # (N * H * W,)
-        kept = hardness > self.hard_loss
+        kept = ~(hardness <= self.hard_loss)  # NaN is kept: a training that diverged has to be seen
         least = least_kept(num_valid, seg_label.numel(), self.min_kept, self.min_kept_of)
         if int(kept.sum()) < least:
             kept = hardest(hardness, least)

@@ -61,6 +61,15 @@ def test_every_scale_counts_in_the_faithful_target_only():
     assert release.sum() == 0
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64], ids=str)
+@pytest.mark.parametrize('target', ['faithful', 'release'])
+def test_borders_are_the_same_in_every_type(target, dtype):
+    label = torch.randint(3, (2, 4, 6)).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    wanted, found = DetailTarget(target)(label)[0], DetailTarget(target).to(dtype)(label)[0]
+    assert wanted.any()
+    torch.testing.assert_close(found.float(), wanted)
+
+
 def test_class_numbers_do_not_matter():
     label = blocks(16, 24)
     swapped = label.clone()

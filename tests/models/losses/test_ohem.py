@@ -135,3 +135,13 @@ def test_class_weights_of_another_number_are_named(count):
     for run in (lambda: loss(torch.zeros(1, 3, 8, 8), labels), lambda: loss.upsampled(torch.zeros(1, 3, 2, 2), labels)):
         with pytest.raises(ValueError, match=f'class_weight: expected 3 values, got {count}'):
             run()
+
+
+@pytest.mark.parametrize('small', [False, True])
+def test_a_network_that_diverged_on_one_image_is_seen(small):
+    logits, labels = torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4, dtype=torch.long)
+    logits[1] = torch.nan
+    loss = OhemCrossEntropyLoss()
+    assert (loss.upsampled(logits, labels) if small else loss(logits, labels)).isnan()
+    labels[1] = 255
+    torch.testing.assert_close(loss(logits, labels).item(), math.log(3), rtol=1e-6, atol=1e-6)
