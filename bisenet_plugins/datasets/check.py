@@ -17,9 +17,10 @@ from mmengine.registry import init_default_scope
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
+from torch.utils.data import get_worker_info
 
 from ..config import items
-from ..errors import expect
+from ..errors import BisenetError, InputError, expect, told_by
 from ..metrics import check_size
 from .decoded import LoadDecoded, ids_in_training
 from .samples import IMAGE_SUFFIXES, UnusableError, member_configs, read_file
@@ -153,12 +154,15 @@ class CheckedCompose(Compose):
                 if name in ('LoadAnnotations', 'LoadDecoded'):
                     _check_label(data, flat=True)  # a label of colours may still become ids
             return data
-        except Exception:
+        except Exception as error:
             for path, what in files:
                 # others need a decoder of their own, or lie elsewhere
                 if path.lower().endswith(IMAGE_SUFFIXES) and os.path.isdir(os.path.dirname(path) or '.'):
                     read_file(path, what)
-            raise
+            if get_worker_info() is None or isinstance(error, BisenetError | OSError | MemoryError):
+                raise
+            told = f'{type(error).__name__}: {told_by(error)}'  # all that leaves a data worker is one line
+            raise InputError(f'{files[0][0] if files else "sample"}: expected what {name} takes, got {told}') from error
 
 
 def _check_label(data: Any, flat: bool) -> None:

@@ -116,7 +116,7 @@ def member_configs(dataset: dict[str, Any]) -> list[dict[str, Any]]:
 def _loading_only(dataset: dict[str, Any]) -> Any:
     """Build a dataset with the loading steps of its pipeline; what they lack is added."""
     def name(step: dict[str, Any]) -> str:
-        return str(step['type']).rpartition('.')[2]
+        return getattr(step['type'], '__name__', str(step['type'])).rpartition('.')[2]
 
     steps = [step for step in dataset.get('pipeline', ()) if name(step).startswith('Load')]
     if all(name(step) == 'LoadAnnotations' for step in steps):

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.nn import ModuleList
 
 from ..datasets.check import SPLITS, check_classes
-from ..errors import InputError
+from ..errors import InputError, expect
 from ..metrics import check_ids
 
 __all__ = ['LabelCheckHook']
@@ -47,7 +47,8 @@ class LabelCheckHook(Hook):
     this hook to every config.
 
     Raises:
-        InputError: Before running, if the numbers of classes differ; while running, if a label has such an id.
+        InputError: Before running, if the numbers of classes differ; while running, if a label has such an id or is
+            padded with it.
 
     Example:
         >>> LabelCheckHook().priority
@@ -75,6 +76,8 @@ class LabelCheckHook(Hook):
         samples = data_batch.get('data_samples') if isinstance(data_batch, dict) and count is not None else None
         head = getattr(network, 'decode_head', None)
         ignored = getattr(head[-1] if isinstance(head, ModuleList) else head, 'ignore_index', 255)
+        padding = getattr(network, 'data_preprocessor', None)
+        size, value = getattr(padding, 'size', None), getattr(padding, 'seg_pad_val', ignored)
         if samples and isinstance(samples[0], list | tuple):  # variants of the same images
             samples = samples[0]
         for sample in samples or ():
@@ -83,6 +86,9 @@ class LabelCheckHook(Hook):
                 if mode not in self._own_loader:
                     self._check_depth(path)
                 check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
+                pads = mode == 'train' and size not in (None, sample.gt_sem_seg.shape)
+                expect(not pads or value == ignored, 'model.data_preprocessor.seg_pad_val',
+                       f'{ignored}, the ignore_index of the head, as {path} is padded to {size}', value)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Say where nothing was scored."""

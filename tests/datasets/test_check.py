@@ -213,6 +213,22 @@ def test_tool(folder, monkeypatch, capsys):
     assert stop.value.code == 1 and report['ok'] is False and report['findings'][0]['kind'] == 'ignored'
 
 
+def test_a_transform_that_fails_in_a_data_worker_is_named(monkeypatch):
+    """Of its error, only the last line reaches the main process."""
+    class Normalize:
+        def __call__(self, data):
+            raise data.pop('error')
+
+    error = ValueError('Sizes do\nnot match')
+    with pytest.raises(ValueError, match='^Sizes'):  # named from its traceback
+        CheckedCompose([Normalize()])(dict(error=error))
+    monkeypatch.setattr('bisenet_plugins.datasets.check.get_worker_info', lambda: 1)
+    with pytest.raises(InputError, match='^a.npy: expected what Normalize takes, got ValueError: Sizes do$'):
+        CheckedCompose([Normalize()])(dict(img_path='a.npy', error=error))
+    with pytest.raises(FileNotFoundError):
+        CheckedCompose([Normalize()])(dict(img_path='a.npy', error=FileNotFoundError('a.npy')))
+
+
 def test_pipelines_of_joined_datasets_are_checked(folder):
     """Files of which only an own transform knows how to read them are left to it."""
     label(folder, 'b', np.zeros((2, 2)))

@@ -5,9 +5,12 @@ import re
 import cv2
 import numpy as np
 import pytest
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from PIL import Image
 
+from bisenet_plugins.datasets import samples
 from bisenet_plugins.datasets.samples import dataset_samples, labelled, load_samples, read_samples, synthetic_samples
 
 SCENES = dict(type='StreetSceneDataset', length=5, size=(32, 48))
@@ -33,6 +36,12 @@ def test_samples_come_before_any_transform(dataset, pipeline):
     samples = list(dataset_samples(dict(dataset, pipeline=pipeline)))
     assert [(sample.image.shape, sample.label.shape) for sample in samples] == [((48, 64, 3), (48, 64))] * 2
     assert [sample.name for sample in samples] == ['a.png', 'b.png'] and (samples[0].label == 255).all()
+
+
+def test_loaders_named_by_their_classes_are_not_added_again(dataset):
+    steps = [dict(type=LoadImageFromFile), dict(type=LoadAnnotations), dict(type=PackSegInputs)]
+    built = samples._loading_only(dict(dataset, pipeline=steps))
+    assert [type(step) for step in built.pipeline.transforms] == [LoadImageFromFile, LoadAnnotations]
 
 
 def test_a_dataset_without_labels_yields_images(dataset):

@@ -70,6 +70,19 @@ def test_a_label_is_named_where_8_bits_do_not_hold_it(tmp_path):
             hook.before_train_iter(RUNNER, 0, batch([[0, 0]], str(tmp_path / f'float{number}.tif')))
 
 
+def test_labels_are_padded_with_what_the_head_ignores():
+    padding = SimpleNamespace(size=(4, 4), seg_pad_val=255)
+    model = SimpleNamespace(num_classes=3, decode_head=SimpleNamespace(ignore_index=11), data_preprocessor=padding)
+    runner, hook = SimpleNamespace(model=model), LabelCheckHook()
+    hook.before_val_iter(runner, 0, batch([[0, 2]]))  # only training pads labels
+    hook.before_train_iter(runner, 0, batch(torch.zeros(4, 4)))
+    told = r'model.data_preprocessor.seg_pad_val: expected 11, .*, as a.png is padded to \(4, 4\), got 255'
+    with pytest.raises(InputError, match=told):
+        hook.before_train_iter(runner, 0, batch([[0, 2]]))
+    padding.seg_pad_val = 11
+    hook.before_train_iter(runner, 0, batch([[0, 2]]))
+
+
 class Thousands(BaseTransform):
     """A loader of 16-bit labels of its own, as some datasets have them."""
 

@@ -64,10 +64,16 @@ class OhemCrossEntropyLoss(nn.Module):
         self.loss_weight, self.class_weight, self.loss_name = loss_weight, class_weight, loss_name
 
     def forward(self, seg_logits: Tensor, seg_label: Tensor, weight: Tensor | None = None, ignore_index: int = 255,
-                **kwargs: Any) -> Tensor:
-        """Return the scalar loss; ``weight`` is a factor on each pixel, ``(N, H, W)``."""
+                reduction_override: str | None = None, **kwargs: Any) -> Tensor:
+        """Return the scalar loss; ``weight`` is a factor on each pixel, ``(N, H, W)``.
+
+        With ``reduction_override='none'`` it is the cross entropy of each pixel, by which mmseg's ``OHEMPixelSampler``
+        chooses.
+        """
         # Hardness is the unweighted loss: class weights must not decide which pixels count as hard.
         plain = F.cross_entropy(seg_logits, seg_label, ignore_index=ignore_index, reduction='none')  # (N, H, W)
+        if reduction_override == 'none':
+            return plain * self.loss_weight
         valid = seg_label != ignore_index
         num_valid = int(valid.sum())
         if num_valid == 0:

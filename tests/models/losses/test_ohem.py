@@ -145,3 +145,9 @@ def test_a_network_that_diverged_on_one_image_is_seen(small):
     assert (loss.upsampled(logits, labels) if small else loss(logits, labels)).isnan()
     labels[1] = 255
     torch.testing.assert_close(loss(logits, labels).item(), math.log(3), rtol=1e-6, atol=1e-6)
+
+
+def test_mmsegs_sampler_chooses_by_the_loss_of_each_pixel():
+    logits, labels = torch.randn(1, 3, 6, 6), torch.randint(3, (1, 6, 6))
+    each = OhemCrossEntropyLoss(loss_weight=2.0)(logits, labels, reduction_override='none')
+    torch.testing.assert_close(each, 2 * F.cross_entropy(logits, labels, reduction='none'))
