@@ -73,6 +73,12 @@ def test_every_line_of_the_page_runs(followed):
     assert logs.count('weights that were not loaded: decode_head.conv_seg (of another shape)') == 1
 
 
+def test_the_class_weights_are_those_that_the_page_s_check_proposes(followed, capsys):
+    assert run_command(argv=['check-data', 'my_config.py']) == 0
+    proposed = re.search(r'class_weight=(\[.*\])', capsys.readouterr().out)[1]
+    assert f'class_weight = {proposed}\n' in ADDITIONS['unbalanced classes']
+
+
 @pytest.mark.parametrize('name', ADDITIONS)
 def test_an_addition_fits_the_config(followed, name):
     path = followed / 'with_addition.py'

@@ -1,6 +1,7 @@
 """Making samples is timed fairly, and what is made agrees."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,14 @@ def test_report_has_times_ratios_and_agreement(tmp_path):
     for protocol in PROTOCOLS:
         agreement = report['checks'][f'agreement, {protocol}']
         assert agreement['equal_labels'] == 1.0 and agreement['psnr_db'] > 40
+
+
+def test_the_page_has_the_times_of_the_record():
+    root = Path(__file__).resolve().parents[2]
+    rows = json.loads((root / 'benchmarks/results/data.json').read_text())['rows']
+    page = (root / 'docs/scaling.md').read_text().partition('| pipeline |')[2].partition('\n\n')[0]
+    for row in rows:
+        assert f'| {row["ms"]["median"]:.1f} |' in page, row['name']
 
 
 @pytest.mark.parametrize(('settings', 'message'), [
