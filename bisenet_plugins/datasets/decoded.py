@@ -129,13 +129,11 @@ class LoadDecoded(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Add image and labels."""
         places = self._places(results)
-        if places is None:
-            return self._decode(results)
         try:
-            image, label = (np.load(place, mmap_mode='c', allow_pickle=False) for place in places)
-        except (OSError, ValueError):
+            image, label = (np.load(place, mmap_mode='c', allow_pickle=False) for place in places or ())
+        except (OSError, ValueError):  # nothing there, or no place
             loaded = self._decode(results)
-            if loaded is not None:
+            if loaded is not None and places is not None:
                 self._keep(places, loaded)
             return loaded
         return self._add(results, image, label)

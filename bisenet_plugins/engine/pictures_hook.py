@@ -116,9 +116,8 @@ class WritePredictionsHook(Hook):
             if self.ids_dir is not None:
                 first = int(sample.get('reduce_zero_label', False))
                 mask = prediction_of(sample) + first
-                deep = max(int(mask.max()), len(classes) - 1 + first) > 255
-                mask = mask if deep else mask.astype(np.uint8)
-                write_atomically(self.ids_dir / f'{name}.png', visualize.encode_ids(mask))
+                depth = np.uint16 if max(int(mask.max()), len(classes) - 1 + first) > 255 else np.uint8
+                write_atomically(self.ids_dir / f'{name}.png', visualize.encode_ids(mask.astype(depth)))
             if self.show_dir is None and not self.show:
                 continue
             row = sample_row(image, sample, palette)

@@ -182,7 +182,6 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     if hasattr(module, 'out_channels') and hasattr(module, 'out_strides'):
         return tuple(declared.out_channels), tuple(declared.out_strides)
     name = type(module).__name__
-    maps: Any = None
     told = ''
     own: Any = next((part.img_size for part in module.modules() if hasattr(part, 'img_size')), PROBES[0])
     sizes = dict.fromkeys((*PROBES, tuple(own) if isinstance(own, tuple | list) else (own, own)))
@@ -193,9 +192,10 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
                 break
             except Exception as error:  # whatever a foreign backbone raises
                 told = told or f'{side} x {width} pixels: {error}'
-    if maps is None:
-        raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, and of one of the '
-                         f'sizes {", ".join(f"{h} x {w}" for h, w in sizes)}, got {name}, which fails at {told}')
+        else:
+            raise InputError(f'{argument}: expected a backbone of images with {in_channels} channels, and of one of '
+                             f'the sizes {", ".join(f"{h} x {w}" for h, w in sizes)}, got {name}, which fails at '
+                             + told)
     shapes: list[Any] = [tuple(m.shape) if isinstance(m, torch.Tensor) else type(m).__name__ for m in maps]
     expect(all(len(shape) == 4 and abs(shape[2] * width - shape[3] * side) <= width for shape in shapes), argument,
            f'maps (N, C, h, w) from {name} (see its out_indices)', shapes)

@@ -60,8 +60,7 @@ class FeatureFusion(Part):
         expect(attention in ('mlp', 'single'), 'attention', "'mlp' or 'single'", attention)
         channels = channels or sum(in_channels)
         expect(1 <= reduction <= channels, 'reduction', f'a number from 1 to channels={channels}', reduction)
-        self.align_corners = align_corners
-        self.out_channels = channels
+        self.align_corners, self.out_channels = align_corners, channels
         self.project = ConvModule(sum(in_channels), channels, 1, **self.cfgs)
         widths = [channels, channels // reduction, channels] if attention == 'mlp' else [channels, channels]
         inner = self.cfgs if attention_norm else dict(self.cfgs, norm_cfg=None)

@@ -53,9 +53,7 @@ class BilateralGuidedAggregation(Part):
         expect(upsample_mode in ('bilinear', 'nearest'), 'upsample_mode', "'bilinear' or 'nearest'", upsample_mode)
         detail, semantic = in_channels
         channels = channels or detail
-        self.align_corners = align_corners
-        self.upsample_mode = upsample_mode
-        self.out_channels = channels
+        self.align_corners, self.upsample_mode, self.out_channels = align_corners, upsample_mode, channels
         conv = dict(self.cfgs, act_cfg=None)
 
         def separable(width: int) -> nn.Sequential:

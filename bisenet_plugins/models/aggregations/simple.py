@@ -43,8 +43,7 @@ class SumAggregation(Part):
     def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        self.out_channels = channels or in_channels[0]
-        self.align_corners = align_corners
+        self.align_corners, self.out_channels = align_corners, channels or in_channels[0]
         self.project_detail, self.project_semantic = (
             nn.Identity() if width == self.out_channels else ConvModule(width, self.out_channels, 1, **self.cfgs)
             for width in in_channels)
@@ -85,8 +84,7 @@ class ConcatAggregation(Part):
     def __init__(self, in_channels: tuple[int, int], channels: int | None = None, align_corners: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        self.align_corners = align_corners
-        self.out_channels = channels or sum(in_channels)
+        self.align_corners, self.out_channels = align_corners, channels or sum(in_channels)
         self.project = nn.Identity() if channels is None else ConvModule(sum(in_channels), channels, 1, **self.cfgs)
 
     def forward(self, detail: Tensor, semantic: Tensor) -> Tensor:

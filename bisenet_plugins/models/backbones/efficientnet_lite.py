@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import expect
-from ..layers import Part
+from ..layers import Part, StagedPart
 
 # Kernel, stride, expansion, channels and layers of each stage of version 0; the first and the last keep their depth.
 STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
@@ -87,7 +87,7 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 @MODELS.register_module()
-class EfficientNetLite(Part):
+class EfficientNetLite(StagedPart):
     """Return four maps of an EfficientNet-Lite.
 
     A semantic branch of :class:`BilateralNetwork` with ImageNet weights that come in a package, or a plain backbone.
@@ -147,13 +147,9 @@ class EfficientNetLite(Part):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the four maps, shallow to deep."""
-        x = self.stem(pad_same(x, 3, 2) if self.same_padding else x)  # (N, 32, H/2, W/2)
-        maps = []
-        for place, stage in enumerate(self.stages):
-            x = stage(x)
-            if place in OUT_STAGES:
-                maps.append(x)  # (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32)
-        return tuple(maps)
+        maps = super().forward(pad_same(x, 3, 2) if self.same_padding else x)  # the stem's is (N, 32, H/2, W/2)
+        # (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32)
+        return tuple(maps[place + 1] for place in OUT_STAGES)
 
 
 def round_width(width: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -63,12 +64,9 @@ class ShortTermDenseConcat(Part):
     def forward(self, x: Tensor) -> Tensor:
         """Return the blocks' results, one after the other in the channels."""
         first = self.blocks[0](x)  # (N, out_channels/2, h, w)
-        outs = [self.skip(first)]
-        x = self.downsample(first)
-        for block in self.blocks[1:]:
-            x = block(x)  # (N, out_channels/4, h/stride, w/stride), then /8, /8
-            outs.append(x)
-        return torch.cat(outs, dim=1)
+        outs = accumulate(self.blocks[1:], lambda x, block: block(x), initial=self.downsample(first))
+        next(outs)  # the others: (N, out_channels/4, h/stride, w/stride), then /8, /8
+        return torch.cat((self.skip(first), *outs), dim=1)
 
 
 @MODELS.register_module()
@@ -125,8 +123,7 @@ class STDCBackbone(StagedPart):
                 ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **cfgs)
                 for i in range(depth)))
             for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]))
-        self.out_channels = tuple(channels[1:])
-        self.out_strides = (4, 8, 16, 32)
+        self.out_channels, self.out_strides = tuple(channels[1:]), (4, 8, 16, 32)
 
 
 class STDCClassifier(BaseModule):

@@ -100,5 +100,4 @@ class Xception39(StagedPart):
             nn.Sequential(SeparableBlock(width, mid, 2, **cfgs),
                           *(SeparableBlock(mid * EXPANSION, mid, 1, **cfgs) for _ in range(depth - 1)))
             for width, mid, depth in zip(widths, mid_channels, depths))
-        self.out_channels = widths
-        self.out_strides = (4, 8, 16, 32)
+        self.out_channels, self.out_strides = widths, (4, 8, 16, 32)

@@ -55,8 +55,7 @@ class DetailBranch(Part):
                               ConvModule(in_channels, width, 3, stride=stride, padding=1, **self.cfgs))
                 in_channels = width
             self.stages.append(layers)
-        self.out_channels = (in_channels,)
-        self.out_strides = (8,)
+        self.out_channels, self.out_strides = (in_channels,), (8,)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Return the one detail map."""

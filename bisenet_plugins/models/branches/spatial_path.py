@@ -59,8 +59,7 @@ class SpatialPath(Part):
             for before, width, kernel in zip((in_channels, *channels), channels, kernel_sizes)))
         self.projection = nn.Identity() if projection_channels is None else ConvModule(
             channels[-1], projection_channels, 1, **self.cfgs)
-        self.out_channels = (projection_channels or channels[-1],)
-        self.out_strides = (8,)
+        self.out_channels, self.out_strides = (projection_channels or channels[-1],), (8,)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Return the one detail map."""

@@ -68,7 +68,7 @@ def test_branches_that_do_not_fit_are_refused(two_maps, arguments, message):
 
 
 def test_a_branch_that_cannot_take_the_channels_is_refused():
-    with pytest.raises(ValueError, match='semantic_branch: expected .* images with 4 channels, got MobileNetV2'):
+    with pytest.raises(ValueError, match='semantic_branch: expected .* images with 4 channels, .*, got MobileNetV2'):
         BilateralNetwork(dict(type='MobileNetV2'), in_channels=4)
 
 
