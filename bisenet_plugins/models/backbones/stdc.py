@@ -65,7 +65,7 @@ class ShortTermDenseConcat(Part):
         """Return the blocks' results, one after the other in the channels."""
         first = self.blocks[0](x)  # (N, out_channels/2, h, w)
         outs = accumulate(self.blocks[1:], lambda x, block: block(x), initial=self.downsample(first))
-        next(outs)  # the others: (N, out_channels/4, h/stride, w/stride), then /8, /8
+        next(outs)  # what the others begin with; these are (N, out_channels/4, h/stride, w/stride), then /8, /8
         return torch.cat((self.skip(first), *outs), dim=1)
 
 
