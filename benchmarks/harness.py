@@ -25,10 +25,10 @@ import torch
 from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.files import read_image, write_atomically
 from bisenet_plugins.runtime.sources import find_sources
-from bisenet_plugins.timing import cpu_state, machine
+from bisenet_plugins.timing import machine, told_by_cores
 
-__all__ = ['Report', 'apart', 'image_files', 'load_image', 'load_images', 'options', 'parse', 'peak_memory_mb', 'ratio',
-           'save', 'spread_out', 'synchronised']
+__all__ = ['Report', 'apart', 'cpu_state', 'image_files', 'load_image', 'load_images', 'options', 'parse',
+           'peak_memory_mb', 'ratio', 'save', 'spread_out', 'synchronised']
 
 SCHEMA = 3
 DRAWN = 8
@@ -74,6 +74,19 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argpar
     if args.threads:
         torch.set_num_threads(args.threads)
     return args
+
+
+def cpu_state() -> dict[str, Any]:
+    """Return what shows whether a processor was slowed down; take it before and after timing.
+
+    Returns:
+        ``mhz``, the mean clock that the system reports, and ``throttled``, how often its cores were throttled so far;
+        None for what the system does not tell, as in most virtual machines.
+    """
+    clocks = [float(clock) for clock in told_by_cores('cpu MHz')]
+    counts = [int(path.read_text()) for path in
+              Path('/sys/devices/system/cpu').glob('cpu[0-9]*/thermal_throttle/core_throttle_count')]
+    return dict(mhz=round(statistics.mean(clocks)) if clocks else None, throttled=sum(counts) if counts else None)
 
 
 def load_image(path: str | None, size: tuple[int, int]) -> np.ndarray:

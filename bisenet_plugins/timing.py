@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import expect
 
-__all__ = ['cpu_name', 'cpu_state', 'interleave', 'least_seconds', 'machine', 'spread']
+__all__ = ['cpu_name', 'interleave', 'machine', 'spread', 'told_by_cores']
 
 PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine',
             'mmsegmentation', 'onedl-mmsegmentation', 'onnxruntime', 'openvino', 'tensorrt')
@@ -22,31 +22,18 @@ PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-m
 
 def cpu_name() -> str:
     """Return the processor's name as far as the system tells it."""
-    return (_told_by_cores('model name') or [platform.processor() or platform.machine()])[0]
+    return (told_by_cores('model name') or [platform.processor() or platform.machine()])[0]
 
 
-def _told_by_cores(name: str) -> list[str]:
-    """Return what Linux tells under a name for each core; nothing on other systems."""
+def told_by_cores(name: str) -> list[str]:
+    """Return what Linux tells under a name for each core; nothing on other systems.
+
+    Args:
+        name: As in ``/proc/cpuinfo``.
+    """
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.is_file() else []
     return [line.partition(':')[2].strip() for line in lines if line.startswith(name)]
-
-
-def cpu_state() -> dict[str, Any]:
-    """Return what shows whether a processor was slowed down; take it before and after timing.
-
-    Returns:
-        ``mhz``, the mean clock that the system reports, and ``throttled``, how often its cores were throttled so far;
-        None for what the system does not tell, as in most virtual machines.
-
-    Example:
-        >>> sorted(cpu_state())
-        ['mhz', 'throttled']
-    """
-    clocks = [float(clock) for clock in _told_by_cores('cpu MHz')]
-    counts = [int(path.read_text()) for path in
-              Path('/sys/devices/system/cpu').glob('cpu[0-9]*/thermal_throttle/core_throttle_count')]
-    return dict(mhz=round(statistics.mean(clocks)) if clocks else None, throttled=sum(counts) if counts else None)
 
 
 def machine() -> dict[str, Any]:
@@ -122,13 +109,3 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
     p90 = ordered[min(len(ordered) - 1, int(0.9 * len(ordered)))]
     return dict(median=round(statistics.median(ordered), 4), p90=p90, min=ordered[0], max=ordered[-1],
                 rounds=len(ordered))
-
-
-def least_seconds(call: Callable[[], Any], rounds: int = 3) -> float:
-    """Return the least time of several rounds after one that warms up.
-
-    Args:
-        call: What to time.
-        rounds: Rounds that count.
-    """
-    return min(interleave(dict(call=call), rounds, warmup=1)['call'])

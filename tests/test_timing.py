@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bisenet_plugins.timing import cpu_state, interleave, least_seconds, machine, spread
+from bisenet_plugins.timing import interleave, machine, spread
 
 
 def test_calls_take_turns_and_the_warmup_does_not_count():
@@ -23,23 +23,9 @@ def test_rounds_last_as_long_as_is_asked_for():
     assert 3 <= len(seconds) <= 10 and 0.05 < sum(seconds) < 1
 
 
-def test_the_state_of_the_processor_is_numbers_or_nothing():
-    assert all(value is None or value >= 0 for value in cpu_state().values())
-
-
 def test_spread_is_in_milliseconds():
     assert spread([i / 1000 for i in range(20, 0, -1)]) == dict(median=10.5, p90=19.0, min=1.0, max=20.0, rounds=20)
     assert spread([0.5]) == dict(median=500.0, p90=500.0, min=500.0, max=500.0, rounds=1)
-
-
-def test_least_seconds_leaves_the_first_call_out(monkeypatch):
-    now, steps = [0.0], iter([0.5, 3.0, 2.0, 4.0])
-
-    def call():
-        now[0] += next(steps)
-
-    monkeypatch.setattr('bisenet_plugins.timing.time.perf_counter', lambda: now[0])
-    assert least_seconds(call, rounds=3) == 2.0
 
 
 def test_machine_can_be_written_as_json():

@@ -162,9 +162,10 @@ def _read_config(network: Any) -> Config:
 def _without_downloads(node: Any) -> None:
     """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
     if isinstance(node, dict):
-        initial = node.get('init_cfg')
-        if isinstance(initial, dict) and 'type' in initial and step_name(initial) in ('Pretrained', 'PretrainedInit'):
-            node['init_cfg'] = None
+        given = node.get('init_cfg') or ()
+        for initial in [given] if isinstance(given, dict) else given:
+            if 'type' in initial and step_name(initial) in ('Pretrained', 'PretrainedInit'):
+                node['init_cfg'] = None
         if 'pretrained' in node:
             node['pretrained'] = None
     for _, inner in items(node):

@@ -93,6 +93,11 @@ def test_types_may_be_classes(small_config):
     assert network.cfg.model.backbone.init_cfg is None
 
 
+def test_one_of_several_initialisations_downloads_nothing(small_config):
+    small_config.model.backbone.init_cfg = [dict(type='Kaiming', layer='Conv2d'), small_config.model.backbone.init_cfg]
+    assert Network(small_config).cfg.model.backbone.init_cfg is None
+
+
 def of_channels(config, channels):
     """Let a network take other images, and nothing normalise them."""
     config.model.data_preprocessor = dict(type='SegDataPreProcessor')

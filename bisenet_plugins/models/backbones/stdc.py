@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import Any
 
 import torch
@@ -64,9 +63,12 @@ class ShortTermDenseConcat(Part):
     def forward(self, x: Tensor) -> Tensor:
         """Return the blocks' results, one after the other in the channels."""
         first = self.blocks[0](x)  # (N, out_channels/2, h, w)
-        outs = accumulate(self.blocks[1:], lambda x, block: block(x), initial=self.downsample(first))
-        next(outs)  # what the others begin with; these are (N, out_channels/4, h/stride, w/stride), then /8, /8
-        return torch.cat((self.skip(first), *outs), dim=1)
+        outs = [self.skip(first)]
+        x = self.downsample(first)
+        for block in self.blocks[1:]:
+            x = block(x)  # (N, out_channels/4, h/stride, w/stride), then /8, /8
+            outs.append(x)
+        return torch.cat(outs, dim=1)
 
 
 @MODELS.register_module()
