@@ -42,7 +42,7 @@ def test_writers_of_one_file_do_not_meet(tmp_path):
 
 
 @pytest.mark.parametrize('age, left', [(0, 1), (2 * files.PATIENCE, 0)])
-@pytest.mark.parametrize('owner', [os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize('owner', [os.getpid(), 2**22 + 1], ids=['its own', 'none'])
 def test_what_is_young_may_be_written_in_another_container(tmp_path, owner, age, left):
     path = tmp_path / f'.8244be22.{owner}.01234567.partial.mp4'
     path.touch()

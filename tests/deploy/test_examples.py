@@ -136,4 +136,4 @@ def test_the_command_writes_artifact_and_repository(tiny, tmp_path, capsys):
     assert 'max_batch_size: 0' in config and 'dims: [1, 64, 96, 3]' in config and 'dims: [1, 64, 96]' in config
     labels = (tmp_path / 'repository' / 'out' / 'labels.txt').read_text().splitlines()
     assert labels == [f'class {number}' for number in range(5)]
-    assert 'not run on a Triton server' in capsys.readouterr().out
+    assert 'not run on a Triton server' in capsys.readouterr().err
