@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmseg.registry import DATASETS
 
 import tools.model_converters.export_shipped_network as export
+from bisenet_plugins.datasets.scenes.painter import paint_scene
 from bisenet_plugins.runtime import Predictor
 from bisenet_plugins.runtime.predictor import load_pretrained
 from bisenet_plugins.weights import DamagedCheckpointError, pretrained_names, store
@@ -200,11 +201,13 @@ def test_what_cannot_be_shipped_is_refused_and_leaves_nothing(trained, tmp_path,
 
 @pytest.mark.parametrize('name', pretrained_names())
 def test_what_the_package_ships_is_whole(name):
+    pytest.importorskip('onnxruntime')
     entry = store.read_index()[name]
     assert entry['bytes'] <= 12 * 2**20
     assert entry['sha256'] in (store.FOLDER / entry['card']).read_text(encoding='utf-8')
-    mask = load_pretrained(name)(np.zeros((64, 96, 3), np.uint8))
-    assert mask.shape == (64, 96)
+    image, _ = paint_scene((96, 128), 0, 0)
+    graph, network = (load_pretrained(name, backend=backend)(image) for backend in ('onnxruntime', 'torch'))
+    assert graph.shape == (96, 128) and (graph == network).mean() > 0.995, 'the file and its graph are one network'
 
 
 @pytest.fixture
