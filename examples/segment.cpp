@@ -11,7 +11,7 @@
 int main(int, char** arguments) {
   Ort::Env env(ORT_LOGGING_LEVEL_WARNING, "segment");
   Ort::SessionOptions options;
-  options.AddConfigEntry("session.x64quantprecision", "1");  // INT8 does not saturate on a CPU without VNNI
+  options.AddConfigEntry("session.x64quantprecision", "1");  // for INT8 without VNNI; leave it out with VNNI
   Ort::Session session(env, arguments[1], options);
   Ort::AllocatorWithDefaultOptions allocator;
   auto classes = session.GetModelMetadata().LookupCustomMetadataMapAllocated("classes", allocator);

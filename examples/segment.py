@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 graph, photo, target = sys.argv[1:]
 options = onnxruntime.SessionOptions()
-options.add_session_config_entry('session.x64quantprecision', '1')  # INT8 does not saturate on a CPU without VNNI
+options.add_session_config_entry('session.x64quantprecision', '1')  # for INT8 without VNNI; leave it out with VNNI
 session = onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
 about = session.get_modelmeta().custom_metadata_map  # classes, palette, channel_order, layout, mean, std, ...
 image = ImageOps.exif_transpose(Image.open(photo)).convert('RGB')

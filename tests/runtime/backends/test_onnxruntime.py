@@ -88,6 +88,14 @@ def test_products_of_int8_do_not_saturate():
     np.testing.assert_allclose(found, 32 * 127 / 255, atol=0.1)
 
 
+@pytest.mark.parametrize(('flags', 'slow'), [(['sse4_1 avx2', 'sse4_1 avx2'], '1'), (['avx2 avx512_vnni'], '0'),
+                                             (['avx2 avx_vnni'], '0'), ([], '1')])
+def test_products_of_int8_are_slow_only_where_fast_ones_saturate(monkeypatch, flags, slow):
+    monkeypatch.setattr('bisenet_plugins.runtime.backends.onnxruntime.told_by_cores', lambda name: flags)
+    options = to_onnxruntime(nn.ReLU(), EXAMPLE).session.get_session_options()
+    assert options.get_session_config_entry('session.x64quantprecision') == slow
+
+
 def test_what_cannot_be_loaded_is_named(tmp_path):
     (tmp_path / 'bad.onnx').write_bytes(b'no graph')
     with pytest.raises(DeployError, match=r'bad\.onnx cannot be loaded by ONNX Runtime: '):
