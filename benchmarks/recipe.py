@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
@@ -23,6 +24,7 @@ from mmseg.registry import MODELS
 
 from benchmarks.plots import figure_bytes
 from benchmarks.variants import Options, Variant, apply_options
+from bisenet_plugins import BilateralSegmentor
 from bisenet_plugins.engine.launch import load_config, prepare_training, run_training
 from bisenet_plugins.files import write_atomically
 from bisenet_plugins.models.cost import build_uncounted, measure
@@ -56,6 +58,11 @@ ROWS: dict[str, Variant] = {
     'lovasz': Variant("Lovasz-Softmax beside the main head's loss", {
         'model.decode_head.loss_decode': [
             dict(type='OhemCrossEntropyLoss'), dict(type='LovaszLoss', reduction='none', loss_weight=0.5)]}),
+    'lite2': Variant('EfficientNet-Lite2 in place of Lite0: the teacher of the next row', {
+        'model.backbone.semantic_branch.backbone.version': 2,
+        'model.backbone.semantic_branch.backbone.init_cfg.checkpoint': 'imagenet://efficientnet-lite2'}),
+    'distilled': Variant('it also learns the scores of the network above, trained with the same seed', {
+        'model.type': 'DistilledSegmentor'}),
     'one-branch': Variant('no detail branch: the context path alone at stride 8', {
         'model.backbone.detail_branch': None, 'model.decode_head': dict(
             _delete_=True, type='BoosterHead', channels=96, in_index=-2,
@@ -69,6 +76,41 @@ NETWORKS: dict[str, str] = {
     'Fast-SCNN (mmseg)': 'mmseg::fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py',
 }
 OURS = {'ours, ImageNet': 'recipe', 'ours, from scratch': 'no-imagenet', 'ours, context path alone': 'one-branch'}
+
+
+@MODELS.register_module()
+class DistilledSegmentor(BilateralSegmentor):
+    """A network that also learns another one's scores, by their divergence at every pixel (Hinton et al., 2015).
+
+    Args:
+        teacher: Config of a trained segmentor of the same classes.
+        weights: Its checkpoint.
+        temperature: What both networks' scores are divided by.
+        **kwargs: Those of :class:`BilateralSegmentor`.
+    """
+
+    def __init__(self, teacher: dict[str, Any], weights: str, temperature: float = 2.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._given, self._temperature = (teacher, weights), temperature
+        self._teacher: list[torch.nn.Module] = []  # a list is no part of what is trained, averaged and saved
+        self._scores: torch.Tensor | None = None
+        self.decode_head.conv_seg.register_forward_hook(self._keep)
+
+    def _keep(self, module: torch.nn.Module, inputs: Any, scores: torch.Tensor) -> None:
+        self._scores = scores
+
+    def loss(self, inputs: torch.Tensor, data_samples: list[Any]) -> dict[str, torch.Tensor]:
+        if not self._teacher:
+            model = MODELS.build(self._given[0]).eval()
+            model.load_state_dict(torch.load(self._given[1], weights_only=True))
+            self._teacher.append(model)
+        losses, (teacher, ) = super().loss(inputs, data_samples), self._teacher
+        with torch.no_grad():
+            wanted = teacher.decode_head(teacher.extract_feat(inputs)) / self._temperature
+        found = F.log_softmax(self._scores / self._temperature, 1)
+        divergence = F.kl_div(found, wanted.log_softmax(1), reduction='none', log_target=True).sum(1).mean()
+        self._scores = None
+        return losses | {'distill.loss_kl': divergence * self._temperature**2}
 
 
 def _neighbour(path: str) -> dict[str, Any]:
@@ -116,6 +158,10 @@ def row_config(row: str, seed: int, iters: int, crop: tuple[int, int], work_dir:
             cfg.train_dataloader.dataset.pipeline.insert(-1, dict(type='GenerateEdge', edge_width=4))
     else:
         cfg = apply_options(cfg, ROWS[row].options)
+    if row == 'distilled':
+        teacher = row_config('lite2', seed, iters, crop, work_dir).model
+        teacher.backbone.semantic_branch.backbone.init_cfg = None
+        cfg.model.update(teacher=teacher, weights=str(_teacher(Path(work_dir).parent, seed)))
     warm = max(iters // 10, 1)
     cfg.merge_from_dict({
         'randomness': dict(seed=seed), 'train_cfg': dict(max_iters=iters, val_interval=iters),
@@ -128,6 +174,11 @@ def row_config(row: str, seed: int, iters: int, crop: tuple[int, int], work_dir:
     for hook in cfg.custom_hooks:
         hook.update(begin_iter=warm, momentum=0.02)  # an average over as large a share of a shorter run
     return cfg
+
+
+def _teacher(work_dir: Path, seed: int) -> Path:
+    """Return where the row that teaches leaves its weights."""
+    return work_dir / f'lite2-{seed}.pth'
 
 
 def run(rows: Sequence[str], seeds: Sequence[int], iters: int, crop: tuple[int, int], out: Path,
@@ -156,6 +207,8 @@ def run(rows: Sequence[str], seeds: Sequence[int], iters: int, crop: tuple[int, 
             if row == 'recipe' and 'no-ema' in rows:  # of the same training: an average changes only what is scored
                 runner._hooks = [hook for hook in runner._hooks if not isinstance(hook, EMAHook)]
                 result['miou'].setdefault('no-ema', {})[str(seed)] = float(runner.val_loop.run()['mIoU'])
+            if row == 'lite2':
+                torch.save(runner.model.state_dict(), _teacher(work_dir, seed))
             shutil.rmtree(folder, ignore_errors=True)
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, json.dumps(result, indent=1).encode())

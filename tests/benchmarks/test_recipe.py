@@ -4,7 +4,11 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.hooks import EMAHook, IterTimerHook
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 from benchmarks import recipe
 from bisenet_plugins.models.cost import build_uncounted
@@ -35,6 +39,23 @@ def test_row_changes_what_it_says(row, key, expected, tmp_path):
 
     assert value(recipe.row_config(row, 0, 10, (96, 128), tmp_path)) == expected
     assert value(recipe.row_config('recipe', 0, 10, (96, 128), tmp_path)) != expected
+
+
+def test_a_network_learns_its_teachers_scores(tmp_path):
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.zeros(1, 64, 96, dtype=torch.int64)))
+    cfg = recipe.row_config('distilled', 0, 10, (96, 128), tmp_path / 'distilled-0')
+    cfg.model.backbone.semantic_branch.backbone.init_cfg = None
+    teacher = MODELS.build(cfg.model.teacher)
+    torch.save(teacher.state_dict(), cfg.model.weights)
+    network = MODELS.build(cfg.model)
+    losses = network.loss(torch.randn(2, 3, 64, 96), [sample] * 2)
+    losses['distill.loss_kl'].backward()
+    assert losses['distill.loss_kl'] > 0 and network.decode_head.conv_seg.weight.grad.abs().sum() > 0
+    assert not [name for name in network.state_dict() if 'teacher' in name]
+    same = MODELS.build(dict(cfg.model, backbone=cfg.model.teacher.backbone))
+    same.load_state_dict(teacher.state_dict())
+    losses = same.eval().loss(torch.randn(2, 3, 64, 96), [sample] * 2)
+    assert losses['distill.loss_kl'].item() == pytest.approx(0, abs=1e-6)
 
 
 def test_runs_are_kept_and_not_repeated(tmp_path, monkeypatch):
