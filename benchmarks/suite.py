@@ -45,7 +45,7 @@ def commands() -> dict[str, str]:
                            '--size 512 1024 --rounds 20',
         'growth': f'growth --pretrained {name} --rounds 5',
         'mask': 'mask --rounds 20',
-        'data': 'data_loading --rounds 24',
+        'data': 'data_loading --rounds 72',
         'robustness': 'robustness',
         'formats': f'formats {" ".join(pretrained_names())} --images configs/_base_/datasets/camvid_360x480.py '
                    '--calibration data/camvid/train --count 25 --rounds 20',

@@ -142,16 +142,17 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
                         f'{moved:.2f} % of the pixels differ')
     if given.stretch:
         warnings.append(f'images are resized to {size} without keeping their ratio, as was asked')
-    if size and moved > 5 and not labelled(samples):
-        warnings.append(f'{moved:.2f} % of the pixels differ as images come to {size}'
-                        '; a shape near that of the test pipeline loses less')
+    own_size = '{}x{}'.format(*pipeline.target_size(*samples[0].image.shape[:2]))
+    brought = f'images are brought to {size}; --shape {own_size}, as in the test pipeline, loses less' if size else (
+        'images are brought to the network')
     if labelled(samples):
         names = ('miou_pytorch', 'miou_equal_inputs', 'miou_artifact')
         report.update(zip(names, (round(score(matrix).miou, 3) for matrix in matrices)))
         lost = report['miou_pytorch'] - report['miou_equal_inputs']
         if lost > MAX_DROP:
-            warnings.append(f'{lost:.2f} points of mIoU are lost to how images are brought to '
-                            f'{size or "the network"}; a shape near that of the test pipeline loses less')
+            warnings.append(f'{lost:.2f} points of mIoU are lost to how {brought}')
+    elif size and moved > 5:
+        warnings.append(f'{moved:.2f} % of the pixels differ by how {brought}')
     return report | (dict(warnings=warnings) if warnings else {})
 
 

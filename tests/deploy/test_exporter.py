@@ -243,7 +243,7 @@ def test_a_distortion_shows(tiny, tmp_path):
     report = compare(str(tmp_path / 'True'), tiny[3], labels, threads=1)
     assert report['miou_pytorch'] == 100 > report['miou_equal_inputs']
     assert report['miou_equal_inputs'] == pytest.approx(report['miou_artifact'], abs=0.1)
-    assert 'points of mIoU are lost to how images are brought to (96, 128)' in report['warnings'][1]
+    assert 'points of mIoU are lost to how images are brought to (96, 128); --shape ' in report['warnings'][1]
 
 
 def test_int8_is_made_and_reported(tiny, tmp_path):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from bisenet_plugins.timing import told_by_cores
+
 from .chromium import served
 
 pytestmark = pytest.mark.slow
@@ -94,10 +96,9 @@ def assets(site):
     return folder
 
 
+# without VNNI ONNX Runtime rounds INT8 as the browser does not: 0.14 % of a drawn scene's pixels
 @pytest.mark.parametrize(('precision', 'least'), [
-    ('fp32', 0.999),
-    ('int8', 0.998),  # where INT8 rounds, ONNX Runtime differs from itself by 0.14 % between levels of optimization
-])
+    ('fp32', 0.999), ('int8', 0.999 if any('vnni' in flags for flags in told_by_cores('flags')[:1]) else 0.998)])
 def test_the_mask_is_that_of_onnx_runtime(page, assets, url, precision, least):
     onnxruntime = pytest.importorskip('onnxruntime')
     page.open(f'{url}/docs/design.html')  # a page that runs nothing of its own
