@@ -117,6 +117,12 @@ def test_readme_names_only_files_that_exist():
     assert links and not [link for link in links if not (ROOT / link).exists()]
 
 
+def test_every_record_is_a_page_of_the_site():
+    index = (ROOT / 'docs' / 'index.md').read_text(encoding='utf-8')
+    records = [path.stem for path in (ROOT / 'benchmarks' / 'results').glob('*.md')]
+    assert records and not [name for name in records if f'../benchmarks/results/{name}>' not in index]
+
+
 def test_readme_tree_names_every_folder_of_the_package():
     folders = {path.parent.name for path in (ROOT / 'bisenet_plugins').rglob('__init__.py')}
     assert not [folder for folder in folders if f'{folder}/' not in read('README.md')]

@@ -189,9 +189,10 @@ class Predictor:
         groups: dict[tuple[int, ...], list[int]] = {}
         for number, one in enumerate(prepared):
             groups.setdefault(one.inputs.shape, []).append(number)
-        static = self.artifact is not None and self.artifact.shape is not None  # its graph takes so many and no more
+        # a static graph takes so many and no more
+        most = self.artifact.batch if self.artifact is not None and self.artifact.shape is not None else 0
         for numbers in groups.values():
-            size = 1 if static else max(1, TOGETHER // prepared[numbers[0]].inputs.size)
+            size = most or max(1, TOGETHER // prepared[numbers[0]].inputs.size)
             yield from (numbers[first:first + size] for first in range(0, len(numbers), size))
 
     def preprocess(self, image: np.ndarray) -> Prepared:
@@ -215,8 +216,9 @@ class Predictor:
         compute = self._compute if self._compute is not None and self._pid == os.getpid() else self._open()
         several = [prepared] if isinstance(prepared, Prepared) else list(prepared)
         inputs = several[0].inputs if len(several) == 1 else np.concatenate([one.inputs for one in several])
-        if self.artifact is not None and self.artifact.batch > 1:
-            return compute(np.repeat(inputs, self.artifact.batch, 0))[:1]
+        spare = self.artifact.batch - len(inputs) if self.artifact is not None else 0
+        if spare > 0:
+            return compute(np.concatenate([inputs, np.repeat(inputs[-1:], spare, 0)]))[:len(inputs)]
         return compute(inputs)
 
     def mask(self, logits: Any, prepared: Prepared) -> np.ndarray:

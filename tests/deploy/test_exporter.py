@@ -69,6 +69,16 @@ def test_every_kind_of_graph_agrees(tiny, tmp_path, precision, shape, settings):
     assert mask.shape == (70, 100)
 
 
+def test_a_static_batch_takes_as_many_images_at_a_time(tiny, tmp_path):
+    images = [sample.image for sample in synthetic_samples(5, (64, 128))]
+    masks = Predictor(make(tiny, tmp_path / 'one', shape=(64, 128), verify=False).folder, threads=1)(images)
+    predictor = Predictor(make(tiny, tmp_path / 'two', shape=(64, 128), batch=2, verify=False).folder, threads=1)
+    run, ran = predictor._open(), []
+    predictor._compute = lambda inputs: (ran.append(inputs.shape), run(inputs))[1]
+    np.testing.assert_array_equal(predictor(images), masks)
+    assert ran == [(2, 3, 64, 128)] * 3 and len({mask.tobytes() for mask in masks}) > 3
+
+
 def test_a_static_graph_is_constants_alone_and_enough_alone(tiny, tmp_path):
     import onnx
     artifact = make(tiny, tmp_path / 'a', shape=(64, 128))
