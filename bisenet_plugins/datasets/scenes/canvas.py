@@ -54,18 +54,16 @@ class Canvas:
     Args:
         size: Height and width in pixels.
         camera: Projects the world onto the canvas.
-        rng: Source of every random choice.
         haze: BGR colour that far things fade to.
         haze_depth: Depth in metres at which two thirds of a colour have faded.
     """
 
-    def __init__(self, size: tuple[int, int], camera: Camera, rng: np.random.Generator, haze: np.ndarray,
-                 haze_depth: float) -> None:
+    def __init__(self, size: tuple[int, int], camera: Camera, haze: np.ndarray, haze_depth: float) -> None:
         """Start with an empty image, all void."""
         self.height, self.width = size
         self.image: np.ndarray = np.zeros((*size, 3), np.uint8)
         self.label: np.ndarray = np.full(size, VOID, np.uint8)
-        self.camera, self.rng, self.haze, self.haze_depth = camera, rng, haze, haze_depth
+        self.camera, self.haze, self.haze_depth = camera, haze, haze_depth
 
     def fade(self, colour: np.ndarray, depth: float) -> tuple[float, ...]:
         """Mix a BGR colour with the haze of its depth."""

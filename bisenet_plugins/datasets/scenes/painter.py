@@ -17,9 +17,9 @@ _TEXTURE = ((0.01, 0.02, 0.07), (0.06, 0.07, 0.07), (0.05, 0.05, 0.04), (0.07, 0
             (0.05, 0.09, 0.04))
 
 
-def paint_sky(canvas: Canvas) -> None:
+def paint_sky(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint a gradient from zenith to horizon with clouds; blue, grey, white or evening."""
-    rng, size = canvas.rng, (canvas.height, canvas.width)
+    size = (canvas.height, canvas.width)
     mood = rng.random()
     if mood < 0.5:
         top, low = np.array([rng.uniform(170, 240), rng.uniform(120, 180), rng.uniform(70, 140)]), grey(rng, 190, 235)
@@ -35,9 +35,9 @@ def paint_sky(canvas: Canvas) -> None:
     canvas.label[:] = SKY
 
 
-def paint_ground(canvas: Canvas, left: float, right: float) -> None:
+def paint_ground(canvas: Canvas, rng: np.random.Generator, left: float, right: float) -> None:
     """Paint pavement left and right of a road between two lateral positions, with kerbs and lane marks."""
-    rng, camera = canvas.rng, canvas.camera
+    camera = canvas.camera
     near, far = camera.depth_at(canvas.height + 2) * 0.9, 400.0
     pavement, road = grey(rng, 95, 190, 10), grey(rng, 55, 140, 5)
     if rng.random() < 0.3:  # reddish or sandy paving
@@ -73,9 +73,8 @@ def paint_ground(canvas: Canvas, left: float, right: float) -> None:
         strip(x, x + rng.uniform(0.6, 2), depth, depth * rng.uniform(1.1, 1.6), ROAD, road * rng.uniform(0.75, 1.2))
 
 
-def paint_street(canvas: Canvas, left: float, right: float) -> None:
+def paint_street(canvas: Canvas, rng: np.random.Generator, left: float, right: float) -> None:
     """Line both sides of a road with houses, then place the rest of the scene, all far to near."""
-    rng = canvas.rng
     todo: list[tuple[float, Callable[..., None], tuple]] = []
     sun = rng.uniform(0.62, 1.1)
     walls = {}
@@ -131,12 +130,12 @@ def paint_street(canvas: Canvas, left: float, right: float) -> None:
         outline = np.array([(walls[edge], 0, 2.0), (far, 0, 2.0), (far, 0, 80.0), (walls[edge], 0, 80.0)])
         canvas.darken(canvas.camera.project(outline), rng.uniform(0.25, 0.5))
     for _, painter, place in todo:
-        painter(canvas, *place)
+        painter(canvas, rng, *place)
 
 
-def light_and_lens(canvas: Canvas) -> None:
+def light_and_lens(canvas: Canvas, rng: np.random.Generator) -> None:
     """Texture every class, then apply blur, sensor noise, colour cast, exposure and gamma."""
-    rng, size = canvas.rng, (canvas.height, canvas.width)
+    size = (canvas.height, canvas.width)
     table = np.zeros((256, 3), np.float32)
     table[:len(_TEXTURE)] = _TEXTURE
     unit = canvas.height / 180
@@ -173,13 +172,13 @@ def paint_scene(size: tuple[int, int], seed: int, index: int) -> tuple[np.ndarra
     height, width = size
     camera = Camera(focal=height * rng.uniform(0.98, 1.12), centre=width * rng.uniform(0.38, 0.62),
                     horizon=height * rng.uniform(0.40, 0.52), height=rng.uniform(1.3, 1.8))
-    canvas = Canvas(size, camera, rng, grey(rng, 150, 225), rng.uniform(70, 220))
-    paint_sky(canvas)
+    canvas = Canvas(size, camera, grey(rng, 150, 225), rng.uniform(70, 220))
+    paint_sky(canvas, rng)
     left, right = -rng.uniform(2.6, 5.5), rng.uniform(2.6, 5.0)
-    paint_skyline(canvas)
-    paint_ground(canvas, left, right)
-    paint_street(canvas, left, right)
+    paint_skyline(canvas, rng)
+    paint_ground(canvas, rng, left, right)
+    paint_street(canvas, rng, left, right)
     if rng.random() < 0.35:
-        paint_bonnet(canvas)
-    light_and_lens(canvas)
+        paint_bonnet(canvas, rng)
+    light_and_lens(canvas, rng)
     return canvas.image, canvas.label

@@ -17,9 +17,9 @@ def lacquer(rng: np.random.Generator) -> np.ndarray:
         int(rng.integers(5))]) * rng.uniform(0.6, 1.25) + rng.normal(0, 14, 3), 0, 255)
 
 
-def paint_skyline(canvas: Canvas) -> None:
+def paint_skyline(canvas: Canvas, rng: np.random.Generator) -> None:
     """Close the street with far buildings and far trees."""
-    rng, camera = canvas.rng, canvas.camera
+    camera = canvas.camera
     ground = camera.horizon + 2
     for class_id, rounds in ((BUILDING, 5), (TREE, 4)):
         for _ in range(rounds):
@@ -35,9 +35,9 @@ def paint_skyline(canvas: Canvas) -> None:
                                    (half * 0.6, (ground - top) * 0.6), TREE, colour * rng.uniform(0.85, 1.1), 50)
 
 
-def paint_house(canvas: Canvas, x: float, z0: float, z1: float, tall: float, light: float) -> None:
+def paint_house(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: float, tall: float,
+                light: float) -> None:
     """Paint a box house: the wall along the street with windows in perspective, and the end wall."""
-    rng = canvas.rng
     side = np.sign(x)
     base = grey(rng, 75, 215, 10) * np.array([(1, 1, 1), (0.7, 0.8, 1.1), (0.75, 0.92, 1.02), (0.6, 0.65, 1.05),
                                               (1.1, 1.0, 0.9)][int(rng.integers(5))])
@@ -67,9 +67,8 @@ def paint_house(canvas: Canvas, x: float, z0: float, z1: float, tall: float, lig
         canvas.world_polygon(panes, None, glass)
 
 
-def paint_fence(canvas: Canvas, x: float, z0: float, z1: float) -> None:
+def paint_fence(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z1: float) -> None:
     """Paint a fence along the street: solid planks, or pickets and rails that show what is behind."""
-    rng = canvas.rng
     tall = rng.uniform(1.1, 1.7)
     colour = [grey(rng, 40, 120), grey(rng, 150, 235), np.array([50.0, 85, 120]), np.array([60.0, 90, 50])][
         int(rng.integers(4))] * rng.uniform(0.8, 1.15)
@@ -82,9 +81,8 @@ def paint_fence(canvas: Canvas, x: float, z0: float, z1: float) -> None:
     canvas.world_polygon(upright(x, 0, tall, z, z * wide), None, colour * shade)
 
 
-def paint_car(canvas: Canvas, x: float, z: float, van: bool) -> None:
+def paint_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, van: bool) -> None:
     """Paint a car or a van as an extruded profile: its end, and the side that faces the camera."""
-    rng = canvas.rng
     if not canvas.sees(x, z + 5, 3.0):
         return
     body, glass, tyre = lacquer(rng), grey(rng, 30, 95, 8), grey(rng, 15, 40, 3)
@@ -131,8 +129,7 @@ def paint_car(canvas: Canvas, x: float, z: float, van: bool) -> None:
     end.box(-half, 0.24, half, 0.36, body * 0.5)
 
 
-def paint_bonnet(canvas: Canvas) -> None:
+def paint_bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the own car's bonnet along the lower border, which is void."""
-    rng = canvas.rng
     canvas.ellipse(np.array([canvas.width * rng.uniform(0.4, 0.6), canvas.height * 1.0]),
                    (canvas.width * rng.uniform(0.5, 0.75), canvas.height * rng.uniform(0.03, 0.08)), VOID, lacquer(rng))

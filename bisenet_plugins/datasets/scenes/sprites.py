@@ -71,9 +71,8 @@ def foliage(rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.array(base) * rng.uniform(0.6, 1.5) + rng.normal(0, 8, 3), 5, 250)
 
 
-def paint_tree(canvas: Canvas, x: float, z: float) -> None:
+def paint_tree(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a trunk and a crown of many dabs of leaf."""
-    rng = canvas.rng
     if not canvas.sees(x, z, 3.5):
         return
     tree = Sprite(canvas, x, z, TREE)
@@ -88,9 +87,8 @@ def paint_tree(canvas: Canvas, x: float, z: float) -> None:
                   leaf * (0.65 + 0.5 * step / len(spread)) * rng.uniform(0.85, 1.15))
 
 
-def paint_pole(canvas: Canvas, x: float, z: float) -> None:
+def paint_pole(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a lamp post, with an arm over the street most times."""
-    rng = canvas.rng
     pole = Sprite(canvas, x, z, POLE, mirror=x > 0)
     wide, tall = max(rng.uniform(0.2, 0.3), canvas.height * 0.024 / pole.scale), rng.uniform(5, 8)
     colour = [grey(rng, 25, 70), grey(rng, 110, 170), grey(rng, 170, 220), np.array([60.0, 90, 40])][rng.integers(4)]
@@ -101,9 +99,8 @@ def paint_pole(canvas: Canvas, x: float, z: float) -> None:
         pole.bar(0, tall, 1.5, tall + 0.25, wide * 0.7, colour)
 
 
-def paint_sign(canvas: Canvas, x: float, z: float) -> None:
+def paint_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a traffic sign or a traffic light on its post; the post is a pole."""
-    rng = canvas.rng
     sign = Sprite(canvas, x, z, POLE)
     size, low = max(rng.uniform(0.42, 0.62), canvas.height * 0.04 / sign.scale), rng.uniform(2.0, 2.7)
     sign.bar(0, 0, 0, low + size, max(0.12, canvas.height * 0.018 / sign.scale), grey(rng, 70, 180))
@@ -134,9 +131,8 @@ def paint_sign(canvas: Canvas, x: float, z: float) -> None:
             sign.oval(0, low + tall * (0.35 + 0.65 * spot), size * 0.28, size * 0.28, np.array(lamp) * bright)
 
 
-def paint_pedestrian(canvas: Canvas, x: float, z: float) -> None:
+def paint_pedestrian(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a person who stands or walks."""
-    rng = canvas.rng
     person = Sprite(canvas, x, z, PEDESTRIAN, mirror=bool(rng.random() < 0.5))
     tall = rng.uniform(1.6, 1.95)
     coat, legs, stride = clothes(rng), clothes(rng), rng.uniform(0.05, 0.28)
@@ -154,9 +150,8 @@ def paint_pedestrian(canvas: Canvas, x: float, z: float) -> None:
         person.box(-0.42, hip - 0.1, -0.2, hip + 0.25, clothes(rng))
 
 
-def paint_bicyclist(canvas: Canvas, x: float, z: float) -> None:
+def paint_bicyclist(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a rider on a bicycle, from the side or from the front."""
-    rng = canvas.rng
     rider = Sprite(canvas, x, z, BICYCLIST, mirror=bool(rng.random() < 0.5))
     coat, legs, frame, dark = clothes(rng), clothes(rng), rng.uniform(20, 220, 3), grey(rng, 15, 50, 4)
     if rng.random() < 0.4:  # a bright jacket
@@ -188,9 +183,9 @@ def paint_bicyclist(canvas: Canvas, x: float, z: float) -> None:
     rider.oval(head[0], head[1] + 0.09, 0.14, 0.09, helmet)
 
 
-def paint_bin(canvas: Canvas, x: float, z: float) -> None:
+def paint_bin(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
     """Paint a bin, which is void."""
     litter = Sprite(canvas, x, z, VOID)
-    colour = clothes(canvas.rng)
+    colour = clothes(rng)
     litter.poly([(-0.3, 0), (-0.34, 1.0), (0.34, 1.0), (0.3, 0)], colour)
     litter.box(-0.37, 0.95, 0.37, 1.1, colour * 0.7)
