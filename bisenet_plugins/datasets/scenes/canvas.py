@@ -87,11 +87,6 @@ class Canvas:
             depth = float(points.flat[2] + points.flat[-1]) / 2
         self.polygon(self.camera.project(points), class_id, colour, depth)
 
-    def wall(self, x: float, low: float, high: float, z0: float, z1: float, class_id: int,
-             colour: np.ndarray | None) -> None:
-        """Fill a rectangle in the plane at lateral ``x`` between two heights and two depths."""
-        self.world_polygon([(x, low, z0), (x, high, z0), (x, high, z1), (x, low, z1)], class_id, colour)
-
     def sees(self, x: float, z: float, reach: float) -> bool:
         """Return whether a thing at ``(x, z)`` that reaches so many metres to its sides can be in the image."""
         return abs(x * self.camera.focal / z + self.camera.centre - self.width / 2) < (
@@ -132,14 +127,14 @@ def noise(rng: np.random.Generator, size: tuple[int, int], cell: float) -> np.nd
     return cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_LINEAR) * 1.4
 
 
-def upright(x: float, low: float, high: float, z0: np.ndarray, z1: np.ndarray) -> np.ndarray:
-    """Return the corners of rectangles in the plane at lateral ``x`` between two heights and two arrays of depths.
+def upright(x: float, low: float, high: float, z0: float | np.ndarray, z1: float | np.ndarray) -> np.ndarray:
+    """Return the corners of one rectangle in the plane at lateral ``x``, or of one for each pair of depths.
 
     Shape:
-        - Input: ``(M,)`` both depths.
-        - Output: ``(M, 4, 3)``.
+        - Input: ``()`` or ``(M,)``, both depths.
+        - Output: ``(4, 3)`` or ``(M, 4, 3)``.
     """
-    depths = np.stack((z0, z0, z1, z1), axis=1)
+    depths = np.stack((z0, z0, z1, z1), axis=-1)
     heights = np.broadcast_to((low, high, high, low), depths.shape)
     return np.stack((np.full_like(depths, x), heights, depths), axis=-1)
 

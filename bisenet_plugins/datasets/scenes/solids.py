@@ -46,7 +46,7 @@ def paint_house(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z
     if roof > tall:
         canvas.world_polygon([(x, tall, z0), (x + side * 2, roof, z0), (x + side * 2, roof, z1), (x, tall, z1)],
                              BUILDING, np.array([60.0, 70, 95]) * rng.uniform(0.6, 1.5))
-    canvas.wall(x, 0, tall, z0, z1, BUILDING, wall)
+    canvas.world_polygon(upright(x, 0, tall, z0, z1), BUILDING, wall)
     outer = x + side * rng.uniform(7, 14)
     canvas.world_polygon([(x, 0, z0), (x, tall, z0), (x + side * 2, roof, z0), (outer, roof, z0), (outer, 0, z0)],
                          BUILDING, end)
@@ -73,9 +73,9 @@ def paint_fence(canvas: Canvas, rng: np.random.Generator, x: float, z0: float, z
     colour = [grey(rng, 40, 120), grey(rng, 150, 235), np.array([50.0, 85, 120]), np.array([60.0, 90, 50])][
         int(rng.integers(4))] * rng.uniform(0.8, 1.15)
     solid = rng.random() < 0.5
-    canvas.wall(x, 0, tall, z0, z1, FENCE, colour if solid else None)
+    canvas.world_polygon(upright(x, 0, tall, z0, z1), FENCE, colour if solid else None)
     for low, high in ((tall - 0.12, tall), (0.25, 0.37)):
-        canvas.wall(x, low, high, z0, z1, FENCE, colour * 0.8)
+        canvas.world_polygon(upright(x, low, high, z0, z1), FENCE, colour * 0.8)
     z = z0 * 1.07 ** np.arange(int(np.log(min(z1, 45) / z0) / np.log(1.07)) + 1)
     wide, shade = (1.035, 0.68) if solid else (1.03, 0.9)
     canvas.world_polygon(upright(x, 0, tall, z, z * wide), None, colour * shade)
