@@ -47,13 +47,12 @@ class InvertedResidual(Part):
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int, expand_ratio: int,
                  same_padding: bool, **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        cfgs = self.cfgs
         hidden = in_channels * expand_ratio
-        self.expand = ConvModule(in_channels, hidden, 1, **cfgs) if expand_ratio != 1 else nn.Identity()
+        self.expand = ConvModule(in_channels, hidden, 1, **self.cfgs) if expand_ratio != 1 else nn.Identity()
         self.same_padding = (kernel, stride) if same_padding and stride > 1 else None
         self.depthwise = ConvModule(hidden, hidden, kernel, stride=stride, groups=hidden,
-                                    padding=0 if self.same_padding else kernel // 2, **cfgs)
-        self.project = ConvModule(hidden, out_channels, 1, **{**cfgs, 'act_cfg': None})
+                                    padding=0 if self.same_padding else kernel // 2, **self.cfgs)
+        self.project = ConvModule(hidden, out_channels, 1, **{**self.cfgs, 'act_cfg': None})
         self.adds_input = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

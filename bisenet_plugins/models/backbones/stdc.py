@@ -49,14 +49,13 @@ class ShortTermDenseConcat(Part):
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, num_blocks: int = 4,
                  downsample: str = 'depthwise', **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        cfgs = self.cfgs
         widths = [out_channels // 2**min(i + 1, num_blocks - 1) for i in range(num_blocks)]
-        self.blocks = nn.ModuleList([ConvModule(in_channels, widths[0], 1, **cfgs)])
+        self.blocks = nn.ModuleList([ConvModule(in_channels, widths[0], 1, **self.cfgs)])
         for i in range(1, num_blocks):
             step = stride if i == 1 and downsample == 'strided' else 1
-            self.blocks.append(ConvModule(widths[i - 1], widths[i], 3, step, padding=1, **cfgs))
+            self.blocks.append(ConvModule(widths[i - 1], widths[i], 3, step, padding=1, **self.cfgs))
         half = widths[0]
-        self.downsample = ConvModule(half, half, 3, 2, padding=1, groups=half, **{**cfgs, 'act_cfg': None}) if (
+        self.downsample = ConvModule(half, half, 3, 2, padding=1, groups=half, **{**self.cfgs, 'act_cfg': None}) if (
             stride == 2 and downsample == 'depthwise') else nn.Identity()
         self.skip = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
 
@@ -117,12 +116,11 @@ class STDCBackbone(StagedPart):
         expect(arch in self.arch_depths, 'arch', f'one of {sorted(self.arch_depths)}', arch)
         expect(downsample in ('depthwise', 'strided'), 'downsample', "'depthwise' or 'strided'", downsample)
         expect(num_blocks >= 2, 'num_blocks', 'at least 2', num_blocks)
-        cfgs = self.cfgs
-        self.stem = nn.Sequential(ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **cfgs),
-                                  ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **cfgs))
+        self.stem = nn.Sequential(ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **self.cfgs),
+                                  ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **self.cfgs))
         self.stages = nn.ModuleList(
             nn.Sequential(*(
-                ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **cfgs)
+                ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **self.cfgs)
                 for i in range(depth)))
             for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]))
         self.out_channels, self.out_strides = tuple(channels[1:]), (4, 8, 16, 32)

@@ -92,12 +92,11 @@ class Xception39(StagedPart):
     def __init__(self, in_channels: int = 3, stem_channels: int = 8, mid_channels: tuple[int, int, int] = (16, 32, 64),
                  depths: tuple[int, int, int] = (4, 8, 4), **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        cfgs = self.cfgs
-        self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **cfgs),
+        self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **self.cfgs),
                                   nn.MaxPool2d(3, stride=2, padding=1))
         widths = (stem_channels, *(mid * EXPANSION for mid in mid_channels))
         self.stages = nn.ModuleList(
-            nn.Sequential(SeparableBlock(width, mid, 2, **cfgs),
-                          *(SeparableBlock(mid * EXPANSION, mid, 1, **cfgs) for _ in range(depth - 1)))
+            nn.Sequential(SeparableBlock(width, mid, 2, **self.cfgs),
+                          *(SeparableBlock(mid * EXPANSION, mid, 1, **self.cfgs) for _ in range(depth - 1)))
             for width, mid, depth in zip(widths, mid_channels, depths))
         self.out_channels, self.out_strides = widths, (4, 8, 16, 32)

@@ -119,7 +119,6 @@ class ContextPath(Part):
         known = accepted_arguments(named_class(backbone, 'backbone'))
         given = {key: cfg for key, cfg in self.cfgs.items() if key in cfgs or known.get(key) is Parameter.empty}
         self.backbone = build_part(backbone, 'backbone', in_channels=in_channels if in_channels != 3 else None, **given)
-        cfgs = self.cfgs
         found_channels, found_strides = probe(self.backbone, in_channels, 'backbone')
         index = {stride: i for i, stride in enumerate(found_strides)}
         missing = sorted({*CONTEXT_STRIDES, *out_backbone_strides} - set(index))
@@ -129,11 +128,11 @@ class ContextPath(Part):
         self._out_index = [index[stride] for stride in sorted(out_backbone_strides)]
         self._upsample = partial(resize_to, align_corners=align_corners, mode=upsample_mode)
         wide = {stride: found_channels[index[stride]] for stride in REFINED_STRIDES}
-        self.arm16 = AttentionRefinement(wide[16], channels, 16 in attention_strides, **cfgs)
-        self.arm32 = AttentionRefinement(wide[32], channels, 32 in attention_strides, **cfgs)
-        self.global_context = PooledConvModule(wide[32], channels, 1, **cfgs) if global_context else None
-        self.smooth16 = ConvModule(channels, channels, 3, padding=1, **cfgs)
-        self.smooth8 = ConvModule(channels, channels, 3, padding=1, **cfgs)
+        self.arm16 = AttentionRefinement(wide[16], channels, 16 in attention_strides, **self.cfgs)
+        self.arm32 = AttentionRefinement(wide[32], channels, 32 in attention_strides, **self.cfgs)
+        self.global_context = PooledConvModule(wide[32], channels, 1, **self.cfgs) if global_context else None
+        self.smooth16 = ConvModule(channels, channels, 3, padding=1, **self.cfgs)
+        self.smooth8 = ConvModule(channels, channels, 3, padding=1, **self.cfgs)
         self.out_channels = (*(found_channels[i] for i in self._out_index), channels, channels)
         self.out_strides = (*sorted(out_backbone_strides), 8, 16)
 

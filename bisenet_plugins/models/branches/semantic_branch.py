@@ -34,13 +34,12 @@ class StemBlock(Part):
 
     def __init__(self, in_channels: int, channels: int, fusion_kernel: int, **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        cfgs = self.cfgs
         half = max(channels // 2, 1)
-        self.conv = ConvModule(in_channels, channels, 3, stride=2, padding=1, **cfgs)
+        self.conv = ConvModule(in_channels, channels, 3, stride=2, padding=1, **self.cfgs)
         self.left = nn.Sequential(
-            ConvModule(channels, half, 1, **cfgs), ConvModule(half, channels, 3, stride=2, padding=1, **cfgs))
+            ConvModule(channels, half, 1, **self.cfgs), ConvModule(half, channels, 3, stride=2, padding=1, **self.cfgs))
         self.right = nn.MaxPool2d(3, stride=2, padding=1)
-        self.fuse = ConvModule(2 * channels, channels, fusion_kernel, padding=fusion_kernel // 2, **cfgs)
+        self.fuse = ConvModule(2 * channels, channels, fusion_kernel, padding=fusion_kernel // 2, **self.cfgs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map at stride 4."""
@@ -188,18 +187,17 @@ class SemanticBranch(StagedPart):
         for names, values in (('channel_ratio and width_mult', widths), ('depth_mult', depths),
                               ('expand_ratio', [round(min(widths) * expand_ratio)])):
             expect(min(values) >= 1, names, 'at least one channel and layer in every stage', values)
-        cfgs = self.cfgs
         layer: dict[str, Any] = dict(
             expand_ratio=expand_ratio, expansion=expansion, gather_kernel=gather_kernel,
-            double_depthwise=double_depthwise, **cfgs,
+            double_depthwise=double_depthwise, **self.cfgs,
             depthwise_act=expansion == 'depthwise' if depthwise_act is None else depthwise_act)
-        self.stem = StemBlock(in_channels, widths[0], stem_fusion_kernel, **cfgs)
+        self.stem = StemBlock(in_channels, widths[0], stem_fusion_kernel, **self.cfgs)
         self.stages = nn.ModuleList(
             nn.Sequential(GatherExpansionLayer(before, after, 2, **layer),
                           *(GatherExpansionLayer(after, after, 1, **layer) for _ in range(depth - 1)))
             for before, after, depth in zip(widths, widths[1:], depths))
         self.context = ContextEmbedding(
-            widths[-1], norm_act=expansion == 'depthwise' if context_norm_act is None else context_norm_act, **cfgs)
+            widths[-1], expansion == 'depthwise' if context_norm_act is None else context_norm_act, **self.cfgs)
         self.out_channels = (*widths, widths[-1])
         self.out_strides = (4, 8, 16, 32, 32)
 
