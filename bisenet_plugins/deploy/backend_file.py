@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 from ..errors import expect, require
-from ..runtime.backends import runtime_module
-from ..runtime.backends.openvino import import_openvino, openvino_core, quick_argmax
+from ..runtime.backends import import_runtime, runtime_module
+from ..runtime.backends.openvino import openvino_core, quick_argmax
 from .graph import load_graph
 from .half import to_float16
 from .quantize import Calibration, quantize_onnx, quantize_openvino
@@ -51,7 +51,7 @@ def build_backend_file(onnx_path: str, folder: str, backend: str, precision: str
         model = quick_argmax(openvino_core().read_model(onnx_path))
         if calibration is not None and precision == 'int8':
             model = quantize_openvino(model, calibration)
-        import_openvino().save_model(model, f'{stem}.xml', compress_to_fp16=precision == 'fp16')
+        import_runtime('openvino').save_model(model, f'{stem}.xml', compress_to_fp16=precision == 'fp16')
         return f'{stem}.xml'
     graph = f'{stem}.onnx' if precision == 'fp32' else f'{stem}_{precision}.onnx'
     if calibration is not None and precision == 'int8':

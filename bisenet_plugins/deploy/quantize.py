@@ -19,9 +19,9 @@ from ..datasets.samples import Sample, labelled
 from ..errors import expect, require
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import Artifact
-from ..runtime.backends import Backend
+from ..runtime.backends import Backend, import_runtime
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
-from ..runtime.backends.openvino import OpenVINOBackend, import_openvino
+from ..runtime.backends.openvino import OpenVINOBackend
 from ..runtime.postprocess import to_mask
 from .graph import attribute, convolution_span, load_graph
 from .options import METHODS, SEARCH_MODES
@@ -183,7 +183,7 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
         for a V2 network whose QDQ graph with asymmetric ranges was right on ONNX Runtime.
     """
     require('nncf')
-    import_openvino()  # before nncf, which would import its telemetry
+    import_runtime('openvino')  # before nncf, which would import its telemetry
     import nncf
     nncf.set_log_level(40)
     names = [op.get_friendly_name() for op in model.get_ordered_ops()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from ...errors import expect
+from ...errors import expect, require
 
 __all__ = ['BACKENDS', 'GRAPH_BACKENDS', 'PROGRAMS', 'SUFFIXES', 'Backend', 'import_runtime', 'installed',
            'open_backend', 'runtime_module']
@@ -74,13 +75,16 @@ def import_runtime(module: str) -> Any:
     Args:
         module: Import name, from :func:`runtime_module`.
 
+    Raises:
+        MissingPackageError: If it is not installed.
+
     Example:
         >>> import_runtime('torch').__name__
         'torch'
     """
+    require(module)
     if module == 'openvino':
-        from .openvino import import_openvino
-        return import_openvino()
+        sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # it then takes its own stub
     return importlib.import_module(module)
 
 

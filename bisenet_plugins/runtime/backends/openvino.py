@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import queue
-import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,28 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeployError, require
+from ...errors import DeployError
+from . import import_runtime
 from .onnxruntime import first_line
 
-__all__ = ['OpenVINOBackend', 'import_openvino', 'openvino_core', 'quick_argmax', 'to_openvino']
+__all__ = ['OpenVINOBackend', 'openvino_core', 'quick_argmax', 'to_openvino']
 
 LARGE = 3 * 1024 * 2048
 """Values of an input from which a model is compiled for its shape."""
 
 KERNELS = 1000
 """Kernels that a model keeps, of about eight shapes; OpenVINO's own 5,000 fill memory where sizes are ever new."""
-
-
-def import_openvino() -> Any:
-    """Import openvino without the package by which it reports its use to a server.
-
-    Raises:
-        MissingPackageError: If openvino is not installed.
-    """
-    require('openvino')
-    sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]  # openvino then takes its own stub
-    import openvino
-    return openvino
 
 
 @functools.cache
@@ -47,7 +35,7 @@ def openvino_core() -> Any:
     Raises:
         MissingPackageError: If openvino is not installed.
     """
-    return import_openvino().Core()
+    return import_runtime('openvino').Core()
 
 
 def quick_argmax(model: Any) -> Any:
@@ -122,7 +110,7 @@ class OpenVINOBackend:
             return self._requests
         copy = self.model.clone()
         source = next(op for op in copy.get_ordered_ops() if op.get_friendly_name() == argmax[-1].get_friendly_name())
-        return _Requests(import_openvino().Model([source.input_value(0)], copy.get_parameters()), self.compile)
+        return _Requests(import_runtime('openvino').Model([source.input_value(0)], copy.get_parameters()), self.compile)
 
 
 class _Requests:
@@ -178,7 +166,7 @@ def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINO
     """
     import torch
 
-    openvino = import_openvino()
+    openvino = import_runtime('openvino')
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore', torch.jit.TracerWarning)

@@ -12,9 +12,9 @@ from torch import nn
 
 from bisenet_plugins import load_pretrained
 from bisenet_plugins.errors import DeployError
-from bisenet_plugins.runtime.backends import open_backend
+from bisenet_plugins.runtime.backends import import_runtime, open_backend
 from bisenet_plugins.runtime.backends import openvino as openvino_backend
-from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend, import_openvino, openvino_core, to_openvino
+from bisenet_plugins.runtime.backends.openvino import OpenVINOBackend, openvino_core, to_openvino
 from bisenet_plugins.runtime.backends.torch import Logits
 from bisenet_plugins.weights import pretrained_names
 from tests.deploy.conftest import needs
@@ -64,7 +64,7 @@ def test_the_process_has_one_core():
 
 def test_a_file_is_the_same_model_and_shows_its_scores(classes, tmp_path):
     memory = to_openvino(classes, EXAMPLE)
-    import_openvino().save_model(memory.model, tmp_path / 'model.xml', compress_to_fp16=False)
+    import_runtime('openvino').save_model(memory.model, tmp_path / 'model.xml', compress_to_fp16=False)
     x = np.random.default_rng(1).random((2, 3, 9, 7), np.float32)
     scores = classes.conv(torch.from_numpy(x)).detach()
     for backend in (memory, open_backend('openvino', tmp_path / 'model.xml', threads=1)):
@@ -78,7 +78,7 @@ def test_an_argmax_is_sorted_by_index_and_takes_the_first_of_equal_scores():
     def model(k, classes=11):
         scores = ops.parameter([-1, classes, -1, -1], np.float32)
         found = ops.topk(scores, ops.constant(np.int64(k)), 1, 'max', 'value', 'i64', True)
-        return import_openvino().Model([found.output(1)], [scores])
+        return import_runtime('openvino').Model([found.output(1)], [scores])
 
     def order(backend):
         return next(op.get_attributes()['sort'] for op in backend.model.get_ops() if op.get_type_name() == 'TopK')
