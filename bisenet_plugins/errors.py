@@ -7,11 +7,13 @@ neither a command nor a notebook needs to know this module.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ['AgreementError', 'BisenetError', 'CheckpointError', 'ConfigError', 'DamagedCheckpointError', 'DeployError',
            'DivergedError', 'InputError', 'MissingPackageError', 'NoGpuError', 'TerminatedError',
-           'UnsupportedOperatorError', 'expect', 'printable', 'require', 'told_by']
+           'UnsupportedOperatorError', 'expect', 'printable', 'raised_as', 'require', 'told_by']
 
 # The extra of this project that brings a package, by the package's import name.
 EXTRAS = {'mmdeploy': 'deploy', 'nncf': 'int8', 'onnx': 'deploy', 'onnxruntime': 'runtime', 'onnxscript': 'deploy',
@@ -132,6 +134,27 @@ def told_by(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1 if 'Original Traceback' in str(error) else 0].strip()
+
+
+@contextmanager
+def raised_as(kind: type[BisenetError], what: str, caught: type[Exception] = Exception) -> Iterator[None]:
+    """Turn an error inside the block into one of this project; many packages have no class of their own for theirs.
+
+    Args:
+        kind: The class to raise.
+        what: What failed; the line that says why follows.
+        caught: The class to turn.
+
+    Example:
+        >>> with raised_as(DeployError, 'a.onnx'):
+        ...     float('b')
+        Traceback (most recent call last):
+        bisenet_plugins.errors.DeployError: a.onnx: could not convert string to float: 'b'
+    """
+    try:
+        yield
+    except caught as error:
+        raise kind(f'{what}: {told_by(error)}') from error
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DeployError, UnsupportedOperatorError, require
+from ..errors import DeployError, UnsupportedOperatorError, raised_as, require
 from .options import OPSETS
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def load_graph(path: str) -> onnx.ModelProto:
     """
     require('onnx')
     import onnx
-    try:
+    with raised_as(DeployError, f'{path}: expected an ONNX file, got one that cannot be read'):
         model = onnx.load(path)
-    except Exception as error:  # protobuf's errors have no class of their own above Exception
-        raise DeployError(f'{path}: expected an ONNX file, got one that cannot be read: {error}') from error
     if not model.graph.node:
         raise DeployError(f'{path}: expected an ONNX file, got one without a graph')
     return model

@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 
-from ..errors import UnsupportedOperatorError, require
+from ..errors import UnsupportedOperatorError, raised_as, require
 from ..models.fuse import switch_to_deploy
 from ..runtime.backends import SUFFIXES
-from ..runtime.backends.onnxruntime import first_line
 from .deploy_model import DeployModel
 from .options import TRACE_SIZE, DeployOptions
 
@@ -40,10 +39,8 @@ def export_program(segmentor: Any, options: DeployOptions) -> Any:
     if options.shape is None:
         free = torch.export.Dim.DYNAMIC
         dynamic = (dict.fromkeys((0, 1, 2) if options.channel_order else (0, 2, 3), free),)
-    try:
+    with raised_as(UnsupportedOperatorError, 'torch.export cannot take the network'):
         return torch.export.export(model, (_example(options),), dynamic_shapes=dynamic)
-    except Exception as error:  # torch.export's errors have no class of their own above Exception
-        raise UnsupportedOperatorError(f'torch.export cannot take the network: {first_line(error)}') from error
 
 
 def program_to_onnx(program: Any, path: str, options: DeployOptions) -> None:
@@ -59,13 +56,11 @@ def program_to_onnx(program: Any, path: str, options: DeployOptions) -> None:
         UnsupportedOperatorError: If an operator has no ONNX counterpart.
     """
     require('onnxscript')
-    try:
+    with raised_as(UnsupportedOperatorError, 'torch.onnx cannot take the network', torch.onnx.errors.OnnxExporterError):
         with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             torch.onnx.export(program, f=path, dynamo=True, opset_version=options.opset, input_names=['input'],
                               output_names=['output'], external_data=False, verbose=False)
-    except torch.onnx.errors.OnnxExporterError as error:
-        raise UnsupportedOperatorError(f'torch.onnx cannot take the network: {first_line(error)}') from error
 
 
 def write_program(segmentor: Any, folder: str, options: DeployOptions) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import check_arguments
-from ..errors import DeployError, InputError, expect
+from ..errors import DeployError, InputError, expect, raised_as
 from ..version import __version__
 from .backends import Backend, open_backend
 from .onnx_metadata import read_metadata
@@ -204,8 +204,6 @@ class Artifact:
             image: Image as OpenCV reads it.
             name: Its name, for error messages.
         """
-        try:
+        with raised_as(InputError, name, InputError):
             prepared = self.prepare(image)
-        except InputError as error:
-            raise InputError(f'{name}: {error}') from error
         return np.repeat(prepared.inputs, self.batch, 0), prepared

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeployError
+from ...errors import DeployError, raised_as
 from . import import_runtime
-from .onnxruntime import first_line
 
 __all__ = ['OpenVINOBackend', 'openvino_core', 'quick_argmax', 'to_openvino']
 
@@ -70,10 +69,8 @@ class OpenVINOBackend:
 
     def __init__(self, model: Any, threads: int = 0) -> None:
         core = openvino_core()
-        try:
+        with raised_as(DeployError, f'{model} cannot be loaded by OpenVINO'):
             self.model = quick_argmax(core.read_model(model) if isinstance(model, str) else model)
-        except Exception as error:  # OpenVINO's errors have no class of their own above Exception
-            raise DeployError(f'{model} cannot be loaded by OpenVINO: {first_line(error)}') from error
         quantized = any(op.get_type_name() == 'FakeQuantize' for op in self.model.get_ops())
         if quantized and str(model).lower().endswith('.onnx'):
             raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
@@ -167,7 +164,7 @@ def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINO
     import torch
 
     openvino = import_runtime('openvino')
-    try:
+    with raised_as(DeployError, 'OpenVINO: the network cannot be converted'):
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter('ignore', torch.jit.TracerWarning)
             # traced here: OpenVINO's own call would run the network two more times to check the trace
@@ -175,5 +172,3 @@ def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINO
             model = openvino.convert_model(traced, example_input=torch.from_numpy(example))
         model.reshape([-1, example.shape[1], -1, -1])
         return OpenVINOBackend(model, threads)
-    except Exception as error:  # OpenVINO's errors have no class of their own above Exception
-        raise DeployError(f'OpenVINO: the network cannot be converted: {first_line(error)}') from error

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeployError, require
-from .onnxruntime import first_line
+from ...errors import DeployError, raised_as, require
 
 __all__ = ['ProgramBackend']
 
@@ -32,10 +31,8 @@ class ProgramBackend:
         self._lock = threading.Lock()
         opened: dict[str, Callable[[str, int], Any]] = {'torch-export': _exported, 'ncnn': _ncnn,
                                                         'executorch': _executorch}
-        try:
+        with raised_as(DeployError, f'{path} cannot be loaded by {backend}'):
             self._run = opened[backend](path, threads)
-        except Exception as error:  # the runtimes' errors have no class of their own above Exception
-            raise DeployError(f'{path} cannot be loaded by {backend}: {first_line(error)}') from error
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Return the program's output."""
