@@ -43,21 +43,18 @@ class Rule(NamedTuple):
 
 COUNT, NATURAL, WHOLE, NUMBER = Rule(True, 1), Rule(True, 0), Rule(True, -math.inf), Rule(False, -math.inf)
 POSITIVE, WEIGHT, SHARE = Rule(False, 1e-12), Rule(False, 0), Rule(False, 0, 1)
-RULES = {
-    **dict.fromkeys('aggregation_channels batch batch_size channels crop_size depths in_channels kernel_sizes length '
-                    'max_components mid_channels num_blocks num_classes num_convs num_pictures out_channels '
-                    'projection_channels reduction scale size stem_channels stride stem_fusion_kernel gather_kernel '
-                    'attention_strides max_iters max_epochs val_interval accumulative_counts '
-                    'base_batch_size'.split(), COUNT),
-    **dict.fromkeys('cache_size cell_width focus_classes hue_delta brightness_delta min_area num_workers '
-                    'out_backbone_strides seed version val_begin'.split(), NATURAL),
-    **dict.fromkeys('channel_ratio contrast_range depth_mult expand_ratio limit_gb max_norm ratio_range '
-                    'saturation_range smooth std width_mult'.split(), POSITIVE),
-    **dict.fromkeys('bce_weight class_weight dice_weight fusion_weights loss_weight lr wait_time '
-                    'weight_decay'.split(), WEIGHT),
-    'ignore_index': WHOLE, 'mean': NUMBER, 'power': NUMBER,
-    **dict.fromkeys('cat_max_ratio focus_prob min_kept momentum prob shift_ratio '
-                    'thresh threshold'.split(), SHARE)}
+RULES = {name: rule for rule, names in (
+    (COUNT, '''accumulative_counts aggregation_channels attention_strides base_batch_size batch batch_size channels
+        crop_size depths gather_kernel in_channels kernel_sizes length max_components max_epochs max_iters mid_channels
+        num_blocks num_classes num_convs num_pictures out_channels projection_channels reduction scale size
+        stem_channels stem_fusion_kernel stride val_interval'''),
+    (NATURAL, '''brightness_delta cache_size cell_width focus_classes hue_delta min_area num_workers
+        out_backbone_strides seed val_begin version'''),
+    (POSITIVE, '''channel_ratio contrast_range depth_mult expand_ratio limit_gb max_norm ratio_range saturation_range
+        smooth std width_mult'''),
+    (WEIGHT, 'bce_weight class_weight dice_weight fusion_weights loss_weight lr wait_time weight_decay'),
+    (SHARE, 'cat_max_ratio focus_prob min_kept momentum prob shift_ratio thresh threshold'),
+    (WHOLE, 'ignore_index'), (NUMBER, 'mean power')) for name in names.split()}
 """By the name of an argument; where a part asks for more, it says so itself."""
 
 WORDS = {int: 'a whole number', float: 'a finite number', bool: 'True or False', str: 'a string', dict: 'a dict',
