@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mmseg.utils import register_all_modules
 from .arguments import accepted_arguments, check_argument, check_arguments, describe, fits, nearest
 from .errors import BisenetError, ConfigError, expect, told_by
 
-__all__ = ['check_config', 'explained', 'items', 'read_config']
+__all__ = ['check_config', 'explained', 'items', 'nodes', 'read_config']
 
 # What mmengine's Runner takes, and what mmseg's and this project's tools read beside it: the usual in the order of
 # reading, then the rest.
@@ -221,17 +221,16 @@ def _explain(error: Exception, cfg: Config) -> str:
     if not isinstance(cls, type):
         first = str((error.args or ('',))[0])
         named = [first, *re.findall(r"['`]([^'`]+)['`]", first)]
-        path = _find(cfg, '', lambda node: isinstance(node, str) and node in named)
+        path = _find(cfg, lambda node: isinstance(node, str) and node in named)
         if path:
             return f'{path}: expected another value, got {told}'
         return told if type(error) in (ValueError, RuntimeError) else f'{type(error).__name__}: {told}'
     if unknown:
         key = unknown[3]
-        path = _find(cfg, '', lambda node: isinstance(node, dict) and key in node)
+        path = _find(cfg, lambda node: isinstance(node, dict) and key in node)
         return f'{path or cls.__name__}: expected an argument of {cls.__name__}, got {key!r}' \
                f'{nearest(key, accepted_arguments(cls))}'
-    path = _find(cfg, '', lambda node: isinstance(node, dict) and str(node.get('type')).rpartition('.')[2]
-                 == cls.__name__)
+    path = _find(cfg, lambda node: isinstance(node, dict) and str(node.get('type')).rpartition('.')[2] == cls.__name__)
     if isinstance(sample, dict) and sample.get('seg_map_path'):
         told += f', at {sample.get("img_path")} with {sample["seg_map_path"]}'
     return ': '.join(filter(None, (path, '' if told.startswith(cls.__name__) else cls.__name__, told)))
@@ -250,9 +249,22 @@ def items(node: Any) -> list[tuple[Any, Any]]:
     return [*node.items()] if isinstance(node, dict) else [*enumerate(node)] if isinstance(node, list | tuple) else []
 
 
-def _find(node: Any, path: str, holds: Any) -> str | None:
-    """Return the dotted path of the first value below for which something holds."""
-    if holds(node):
-        return path
-    found = (_find(inner, f'{path}.{key}'.strip('.'), holds) for key, inner in items(node))
-    return next((one for one in found if one is not None), None)
+def nodes(node: Any, path: str = '') -> Iterator[tuple[str, Any]]:
+    """Yield a config, or a part of one, and everything in it, each by its dotted path.
+
+    Args:
+        node: The config.
+        path: Its own path.
+
+    Example:
+        >>> list(nodes(dict(a=[1])))
+        [('', {'a': [1]}), ('a', [1]), ('a.0', 1)]
+    """
+    yield path, node
+    for key, inner in items(node):
+        yield from nodes(inner, f'{path}.{key}'.strip('.'))
+
+
+def _find(cfg: Any, holds: Callable[[Any], bool]) -> str | None:
+    """Return the dotted path of the first value in a config for which something holds."""
+    return next((path for path, node in nodes(cfg) if holds(node)), None)

@@ -19,7 +19,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ..arguments import nearest
-from ..config import KEYS, check_config, explained, items, read_config
+from ..config import KEYS, check_config, explained, nodes, read_config
 from ..datasets.check import check_pipelines
 from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
@@ -227,16 +227,12 @@ def _prepare_cpu_processes(cfg: Config) -> None:
     cfg.model_wrapper_cfg = cfg.get('model_wrapper_cfg') or ConfigDict(
         type='MMDistributedDataParallel', broadcast_buffers=False, find_unused_parameters=unused)
     cfg.model_wrapper_cfg.device_ids = None
-    if _without_sync_bn(cfg.model):
-        print_log('SyncBN works on GPUs only, plain BN stands in for it', logger='current')
-
-
-def _without_sync_bn(node: Any) -> int:
-    """Replace SyncBN by BN everywhere below, and count."""
-    found = isinstance(node, dict) and node.get('type') in ('SyncBN', 'MMSyncBN')
-    if found:
+    found = [node for _, node in nodes(cfg.model)
+             if isinstance(node, dict) and node.get('type') in ('SyncBN', 'MMSyncBN')]
+    for node in found:
         node['type'] = 'BN'
-    return found + sum(_without_sync_bn(inner) for _, inner in items(node))
+    if found:
+        print_log('SyncBN works on GPUs only, plain BN stands in for it', logger='current')
 
 
 def keep_freed_memory() -> bool:

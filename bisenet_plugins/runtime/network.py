@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
-from ..config import explained, items, read_config
+from ..config import explained, nodes, read_config
 from ..datasets.samples import member_configs
 from ..errors import ConfigError, DeployError, InputError, expect, told_by
 from ..models.fuse import switch_to_deploy
@@ -159,14 +159,12 @@ def _read_config(network: Any) -> Config:
                      f'{", ".join(pretrained_names())}; {"got" if there else "there is no"} {network}')
 
 
-def _without_downloads(node: Any) -> None:
+def _without_downloads(model: dict[str, Any]) -> None:
     """Take out every ``init_cfg`` that would fetch pretrained weights: the checkpoint has them all."""
-    if isinstance(node, dict):
+    for node in (node for _, node in nodes(model) if isinstance(node, dict)):
         given = node.get('init_cfg') or ()
         for initial in [given] if isinstance(given, dict) else given:
             if 'type' in initial and step_name(initial) in ('Pretrained', 'PretrainedInit'):
                 node['init_cfg'] = None
         if 'pretrained' in node:
             node['pretrained'] = None
-    for _, inner in items(node):
-        _without_downloads(inner)
