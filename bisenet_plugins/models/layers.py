@@ -13,7 +13,7 @@ from mmengine.model import BaseModule
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
@@ -180,24 +180,23 @@ class RepConvModule(Part):
         """Return one plain convolution that computes the same in evaluation mode, or ``None`` where there is none.
 
         Note:
-            Only plain convolutions and batch norms with running statistics can be folded. The activation is shared.
+            Only plain convolutions and batch norms with running statistics can be folded, and only in evaluation mode.
+            The activation is shared.
         """
         dense = self.dense.conv
         paths: list[Any] = [(dense, self.dense.norm), (self.point.conv, self.point.norm)]
         if self.identity is not None:
-            unit = nn.Conv2d(dense.in_channels, dense.out_channels, 1, bias=False).to(dense.weight)
+            unit = nn.Conv2d(dense.in_channels, dense.out_channels, 1, bias=False).to(dense.weight).eval()
             nn.init.dirac_(unit.weight)
             paths.append((unit, None if isinstance(self.identity, nn.Identity) else self.identity))
         if any(type(conv) is not nn.Conv2d or not (norm is None or can_fold(norm)) for conv, norm in paths):
             return None
         whole = ConvModule(dense.in_channels, dense.out_channels, 3, stride=dense.stride, padding=1, bias=True,
                            act_cfg=self.act_cfg).to(dense.weight)
-        pairs = [(conv.weight, conv.bias) if norm is None else fuse_conv_bn_weights(
-            conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-            for conv, norm in paths]
+        convs = [conv if norm is None else fuse_conv_bn_eval(conv, norm) for conv, norm in paths]
         with torch.no_grad():
-            whole.conv.weight.copy_(sum(F.pad(weight, [1 - weight.shape[3] // 2] * 4) for weight, _ in pairs))
-            whole.conv.bias.copy_(sum(bias for _, bias in pairs if bias is not None))
+            whole.conv.weight.copy_(sum(F.pad(conv.weight, [1 - conv.weight.shape[3] // 2] * 4) for conv in convs))
+            whole.conv.bias.copy_(sum(conv.bias for conv in convs if conv.bias is not None))
         if self.act_cfg:
             whole.activate = self.activate
-        return whole.train(self.training)
+        return whole.eval()
