@@ -73,10 +73,10 @@ class DetailTarget(nn.Module):
         with torch.no_grad():
             valid = (label != self.ignore_index)[:, None]  # (N, 1, H, W)
             if self.target == 'release':
-                borders = self._higher_side(label)
+                borders = _higher_side(label)
                 valid = torch.ones_like(valid)
             else:
-                borders = self._both_sides(label[:, None], valid)
+                borders = _both_sides(label[:, None], valid)
             # A convolution of stride s is the one of stride 1, read at every s-th pixel.
             maps = torch.cat([F.interpolate(borders[..., ::s, ::s], label.shape[1:]) for s in DETAIL_STRIDES], dim=1)
         fused = (maps * self.fusion_kernel.float()).sum(1, keepdim=True)  # (N, 1, H, W), in float32 under autocast too
@@ -86,21 +86,21 @@ class DetailTarget(nn.Module):
             target = target + (fused - fused.detach())
         return target, valid
 
-    @staticmethod
-    def _both_sides(label: Tensor, valid: Tensor) -> Tensor:
-        """Mark valid pixels with a valid neighbour of another class: the class mask's Laplacian is above 0 there."""
-        label = label.float()  # (N, 1, H, W)
-        nothing = torch.full_like(label, -torch.inf)
-        highest = F.max_pool2d(torch.where(valid, label, nothing), 3, stride=1, padding=1)
-        lowest = -F.max_pool2d(torch.where(valid, -label, nothing), 3, stride=1, padding=1)
-        return (valid & ((highest != label) | (lowest != label))).float()
 
-    @staticmethod
-    def _higher_side(label: Tensor) -> Tensor:
-        """Mark pixels whose number, times eight, exceeds the sum of their neighbours' numbers."""
-        label = label[:, None].float()
-        around = F.avg_pool2d(label, 3, stride=1, padding=1, divisor_override=1)  # a sum, with zeros beyond the image
-        return (9 * label - around > THRESHOLD).float()  # (N, 1, H, W)
+def _both_sides(label: Tensor, valid: Tensor) -> Tensor:
+    """Mark valid pixels with a valid neighbour of another class: the class mask's Laplacian is above 0 there."""
+    label = label.float()  # (N, 1, H, W)
+    nothing = torch.full_like(label, -torch.inf)
+    highest = F.max_pool2d(torch.where(valid, label, nothing), 3, stride=1, padding=1)
+    lowest = -F.max_pool2d(torch.where(valid, -label, nothing), 3, stride=1, padding=1)
+    return (valid & ((highest != label) | (lowest != label))).float()
+
+
+def _higher_side(label: Tensor) -> Tensor:
+    """Mark pixels whose number, times eight, exceeds the sum of their neighbours' numbers."""
+    label = label[:, None].float()
+    around = F.avg_pool2d(label, 3, stride=1, padding=1, divisor_override=1)  # a sum, with zeros beyond the image
+    return (9 * label - around > THRESHOLD).float()  # (N, 1, H, W)
 
 
 @MODELS.register_module()
