@@ -38,7 +38,7 @@ class Rule(NamedTuple):
         if isinstance(value, tuple | list):
             return all(map(self.allows, value))
         known = isinstance(value, Integral if self.whole else Real) and not isinstance(value, bool)
-        return known and self.least <= value <= self.most and math.isfinite(value)
+        return known and self.least <= value <= self.most and abs(value) < math.inf
 
 
 COUNT, NATURAL, WHOLE, NUMBER = Rule(True, 1), Rule(True, 0), Rule(True, -math.inf), Rule(False, -math.inf)

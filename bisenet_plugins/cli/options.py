@@ -6,10 +6,11 @@ import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..arguments import nearest
+from ..arguments import Rule, nearest
 from ..errors import ConfigError, InputError, expect, require
 from ..weights.store import pretrained_names
 
@@ -30,12 +31,7 @@ def whole(least: int) -> Callable[[str], int]:
         >>> whole(1)('8')
         8
     """
-    def read(text: str) -> int:
-        if not re.fullmatch(r'[+-]?\d+', text) or int(text) < least:
-            raise ArgumentTypeError(f'expected a whole number of at least {least}, got {text!r}')
-        return int(text)
-
-    return read
+    return partial(_read, Rule(True, least))
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
@@ -45,13 +41,16 @@ def number(least: float, most: float) -> Callable[[str], float]:
         >>> number(0, 1)('0.5')
         0.5
     """
-    def read(text: str) -> float:
-        with suppress(ValueError):
-            if least <= float(text) <= most:
-                return float(text)
-        raise ArgumentTypeError(f'expected a number from {least:g} to {most:g}, got {text!r}')
+    return partial(_read, Rule(False, least, most))
 
-    return read
+
+def _read(rule: Rule, text: str) -> Any:
+    """Read a number that a rule allows; of whole ones plain digits alone are taken, and not all that Python reads."""
+    with suppress(ValueError):
+        value = int(text) if rule.whole else float(text)
+        if rule.allows(value) and (not rule.whole or re.fullmatch(r'[+-]?\d+', text)):
+            return value
+    raise ArgumentTypeError(f'expected {rule}, got {text!r}')
 
 
 def add_config_options(parser: ArgumentParser) -> None:
