@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from ...errors import expect
 from ...runtime.artifact import CHOICES
-from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, import_runtime, open_backend, runtime_module
+from ...runtime.backends import PROGRAMS, SUFFIXES, Backend, import_runtime, installed, open_backend, runtime_module
 from ..backend_file import build_backend_file
 from ..quantize import Calibration
 
@@ -86,7 +85,7 @@ class BackendManager(BaseBackendManager):
         Args:
             with_custom_ops: Unused; required by mmdeploy's interface.
         """
-        return importlib.util.find_spec(runtime_module(cls.backend)) is not None
+        return bool(installed([runtime_module(cls.backend)]))
 
     @classmethod
     def get_version(cls) -> str:

@@ -40,10 +40,10 @@ class Backend(Protocol):
 
 
 def installed(names: Sequence[str]) -> list[str]:
-    """Return those of some backends that are installed, in the order given.
+    """Return those of some packages that are installed, in the order given.
 
     Args:
-        names: Backends of :data:`BACKENDS`.
+        names: Import names, such as the backends of :data:`BACKENDS` are.
 
     Example:
         >>> installed(['torch', 'no_such_backend'])
