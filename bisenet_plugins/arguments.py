@@ -9,7 +9,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -226,11 +226,10 @@ def checked(cls: type) -> None:
     init: Any = vars(cls).get('__init__') or cls.__init__  # type: ignore[misc]
     if getattr(init, 'checks', None) is cls or init is object.__init__:
         return
-    signature = inspect.signature(init)
+    names = [*inspect.signature(init).parameters][1:]
 
     @functools.wraps(init)
     def check_and_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        names: Iterator[str] = iter([*signature.parameters][1:])
         check_arguments(cls, {**dict(zip(names, args)), **kwargs})
         init(self, *args, **kwargs)
 
