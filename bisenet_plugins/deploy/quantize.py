@@ -79,7 +79,7 @@ class Calibration:
         Args:
             backend: The model.
         """
-        return [to_mask(backend(batch)[:1], prepared, self.artifact.align_corners)
+        return [to_mask(backend(batch)[:1], prepared, self.artifact.align_corners, self.artifact.threshold)
                 for batch, prepared in self._prepared]
 
     def targets(self, before: Backend) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -12,14 +13,14 @@ import numpy as np
 import torch
 
 from ..datasets.samples import Sample, labelled, load_samples
-from ..errors import AgreementError, InputError, NoGpuError, expect
+from ..errors import AgreementError, DeployError, InputError, NoGpuError, expect, raised_as
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import META_FILE, Artifact
 from ..runtime.backends import Backend
 from ..runtime.backends.onnxruntime import OnnxRuntimeBackend
 from ..runtime.postprocess import to_mask
 from ..runtime.predictor import Predictor
-from ..runtime.preprocess import Preprocess, preprocess_of
+from ..runtime.preprocess import PipelinePreprocess, Preprocess, preprocess_of
 from ..timing import interleave, machine, spread
 from ..weights.store import pretrained_names
 from .deploy_model import DeployModel, classify
@@ -113,7 +114,9 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
         with torch.no_grad():
             scores = model.scores(torch.from_numpy(batch))
             expected = classify(segmentor, scores) if model.output == 'mask' else scores
-        output, shown = backend(batch), backend.scores(batch)
+        with raised_as(DeployError, f'{artifact.file} fails on an input of {prepared.network_size}; a network that '
+                       'computes with the size that is traced needs a static shape'):
+            output, shown = backend(batch), backend.scores(batch)
         if shown is not None and (artifact.output != 'mask' or scores.shape[1] > 1):  # else it is a probability
             largest = max(largest or 0.0, float(np.abs(shown.astype(np.float64) - scores.numpy()).max()))
         same, mask = [to_mask(value[:1], prepared, artifact.align_corners, artifact.threshold)
@@ -137,14 +140,15 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     if artifact.precision == 'int8' and report['agreement'] < USUAL_INT8:
         warnings.append(f'expected {USUAL_INT8} % of the pixels or more to agree at int8, got '
                         f'{report["agreement"]:.1f} %; the calibration images are probably unlike these')
-    if not (changed or size) and moved > (1.0 if artifact.output == 'mask' or artifact.channel_order else 0.01):
+    exact = preprocess_of(network.cfg, segmentor.data_preprocessor, network.network.channels)
+    if not (changed or size) and moved > 0.01 and isinstance(exact, PipelinePreprocess):
         warnings.append("the network's test pipeline has steps that no artifact can hold, without which "
                         f'{moved:.2f} % of the pixels differ')
     if given.stretch:
         warnings.append(f'images are resized to {size} without keeping their ratio, as was asked')
-    own_size = '{}x{}'.format(*pipeline.target_size(*samples[0].image.shape[:2]))
-    brought = f'images are brought to {size}; --shape {own_size}, as in the test pipeline, loses less' if size else (
-        'images are brought to the network')
+    own = max((pipeline.target_size(*sample.image.shape[:2]) for sample in samples), key=math.prod)
+    better = '' if own == size else f'; --shape {own[0]}x{own[1]}, as in the test pipeline, loses less'
+    brought = f'images are brought to {size}{better}' if size else 'images are brought to the network'
     if labelled(samples):
         names = ('miou_pytorch', 'miou_equal_inputs', 'miou_artifact')
         report.update(zip(names, (round(score(matrix).miou, 3) for matrix in matrices)))

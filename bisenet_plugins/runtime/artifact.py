@@ -157,9 +157,9 @@ class Artifact:
         Args:
             name: The file, relative to the folder; it is described as an artifact for ONNX Runtime.
         """
-        precision = self.precision if name == self.graph else 'fp32'
-        alone = replace(self, backend='onnxruntime', precision=precision, file=name, graph=name, sha256={})
-        pre, miou = self.preprocess, self.checks.get('miou_artifact')
+        own: Any = {} if name == self.graph else dict(precision='fp32', checks={}, quantization={})  # those of another
+        alone = replace(self, backend='onnxruntime', file=name, graph=name, sha256={}, **own)
+        pre, miou = self.preprocess, alone.checks.get('miou_artifact')
         plain = dict(classes=self.classes, palette=self.palette, mean=pre.mean, std=pre.std)
         order = self.channel_order or ('rgb' if pre.to_rgb else 'bgr')
         return {META_KEY: alone.to_json(), **{key: json.dumps(value) for key, value in plain.items()},

@@ -18,7 +18,7 @@ from mmseg.registry import DATASETS, MODELS
 from .. import parts  # noqa: F401  a command that began without them registers the parts here
 from ..config import explained, nodes, read_config
 from ..datasets.samples import member_configs
-from ..errors import ConfigError, DeployError, InputError, expect, told_by
+from ..errors import ConfigError, DeployError, InputError, expect, raised_as, told_by
 from ..models.fuse import switch_to_deploy
 from ..weights.checkpoint import load_checkpoint, load_weights
 from ..weights.store import pretrained_names, read_shipped
@@ -34,6 +34,8 @@ COMPUTED_IN: set[int] = set()
 EXAMPLE = (129, 193)
 """Sides of the input that a network is converted with: one above powers of two, where rounding down and up differ at
 every stage, so that no resizing is left out because it happened to change nothing."""
+CHECKED = (161, 97)
+"""Sides at which the converted network is compared: sizes that it computes with may have become constants."""
 
 
 class Network:
@@ -134,13 +136,26 @@ class Network:
         if not network.whole:
             raise DeployError(f'{backend}: {type(self.model).__name__} with {type(self.model.decode_head).__name__} '
                               'decides in a way of its own, which only PyTorch can follow')
-        example = np.random.default_rng(0).random((1, self.channels, *EXAMPLE), np.float32)
+        random = np.random.default_rng(0)
+        example = random.random((1, self.channels, *EXAMPLE), np.float32)
         threads = threads or torch.get_num_threads()
+        made: Backend
         if backend == 'openvino':
             from .backends.openvino import to_openvino
-            return to_openvino(network, example, threads)
-        from .backends.onnxruntime import to_onnxruntime
-        return to_onnxruntime(network, example, threads)
+            made = to_openvino(network, example, threads)
+        else:
+            from .backends.onnxruntime import to_onnxruntime
+            made = to_onnxruntime(network, example, threads)
+        other = random.random((2, self.channels, *CHECKED), np.float32)
+        with raised_as(DeployError, f'{backend}: the converted network fails on images of another size than the one it '
+                       'was traced with'), torch.inference_mode():
+            expected = network(torch.from_numpy(other)).numpy()
+            found = made(other)
+        if found.shape != expected.shape or not np.allclose(found, expected, 1e-2, 1e-3 * np.abs(expected).max(),
+                                                            equal_nan=True):
+            raise DeployError(f'{backend}: the converted network differs from PyTorch on images of another size than '
+                              'the one it was traced with')
+        return made
 
     def checkpoint(self) -> dict[str, Any]:
         """Return weights, names and colours as a checkpoint holds them."""

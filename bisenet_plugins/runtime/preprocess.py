@@ -223,14 +223,17 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
     test_cfg = pre.get('test_cfg') or {}
     resize: Mapping[str, Any] = next((step for step in steps if step_name(step) == 'Resize'), {})
     factor = resize.get('scale_factor') or 1.0
+    mean, std = ([float(value) for value in pre.get(key) or [without]] for key, without in (('mean', 0), ('std', 1)))
+    expect(max(mean) <= 255, 'data_preprocessor.mean', 'that of images of 8 bits, as which they are read here', mean)
     usual = step_name({'type': 'SegDataPreProcessor', **pre}) == 'SegDataPreProcessor' and names in ([], ['Resize'])
     usual = usual and set(resize) <= {'type', 'scale', 'scale_factor', 'keep_ratio'} and isinstance(factor, int | float)
     usual = usual and test_cfg.get('size') is None and isinstance(pre.get('pad_val', 0), int | float)
     if not usual and preprocessor is not None:
         return PipelinePreprocess(steps, preprocessor, channels)
+    expect('Normalize' not in names, 'test pipeline', 'normalization in data_preprocessor, where an export finds it',
+           'a step Normalize')
     scale = resize.get('scale')
     scale = (scale, scale) if isinstance(scale, int) else scale
-    mean, std = ([float(value) for value in pre.get(key) or [without]] for key, without in (('mean', 0), ('std', 1)))
     return Preprocess(
         mean=mean * channels if len(mean) == 1 else mean, std=std * channels if len(std) == 1 else std,
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),

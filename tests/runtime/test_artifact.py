@@ -124,3 +124,13 @@ def test_an_onnx_file_of_others_is_refused(tmp_path):
     (tmp_path / 'theirs.onnx').write_bytes(onnx.ModelProto(ir_version=8).SerializeToString())
     with pytest.raises(DeployError, match='theirs.onnx: expected what "export" wrote'):
         Artifact.load(str(tmp_path / 'theirs.onnx'))
+
+
+def test_the_graph_beside_an_int8_one_has_figures_of_its_own_or_none():
+    made = replace(artifact(precision='int8', checks=dict(miou_artifact=36.6), quantization=dict(drop=0.1)),
+                   graph='end2end_int8.onnx', file='end2end_int8.onnx')
+    int8, plain = made.metadata('end2end_int8.onnx'), made.metadata('end2end.onnx')
+    assert int8['mIoU'] == '36.60' and 'mIoU' not in plain
+    told = json.loads(plain['bisenet_plugins'])
+    assert (told['precision'], told['checks'], told['quantization'], told['file']) == ('fp32', {}, {}, 'end2end.onnx')
+    assert json.loads(int8['bisenet_plugins'])['quantization'] == dict(drop=0.1)

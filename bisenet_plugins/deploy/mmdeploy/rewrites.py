@@ -21,7 +21,7 @@ from ..deploy_model import DeployModel
 from ..graph import finish_graph
 from ..options import OPSETS
 
-__all__ = ['deploy_model_of', 'encoder_decoder__predict', 'explain_unsupported', 'export__tracer']
+__all__ = ['base_segmentor__forward', 'deploy_model_of', 'explain_unsupported', 'export__tracer']
 
 
 def deploy_model_of(segmentor: nn.Module, deploy_cfg: Any) -> DeployModel:
@@ -92,25 +92,30 @@ def export__tracer(model: nn.Module, args: Any, f: str, **kwargs: Any) -> None:
             ctx.origin_func(model, args, f, **kwargs)
         except torch.onnx.errors.OnnxExporterError as error:
             raise explain_unsupported(error, model, args) from error
+        except RuntimeError as error:
+            if 'stride should not be zero' not in str(error):
+                raise
+            raise UnsupportedOperatorError('a pooling to a given number of places does not fit the traced size; with '
+                                           '--shape and --exporter program it does') from error
     finish_graph(f)
 
 
-@FUNCTION_REWRITER.register_rewriter('mmseg.models.segmentors.EncoderDecoder.predict', ir=IR.ONNX)
-@FUNCTION_REWRITER.register_rewriter('bisenet_plugins.BilateralSegmentor.predict', ir=IR.ONNX)
-def encoder_decoder__predict(self: nn.Module, inputs: Tensor, data_samples: list, **kwargs: Any) -> Tensor:
-    """Return the scores that the deploy config asks for: at the head's stride, or at the input's size.
+@FUNCTION_REWRITER.register_rewriter('mmseg.models.segmentors.BaseSegmentor.forward', ir=IR.ONNX)
+def base_segmentor__forward(self: nn.Module, inputs: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Return what the deploy config asks for: classes, or scores at the head's stride or at the input's size.
+
+    mmdeploy's own makes classes of every network with one output channel.
 
     Args:
         self: The segmentor.
         inputs: Normalised images.
-        data_samples: Unused: sizes come from ``inputs``, so that they stay dynamic.
+        *args: Unused: sizes come from ``inputs``, so that they stay dynamic.
         **kwargs: Unused; required by mmdeploy's interface.
 
     Shape:
         - inputs: ``(N, 3, H, W)``.
-        - Output: ``(N, K, H, W)``, or ``(N, K, h, w)`` with ``stride8_logits``.
+        - Output: ``(N, 1, H, W)``, ``(N, K, H, W)``, or ``(N, K, h, w)`` with ``stride8_logits``.
     """
     model = deploy_model_of(self, FUNCTION_REWRITER.get_context().cfg)
-    model.output = 'logits' if model.output == 'mask' else model.output  # mmdeploy appends the argmax
     model.channel_order = None
     return model(inputs)

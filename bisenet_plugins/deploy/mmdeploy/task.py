@@ -9,7 +9,7 @@ from mmdeploy.codebase.mmseg.deploy.segmentation import MMSEG_TASK, Segmentation
 from mmdeploy.utils import Task, get_codebase_config, get_input_shape
 from mmengine import Config
 
-from ...runtime.preprocess import step_name
+from ...runtime.preprocess import preprocess_of, step_name, test_pipeline
 
 __all__ = ['BilateralSegmentation', 'prepare_model_config']
 
@@ -27,11 +27,13 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
     """
     cfg = deepcopy(model_cfg)
     if 'data_preprocessor' not in cfg:
-        cfg.data_preprocessor = deepcopy(cfg.model.get('data_preprocessor') or {})
-    steps = [dict(step, type=step_name(step)) for step in cfg.get('test_pipeline', [])]  # it may be a class
+        cfg.data_preprocessor = deepcopy(cfg.model.get('data_preprocessor') or dict(type='SegDataPreProcessor'))
+    cfg.model.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    steps = cfg.get('test_pipeline') or test_pipeline(cfg)
+    steps = [dict(step, type=step_name(step)) for step in steps]  # it may be a class
     steps = [step for step in steps if step['type'] != 'LoadAnnotations']
-    if not steps:
-        steps = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    if steps[0]['type'] == 'PackSegInputs':
+        steps.insert(0, dict(type='LoadImageFromFile'))
     if size is not None:  # and is not padded to another
         for preprocessor in filter(None, (cfg.data_preprocessor, cfg.model.get('data_preprocessor'))):
             preprocessor.pop('test_cfg', None)
@@ -90,15 +92,23 @@ class BilateralSegmentation(Segmentation):
             *args: Unused; required by mmdeploy's interface.
             **kwargs: Unused; required by mmdeploy's interface.
         """
-        size, pre = get_input_shape(self.deploy_cfg), self.model_cfg.data_preprocessor
-        found = [dict(scale=size)] if size else [s for s in self.model_cfg.test_pipeline if s['type'] == 'Resize'][:1]
+        size, given = get_input_shape(self.deploy_cfg), self.model_cfg.data_preprocessor.get('mean')
+        pre: Any = preprocess_of(self.model_cfg, channels=len(given or 'BGR'))
+        resize = dict(type='Resize', size=list(size or pre.scale or ()), keep_ratio=pre.keep_ratio and not size)
         keys = ['img_shape', 'pad_shape', 'ori_shape', 'img_norm_cfg', 'scale_factor']
         return [dict(type='LoadImageFromFile'),
-                *(dict(type='Resize', size=list(step['scale']), keep_ratio=step.get('keep_ratio', False))
-                  for step in found),
-                dict(type='Normalize', mean=list(pre['mean']), std=list(pre['std']),
-                     to_rgb=bool(pre.get('bgr_to_rgb', False))),
+                *([resize] if resize['size'] else []),
+                dict(type='Normalize', mean=pre.mean, std=pre.std, to_rgb=pre.to_rgb),
                 dict(type='ImageToTensor', keys=['img']), dict(type='Collect', keys=['img'], meta_keys=keys)]
+
+    def get_model_name(self, *args: Any, **kwargs: Any) -> str:
+        """Return the head's name, which the config may give as a class.
+
+        Args:
+            *args: Unused; required by mmdeploy's interface.
+            **kwargs: Unused; required by mmdeploy's interface.
+        """
+        return step_name(self.model_cfg.model.decode_head).removesuffix('Head').lower()
 
     def get_postprocess(self, *args: Any, **kwargs: Any) -> dict:
         """Return the SDK's step behind the network.
