@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeployError, require
+from ...errors import DeployError, raised_as, require
 from ...timing import told_by_cores
 
 __all__ = ['OnnxRuntimeBackend', 'to_onnxruntime']
@@ -47,11 +47,9 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry('session.x64quantprecision', '0' if vnni else '1')
         # without it, its threads spin on after each run and take a third of the next computation's time, whosever it is
         options.add_session_config_entry('session.force_spinning_stop', '1')
-        try:
+        name = model if isinstance(model, str) else 'the converted network'
+        with raised_as(DeployError, f'{name} cannot be loaded by ONNX Runtime'):
             return onnxruntime.InferenceSession(model, options, providers=['CPUExecutionProvider'])
-        except Exception as error:  # ONNX Runtime's errors have no class of their own above Exception
-            name = model if isinstance(model, str) else 'the converted network'
-            raise DeployError(f'{name} cannot be loaded by ONNX Runtime: {first_line(error)}') from error
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Return the graph's output."""
@@ -92,20 +90,9 @@ def to_onnxruntime(network: Any, example: np.ndarray, threads: int = 0) -> OnnxR
     network.eval()  # what the exporter finds in training it leaves in training, all submodules included
     file: Any = io.BytesIO()
     free = {0: 'batch', 2: 'height', 3: 'width'}
-    try:
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # the exporter's own deprecation, and sides that it takes for constants
-            torch.onnx.export(network, (torch.from_numpy(example),), file, input_names=['input'], dynamo=False,
-                              output_names=['output'], opset_version=OPSET, dynamic_axes=dict(input=free, output=free))
-    except Exception as error:  # the exporter's errors have no class of their own above Exception
-        raise DeployError(f'ONNX Runtime: the network cannot be converted: {first_line(error)}') from error
+    failed = raised_as(DeployError, 'ONNX Runtime: the network cannot be converted')
+    with failed, torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # the exporter's own deprecation, and sides that it takes for constants
+        torch.onnx.export(network, (torch.from_numpy(example),), file, input_names=['input'], dynamo=False,
+                          output_names=['output'], opset_version=OPSET, dynamic_axes=dict(input=free, output=free))
     return OnnxRuntimeBackend(file.getvalue(), threads)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error that says something.
-
-    Args:
-        error: The error.
-    """
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

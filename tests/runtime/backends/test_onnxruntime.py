@@ -9,7 +9,7 @@ from torch import nn
 
 from bisenet_plugins.errors import DeployError
 from bisenet_plugins.runtime.backends import open_backend
-from bisenet_plugins.runtime.backends.onnxruntime import OnnxRuntimeBackend, first_line, to_onnxruntime
+from bisenet_plugins.runtime.backends.onnxruntime import OnnxRuntimeBackend, to_onnxruntime
 from bisenet_plugins.runtime.backends.torch import Logits
 from tests.deploy.conftest import needs
 from tests.runtime.backends.conftest import SHAPES
@@ -102,11 +102,6 @@ def test_what_cannot_be_loaded_is_named(tmp_path):
         OnnxRuntimeBackend(str(tmp_path / 'bad.onnx'))
     with pytest.raises(DeployError, match='^the converted network cannot be loaded by ONNX Runtime: '):
         OnnxRuntimeBackend(b'no graph')
-
-
-@pytest.mark.parametrize(('text', 'line'), [('\n  first \nsecond', 'first'), ('', 'ValueError')])
-def test_the_first_line_of_an_error(text, line):
-    assert first_line(ValueError(text)) == line
 
 
 def test_a_converted_network_stays_in_evaluation_mode():
