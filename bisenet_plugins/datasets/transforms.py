@@ -42,7 +42,7 @@ class RandomScaleCropWarp(BaseTransform):
             pixels; 1 takes the first.
         focus_classes: Classes that crops are centred on, with ``focus_prob``: one of those that the image has is drawn,
             then one of its pixels.
-        focus_prob: Share of the crops that are centred so.
+        focus_prob: Share of the crops that are centred so, where there are ``focus_classes``.
         pad_val: Values beyond the image's right and lower edge, one a channel in the image's order, or one for all.
         seg_pad_val: Label there; also the label that ``cat_max_ratio`` leaves out.
         exact: Return the pixels of the separate transforms. Without, where the crop is resized to a smaller ``size``
@@ -77,7 +77,7 @@ class RandomScaleCropWarp(BaseTransform):
 
     def __init__(self, scale: tuple[int, int], ratio_range: tuple[float, float], crop_size: tuple[int, int],
                  size: tuple[int, int] | None = None, keep_ratio: bool = True, cat_max_ratio: float = 1.0,
-                 focus_classes: Sequence[int] = (), focus_prob: float = 0.0, pad_val: float | Sequence[float] = 0,
+                 focus_classes: Sequence[int] = (), focus_prob: float = 0.5, pad_val: float | Sequence[float] = 0,
                  seg_pad_val: int = 255, exact: bool = True) -> None:
         expect(ratio_range[0] <= ratio_range[1], 'ratio_range', 'two rising positive numbers', ratio_range)
         expect(cat_max_ratio > 0, 'cat_max_ratio', 'a number above 0 and at most 1', cat_max_ratio)
@@ -102,7 +102,8 @@ class RandomScaleCropWarp(BaseTransform):
 
     def draw_focus(self, label: np.ndarray | None, scaled: tuple[int, int]) -> tuple[int, int] | None:
         """Draw the place (y, x) of the first pixel of a crop around a focus class, or nothing."""
-        if label is None or not self.focus_prob or np.random.random_sample() >= self.focus_prob:
+        prob = self.focus_prob if self.focus_classes else 0.0
+        if label is None or not prob or np.random.random_sample() >= prob:
             return None
         present = np.intersect1d(label, self.focus_classes)
         if not len(present):

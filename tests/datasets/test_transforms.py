@@ -177,14 +177,26 @@ def test_crops_are_centred_on_the_focus_classes():
         assert len(rows) and rows.min() < 36 and rows.max() > 4 and columns.min() < 36 and columns.max() > 4
 
 
+def test_focus_classes_alone_centre_half_of_the_crops():
+    label = np.zeros((60, 80), np.uint8)
+    label[40, 60] = 7
+    settings = dict(scale=(80, 60), ratio_range=(1, 1), crop_size=(8, 8))
+    sample = dict(img=np.zeros((60, 80, 3), np.uint8), gt_seg_map=label, seg_fields=['gt_seg_map'])
+    np.random.seed(0)
+    warps = [RandomScaleCropWarp(**settings, **focus) for focus in ({}, dict(focus_classes=(7,)))]
+    plain, focused = ([(warp(dict(sample))['gt_seg_map'] == 7).any() for _ in range(200)] for warp in warps)
+    assert sum(plain) < 20 and 80 < sum(focused) < 125
+
+
 def test_without_a_focus_class_the_draw_is_the_plain_one():
     sample = dict(img=np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8),
                   gt_seg_map=np.zeros((60, 80), np.uint8), seg_fields=['gt_seg_map'])
     settings = dict(scale=(80, 60), ratio_range=(1, 2), crop_size=(40, 40))
     np.random.seed(3)
     wanted = RandomScaleCropWarp(**settings)(dict(sample))['img']
-    np.random.seed(3)
-    np.testing.assert_array_equal(RandomScaleCropWarp(**settings, focus_classes=(7,))(dict(sample))['img'], wanted)
+    for focus in (dict(focus_prob=0.9), dict(focus_classes=(0,), focus_prob=0.0)):
+        np.random.seed(3)
+        np.testing.assert_array_equal(RandomScaleCropWarp(**settings, **focus)(dict(sample))['img'], wanted)
     with pytest.raises(ValueError, match='focus_prob'):
         RandomScaleCropWarp(**settings, focus_prob=1.5)
 
