@@ -18,8 +18,10 @@ import numpy as np
 
 from .errors import InputError, printable
 
-__all__ = ['discard', 'is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
+__all__ = ['IMAGE_SUFFIXES', 'discard', 'is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
 
+# Of the files in a folder that are taken for images.
+IMAGE_SUFFIXES = tuple('.avif .bmp .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split())
 PAGED = ('.tif', '.tiff', '.webp')
 PATIENCE = 3600  # seconds after which nobody writes to an unfinished file any more
 BEGIN = time.time()

@@ -23,10 +23,11 @@ from ..config import items
 from ..errors import BisenetError, InputError, expect, told_by
 from ..metrics import check_size
 from .decoded import LoadDecoded, ids_in_training
-from .samples import IMAGE_SUFFIXES, UnusableError, member_configs, read_file
+from .samples import UnusableError, member_configs, read_file
 
 SPLITS = ('train', 'val', 'test')
 EXAMPLES = 5
+PLAIN = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')  # any decoder reads them; a TIFF file may have any channels
 
 # What can be found: the heading, and the fix in one sentence.
 FINDINGS = {
@@ -156,8 +157,8 @@ class CheckedCompose(Compose):
             return data
         except Exception as error:
             for path, what in files:
-                # others need a decoder of their own, or lie elsewhere
-                if path.lower().endswith(IMAGE_SUFFIXES) and os.path.isdir(os.path.dirname(path) or '.'):
+                # others may need a decoder of their own, or lie elsewhere
+                if path.lower().endswith(PLAIN) and os.path.isdir(os.path.dirname(path) or '.'):
                     read_file(path, what)
             if get_worker_info() is None or isinstance(error, BisenetError | OSError | MemoryError):
                 raise

@@ -19,14 +19,12 @@ from PIL import Image, UnidentifiedImageError
 from ..arguments import accepted_arguments
 from ..config import read_config
 from ..errors import InputError, expect
-from ..files import read_image
+from ..files import IMAGE_SUFFIXES, read_image
 from ..metrics import check_size
 from .decoded import ids_in_training
 from .scenes.painter import paint_scene
 
 __all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
-
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 
 
 @dataclass
@@ -34,7 +32,7 @@ class Sample:
     """One image.
 
     Args:
-        image: ``(H, W, 3)`` BGR uint8.
+        image: ``(H, W, C)`` uint8, BGR where C is 3.
         label: ``(H, W)`` class ids, None where there are none.
         name: Name of the image.
     """
@@ -104,7 +102,8 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
             if with_label or type(step).__name__ != 'LoadAnnotations':
                 loaded = step(loaded)
         label = loaded.get('gt_seg_map')
-        yield Sample(loaded['img'], None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
+        image = np.atleast_3d(loaded['img'])  # a grey one has no axis of channels
+        yield Sample(image, None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
 
 
 def member_configs(dataset: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,15 +13,14 @@ import cv2
 import numpy as np
 
 from ..errors import InputError, expect
-from ..files import read_image
+from ..files import IMAGE_SUFFIXES, read_image
 
 __all__ = ['Frame', 'Source', 'find_sources', 'open_source']
 
 COUNTED_SUFFIXES = frozenset('.3gp .avi .gif .m4v .mov .mp4'.split())
 """Of videos that hold the number of their frames."""
 VIDEO_SUFFIXES = COUNTED_SUFFIXES | frozenset('.flv .m2ts .mkv .mpeg .mpg .mts .ogv .ts .webm .wmv'.split())
-KNOWN_SUFFIXES = VIDEO_SUFFIXES | frozenset(
-    '.avif .bmp .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split())
+KNOWN_SUFFIXES = VIDEO_SUFFIXES.union(IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from bisenet_plugins.datasets import samples
 from bisenet_plugins.datasets.samples import dataset_samples, labelled, load_samples, read_samples, synthetic_samples
+from bisenet_plugins.runtime.preprocess import as_channels
+from bisenet_plugins.runtime.sources import find_sources
 
 SCENES = dict(type='StreetSceneDataset', length=5, size=(32, 48))
 
@@ -54,6 +56,12 @@ def test_wrapped_datasets_are_added_up_and_a_limit_spreads(dataset):
     joined = dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=3, dataset=SCENES), dataset])
     assert [sample.name for sample in dataset_samples(joined, 3)] == [
         'street_scene_000000', 'street_scene_000003', 'b.png']
+
+
+@pytest.mark.parametrize(('color_type', 'channels'), [('grayscale', 1), ('color', 3)])
+def test_samples_have_an_axis_of_channels(dataset, color_type, channels):
+    sample = next(dataset_samples(dict(dataset, pipeline=[dict(type='LoadImageFromFile', color_type=color_type)])))
+    assert sample.image.shape == (48, 64, channels) and as_channels(sample.image, channels) is sample.image
 
 
 def test_drawn_scenes_need_no_pipeline():
@@ -105,6 +113,14 @@ def test_labels_become_what_the_dataset_makes_of_them(dataset, tmp_path, given, 
     Image.fromarray(ids).save(tmp_path / 'a.png')
     sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path, ('background', 'own'), given)
     np.testing.assert_array_equal(sample.label, np.array(wanted)[ids])
+
+
+def test_a_folder_of_samples_has_every_image_that_predict_takes(tmp_path):
+    for name in ('a.tif', 'b.TIFF', 'c.ppm', 'd.png', 'e.txt'):
+        (tmp_path / name).write_bytes(cv2.imencode('.png', np.zeros((4, 6, 3), np.uint8))[1].tobytes())
+    names = [sample.name for sample in load_samples(str(tmp_path), 9)]
+    assert names == ['a.tif', 'b.TIFF', 'c.ppm', 'd.png']
+    assert names == [source.path.name for source in find_sources([str(tmp_path)])]
 
 
 def test_sources_of_samples(dataset, tmp_path):
