@@ -116,6 +116,8 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
         InputError: If the network has no class of that number.
 
     Note:
+        A network of one output channel has two classes: the logit beyond that of the head's ``threshold`` is evidence
+        for class 1, its negative for class 0.
         The same numbers as the package ``grad-cam`` computes for one stage at a time; for several at once it pairs
         maps with gradients by their order, which is wrong for two pathways side by side.
 
@@ -123,6 +125,10 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
         Selvaraju et al., Grad-CAM, 2017; BiSeNet V2, Figures 6 and 8.
     """
     logits, maps = _record(model, inputs, stages)
+    if logits.shape[1] == 1:  # one class, and the background where it is not above the threshold
+        threshold = getattr(getattr(model, 'decode_head', None), 'threshold', None)
+        margin = logits - torch.logit(torch.tensor(0.5 if threshold is None else float(threshold)))
+        logits = torch.cat((-margin, margin), 1)
     expect(0 <= class_id < logits.shape[1], 'class_id', f'a number from 0 to {logits.shape[1] - 1}', class_id)
     for name in stages:
         expect(name in maps, 'stages', 'modules that return one map (N, C, h, w)', name)

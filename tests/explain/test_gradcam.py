@@ -1,11 +1,15 @@
 """Grad-CAM against its definition and its package; one pathway at a time."""
 
+import copy
+import math
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
 from bisenet_plugins.explain.gradcam import default_stages, grad_cam, one_pathway
+from bisenet_plugins.runtime import Predictor
 
 
 @pytest.fixture(scope='module')
@@ -69,6 +73,35 @@ def test_grad_cam_equals_the_package(model, inputs):
         with GradCAM(model=Logits(), target_layers=[model.get_submodule(name)]) as cam, torch.enable_grad():
             expected = cam(inputs.clone().requires_grad_(), [lambda logits: (logits[0] * where).sum()])[0]
         np.testing.assert_allclose(heat, expected, atol=1e-5)
+
+
+def test_one_channel_stands_for_its_class_and_the_background(predictor, inputs):
+    """As two channels of opposite sign do, where the class is above the threshold of the head and not above 0."""
+    cfg = copy.deepcopy(predictor.cfg)
+    cfg.model.num_classes = 2
+    cfg.model.decode_head.update(out_channels=1, threshold=0.3)
+    single = Predictor(cfg).model
+    layer = single.decode_head.conv_seg
+    torch.nn.init.normal_(layer.weight)
+    with torch.no_grad():  # logits around that of the threshold, with a deviation of 1
+        layer.weight /= single(inputs, mode='tensor').std()
+        layer.bias -= single(inputs, mode='tensor').mean() + 0.4
+    double = copy.deepcopy(single)
+    both = double.decode_head.conv_seg = torch.nn.Conv2d(layer.in_channels, 2, 1)
+    with torch.no_grad():
+        both.weight.copy_(torch.cat((-layer.weight, layer.weight)))
+        shift = layer.bias - math.log(0.3 / 0.7)
+        both.bias.copy_(torch.cat((-shift, shift)))
+        logits = single(inputs, mode='tensor')
+        assert 0 < (logits > 0).sum() < (logits.sigmoid() > 0.3).sum() < logits.numel()
+    stages = default_stages(single, inputs)
+    for class_id in (0, 1):
+        found, wanted = (grad_cam(model, inputs, stages, class_id) for model in (single, double))
+        for name in stages:
+            np.testing.assert_allclose(found[name], wanted[name], atol=1e-4)
+        assert max(heat.max() for heat in found.values()) > 0.99
+    with pytest.raises(ValueError, match='class_id: expected a number from 0 to 1, got 2'):
+        grad_cam(single, inputs, stages, 2)
 
 
 def test_grad_cam_refuses_what_it_cannot_show(model, inputs):
