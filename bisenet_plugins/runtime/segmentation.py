@@ -148,7 +148,7 @@ class Segmentation:
                               segmentation=dict(size=list(self.mask.shape), counts=_coco_counts(binary))))
         return found
 
-    def to_json(self, tolerance: float = 1.0, least: int = 16) -> str:
+    def to_json(self, tolerance: float = 1.0, least: int = 1) -> str:
         """Return size, classes, their shares and their outlines as JSON.
 
         Args:

@@ -100,6 +100,14 @@ def test_json_names_what_is_there_by_size():
     assert list(one.shares) == [f'class {number}' for number in range(4)]
 
 
+def test_json_outlines_regions_of_every_size():
+    one = found()
+    one.mask[20, 30], one.mask[30, 10:12] = 7, 8
+    for text, wanted in ((one.to_json(), [1, 1]), (one.encode('json'), [1, 1]), (one.to_json(least=2), [1, 0])):
+        counts = {entry['id']: len(entry['polygons']) for entry in json.loads(text)['classes']}
+        assert [counts[8], counts[7]] == wanted
+
+
 def test_an_overlay_names_its_classes_and_keeps_the_image():
     one = found()
     with_legend, plain = one.overlay(), one.overlay(legend=False)
