@@ -28,7 +28,8 @@ __all__ = ['SUFFIXES', 'Segmentation', 'as_image', 'segment']
 
 SUFFIXES = dict(overlay='.jpg', palette='.png', ids='.png', json='.json', probabilities='.npz')
 """What a segmentation can be written as: the colours over the image, an indexed PNG of the dataset's colours, a grey
-PNG of the ids, sizes and outlines of the classes, and the probability of every class at every pixel."""
+PNG of the ids, sizes and outlines of the classes, and the probability of every class at every pixel; of a network that
+sees one class or none, that of the class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,8 +185,8 @@ class Segmentation:
             return self.to_json().encode()
         if self.scores is None:
             raise InputError('scores: expected a segmentation with scores=True to write probabilities, got none')
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, probabilities=self.scores.astype(np.float16), classes=np.array(self.classes))
+        buffer, classes = io.BytesIO(), np.array(self.classes[-len(self.scores):])
+        np.savez_compressed(buffer, probabilities=self.scores.astype(np.float16), classes=classes)
         return buffer.getvalue()
 
     def save(self, path: str | os.PathLike[str], kind: str | None = None) -> None:

@@ -131,6 +131,12 @@ def test_every_kind_is_written(kind, tmp_path):
         np.testing.assert_array_equal(read['probabilities'].argmax(0), one.mask)
 
 
+def test_probabilities_of_one_channel_are_those_of_the_class_alone():
+    one = replace(found(), classes=('background', 'defect'), scores=np.full((1, 40, 60), 0.75, np.float32))
+    read = np.load(io.BytesIO(one.encode('probabilities')))
+    assert list(read['classes']) == ['defect'] and read['probabilities'].shape == (1, 40, 60)
+
+
 def test_the_suffix_says_what_is_saved(tmp_path):
     one = found(scores=True)
     for name in ('a.png', 'a.json', 'a.npz'):
