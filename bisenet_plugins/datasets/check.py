@@ -40,7 +40,7 @@ FINDINGS = {
     'unreadable label': ('label cannot be read', 'Copy or export the file again, or remove it.'),
     'channels': ('label has several channels', 'Write one id per pixel; convert a colour-coded label to ids first.'),
     'size': ('image and label differ in size', 'Export the label at the size of the image (resize it with nearest).'),
-    'range': ('ids out of range', 'Set num_classes and metainfo to the ids in use, or map others to 255 by label_map.'),
+    'range': ('ids out of range', 'Set num_classes and metainfo to the ids in use, or write 255 in place of others.'),
     'ignored': ('nothing is labelled', 'Label the image or remove it: it teaches nothing.'),
     'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
     'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),

@@ -1,6 +1,7 @@
 """The dataset check: each finding on a small broken dataset, and nothing on a sound one."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
+from bisenet_plugins.arguments import accepted_arguments
 from bisenet_plugins.datasets.check import FINDINGS, CheckedCompose, check_dataset, check_pipelines
 from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
 from bisenet_plugins.errors import InputError
@@ -89,6 +92,12 @@ def test_one_bad_sample_is_found(folder, how):
     assert not report.ok and kinds(report) == {how: 1}
     assert 'b.png' in report.findings[0].examples[0]
     assert FINDINGS[how][1] in report.to_text()
+
+
+def test_the_fixes_name_arguments_that_datasets_take():
+    takes = {*accepted_arguments(BaseSegDataset), 'num_classes'}
+    named = {word for _, fix in FINDINGS.values() for word in re.findall(r'[a-z]+(?:_[a-z]+)+', fix)}
+    assert len(named) > 4 and named <= takes
 
 
 def test_missing_image(folder):
