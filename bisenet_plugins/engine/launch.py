@@ -21,6 +21,7 @@ from mmengine.runner import Runner
 from ..arguments import nearest
 from ..config import KEYS, check_config, explained, nodes, read_config
 from ..datasets.check import check_pipelines
+from ..datasets.samples import member_configs
 from ..errors import CheckpointError, ConfigError, InputError, expect
 from ..weights.checkpoint import find_resumable, load_checkpoint, load_weights, plain_weights, weights_only_checkpoints
 from ..weights.fine_tune import SCHEME
@@ -160,7 +161,8 @@ def prepare_test(cfg: Config, checkpoint: str | os.PathLike[str], out: str | Non
         hook = dict(type='WritePredictionsHook', ids_dir=out, show_dir=show_dir, show=show, wait_time=wait_time)
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if tta:
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        for member in member_configs(cfg.test_dataloader.dataset):
+            member['pipeline'] = cfg.tta_pipeline
         merged = cfg.get('tta_model') or ConfigDict(type='BilateralTTAModel')
         merged.module = cfg.model
         # The average needs the logits of each variant, which our segmentor keeps only when asked.

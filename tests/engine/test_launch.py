@@ -151,6 +151,19 @@ def test_a_test_writes_what_is_asked_for(trained, tmp_path, tta):
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in show.iterdir()) == names
 
 
+def test_every_joined_dataset_is_tested_in_its_variants(trained, tmp_path):
+    cfg = load_config(trained[0], tmp_path / 'work')
+    inner = dict(cfg.test_dataloader.dataset, length=1)
+    inner.pop('pipeline')
+    wanted = [inner, dict(type='RepeatDataset', times=2, dataset=dict(inner, seed=3))]
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=wanted)
+    cfg.test_dataloader.batch_size = 1
+    metrics = run_test(prepare_test(cfg, trained[1] / 'iter_4.pth', str(tmp_path / 'out'), tta=True))
+    assert 0 <= metrics['mIoU'] <= 100
+    joined = cfg.test_dataloader.dataset.datasets
+    assert joined[0].pipeline == joined[1].dataset.pipeline == cfg.tta_pipeline
+
+
 @pytest.mark.parametrize('tta', [False, True])
 @pytest.mark.parametrize(('change', 'message'), [
     (lambda state: {}, 'expected the weights of the config.s network, got .* missing'),
