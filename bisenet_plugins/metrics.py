@@ -12,7 +12,10 @@ import numpy as np
 
 from .errors import InputError, expect
 
-__all__ = ['Scores', 'check_ids', 'check_size', 'confusion_matrix', 'score']
+__all__ = ['ONE_CLASS', 'Scores', 'check_ids', 'check_size', 'confusion_matrix', 'score']
+
+# What errors of ids add where there is one class.
+ONE_CLASS = '; one class and its background need num_classes=2, out_channels=1'
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def check_ids(label: np.ndarray, num_classes: int, ignore_index: int, name: str)
     if strange.size:
         listed = ', '.join(map(str, strange[:8].tolist())) + (' and others' if strange.size > 8 else '')
         raise InputError(f'{name}: expected class ids from 0 to {num_classes - 1}, or {ignore_index} where nothing '
-                         f'counts, got {listed}')
+                         f'counts, got {listed}{ONE_CLASS if num_classes == 1 else ""}')
 
 
 def check_size(label: Sequence[int], image: Sequence[int], name: str) -> None:

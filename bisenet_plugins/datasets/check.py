@@ -21,7 +21,7 @@ from torch.utils.data import get_worker_info
 
 from ..config import items
 from ..errors import BisenetError, InputError, expect, told_by
-from ..metrics import check_size
+from ..metrics import ONE_CLASS, check_size
 from .decoded import LoadDecoded, ids_in_training
 from .samples import UnusableError, member_configs, read_file
 
@@ -319,7 +319,8 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None,
             pixels = times * found.pop(count.id, 0)
             count.pixels, count.images = count.pixels + pixels, count.images + bool(pixels)
         if found and names:
-            report.add('range', f'{name}: ids {list(found)[:8]} with {len(names)} classes (0 to {len(names) - 1})')
+            report.add('range', f'{name}: ids {list(found)[:8]} with {len(names)} classes (0 to {len(names) - 1})'
+                       + ONE_CLASS * (len(names) == 1))
     if 2 * two_valued >= readable:  # one image of one class and void does not make a dataset binary
         for name in binary:
             report.add('binary', name)

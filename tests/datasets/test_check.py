@@ -94,6 +94,19 @@ def test_one_bad_sample_is_found(folder, how):
     assert FINDINGS[how][1] in report.to_text()
 
 
+def test_one_class_is_told_what_a_background_needs(folder):
+    pool = dict(type='BaseSegDataset', img_suffix='.png', metainfo=dict(classes=('pool',)))
+    for name in 'abc':
+        label(folder, name, np.indices((4, 6)).sum(0) % 2)
+    report = check_dataset(config(folder, **pool))
+    assert kinds(report) == {'range': 3}
+    assert report.findings[0].examples[0].endswith('; one class and its background need num_classes=2, out_channels=1')
+    pool['metainfo'] = dict(classes=('background', 'pool'))
+    assert check_dataset(config(folder, **pool)).ok
+    label(folder, 'b', np.full((4, 6), 2))
+    assert check_dataset(config(folder, **pool)).findings[0].examples[0].endswith('with 2 classes (0 to 1)')
+
+
 def test_the_fixes_name_arguments_that_datasets_take():
     takes = {*accepted_arguments(BaseSegDataset), 'num_classes'}
     named = {word for _, fix in FINDINGS.values() for word in re.findall(r'[a-z]+(?:_[a-z]+)+', fix)}

@@ -47,6 +47,14 @@ def test_an_id_outside_the_classes_is_named(step):
         check(RUNNER, 0, dict(data_samples=[variant, variant]))
 
 
+@pytest.mark.parametrize(('num_classes', 'needs'), [
+    (1, '1; one class and its background need num_classes=2, out_channels=1'), (2, '2')])
+def test_one_class_is_told_what_a_background_needs(num_classes, needs):
+    runner = SimpleNamespace(model=SimpleNamespace(num_classes=num_classes))
+    with pytest.raises(InputError, match=f'where nothing counts, got {needs}$'):
+        LabelCheckHook().before_train_iter(runner, 0, batch([[0, num_classes]]))
+
+
 def test_the_last_of_several_heads_says_what_is_ignored():
     heads = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
     heads[0].ignore_index, heads[1].ignore_index = 255, 19
