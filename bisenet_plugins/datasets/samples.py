@@ -127,11 +127,12 @@ def _loading_only(dataset: dict[str, Any]) -> Any:
 
 def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None,
                  classes: Sequence[str] = (), dataset: dict[str, Any] | None = None) -> Iterator[Sample]:
-    """Yield images from files, with labels of the same names.
+    """Yield images from files, with their labels.
 
     Args:
         paths: Image files.
-        labels: Folder with a PNG of class ids for each image; None if there are none.
+        labels: Folder with a label of class ids for each image, named as the dataset's suffixes say or else a PNG of
+            the image's name; None if there are none.
         classes: Names of the classes; where a registered dataset has the same, ids that it does not count become 255.
         dataset: Config of a dataset that says what becomes of ids on disk, in place of a registered one.
 
@@ -146,10 +147,12 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
     label_map = kind.get_label_map((given.get('metainfo') or {}).get('classes')) if kind else None
     takes = accepted_arguments(kind) if kind and 'type' in given else {}
     reduce = bool(given.get('reduce_zero_label', takes.get('reduce_zero_label')))
+    ends = [str(given.get(key, takes.get(key))) for key in ('img_suffix', 'seg_map_suffix')]
     for path in map(Path, paths):
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:
-            file = Path(labels) / f'{path.stem}.png'
+            own = Path(labels) / f'{path.name.removesuffix(ends[0])}{ends[1]}'  # as the dataset names it
+            file = own if own.is_file() else Path(labels) / f'{path.stem}.png'
             label = read_file(file, 'label')
             check_size(label.shape, sample.image.shape[:2], str(file))
             expect(label.dtype.kind != 'f', str(file), 'whole ids', f'a label of {label.dtype}')

@@ -123,6 +123,16 @@ def test_a_folder_of_samples_has_every_image_that_predict_takes(tmp_path):
     assert names == [source.path.name for source in find_sources([str(tmp_path)])]
 
 
+def test_labels_end_as_the_dataset_says(dataset, tmp_path):
+    for name, value in (('a_mask.png', 3), ('a.png', 4), ('b.png', 5)):
+        cv2.imwrite(str(tmp_path / name), np.full((48, 64), value, np.uint8))
+    paths = [tmp_path / 'images' / name for name in ('a.png', 'b.png')]
+    given = dict(type='BaseSegDataset', img_suffix='.png', seg_map_suffix='_mask.png')
+    for own, wanted in ((given, [3, 5]), (dict(given, img_suffix='.jpg'), [4, 5]), (dict(type='CamVidDataset'), [4, 5]),
+                        (None, [4, 5])):
+        assert [sample.label[0, 0] for sample in read_samples(paths, tmp_path, dataset=own)] == wanted
+
+
 def test_sources_of_samples(dataset, tmp_path):
     assert [sample.image.shape for sample in load_samples('synthetic', 2, size=(20, 30))] == [(20, 30, 3)] * 2
     assert [sample.name for sample in load_samples(str(tmp_path / 'images'), 9)] == ['a.png', 'b.png']
