@@ -128,7 +128,7 @@ def test_images_of_ever_new_sizes_do_not_fill_memory():
     for number in range(121):
         backend(np.zeros((1, 3, 32 * (number % 11 + 2), 32 * (number // 11 + 2)), np.float32))
         held.append(int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20)
-    assert held[120] - held[60] < 60
+    assert held[120] - held[60] < 160  # 280 where every kernel is kept
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path):
