@@ -18,7 +18,8 @@ __all__ = ['AgreementError', 'BisenetError', 'CheckpointError', 'ConfigError', '
 # The extra of this project that brings a package, by the package's import name.
 EXTRAS = {'mmdeploy': 'deploy', 'nncf': 'int8', 'onnx': 'deploy', 'onnxruntime': 'runtime', 'onnxscript': 'deploy',
           **dict.fromkeys(('mmengine', 'mmseg', 'torch', 'yaml'), 'onedl'), 'pnnx': 'ncnn',
-          'tensorrt_rtx': 'tensorrt-rtx', **{name: name for name in ('openvino', 'ncnn', 'executorch', 'tensorrt')}}
+          'tensorrt_rtx': 'tensorrt-rtx',
+          **{name: name for name in ('openvino', 'ncnn', 'executorch', 'tensorrt', 'mmpretrain', 'timm')}}
 
 
 class BisenetError(Exception):

@@ -13,7 +13,8 @@ from .options import add_network, chosen_network, open_network, whole
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument('inputs', nargs='+', metavar='IMAGE', help='images, folders or patterns')
-    add_network(parser)
+    add_network(parser, runs=False)
+    parser.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')
     parser.add_argument('--labels', metavar='DIR', help='folder with a PNG of class ids for each image')
     parser.add_argument('--out', default='analysis.html', help='the page (default: %(default)s)')
     parser.add_argument('--stages', nargs='+', metavar='MODULE',

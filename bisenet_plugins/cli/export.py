@@ -42,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--max-shape', default='1024x2048', help='largest input of a dynamic TensorRT engine')
     parser.add_argument('--compute-capability', nargs='+', default=['8.6', '8.9'], dest='compute_capabilities',
                         help='GPUs that a tensorrt-rtx engine is built for')
-    parser.add_argument('--calibration', help='INT8: folder of images, dataset config, train, val or synthetic')
+    parser.add_argument('--calibration', help='INT8: folder of images, dataset config, train, val, test or synthetic')
     parser.add_argument('--calibration-images', type=whole(1), default=32)
     parser.add_argument('--calibration-method', choices=['auto', 'minmax', 'entropy', 'percentile'], default='auto',
                         help='INT8: how ranges come from what was seen (default: %(default)s)')
@@ -52,7 +52,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--no-search', action='store_const', const='off', default='auto', dest='search',
                         help='INT8: quantise every layer')
     parser.add_argument('--images', default='synthetic',
-                        help='what to compare on: folder, dataset config, train, val or synthetic')
+                        help='what to compare on: folder, dataset config, train, val, test or synthetic')
     parser.add_argument('--image-count', type=whole(1), default=8)
     parser.add_argument('--no-verify', action='store_false', dest='verify', help='do not compare with PyTorch')
     parser.add_argument('--dump-info', action=BooleanOptionalAction, default=True, help="mmdeploy's SDK files")

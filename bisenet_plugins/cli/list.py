@@ -34,7 +34,7 @@ def run(args: Namespace) -> None:
         return
     if networks:
         print('networks in the package; segment with one: bisenet predict IMAGE --pretrained NAME')
-        print(as_table(networks, ('name', 'dataset', 'parameters', 'MB', 'GMACs', 'val mIoU', 'test mIoU')), end='\n\n')
+        print(as_table(networks, ('name', 'dataset', 'parameters', 'MB', 'val mIoU', 'test mIoU')), end='\n\n')
     if configs:
         print('configs; write one here: bisenet config NAME')
         print(as_table(configs, ('name', 'dataset', 'parameters', 'GMACs', 'val mIoU')), end='\n\n')

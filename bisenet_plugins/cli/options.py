@@ -128,7 +128,7 @@ def add_network(parser: ArgumentParser, runs: bool = True) -> None:
     group.add_argument('--checkpoint', help='weights of the config')
     group.add_argument('--pretrained', metavar='NAME', help='network that comes with the package')
     if not runs:
-        parser.set_defaults(model=None)
+        parser.set_defaults(model=None, precision='fp32')
         return
     group.add_argument('--model', metavar='PATH', help='folder or ONNX file that "export" wrote')
     group.add_argument('--device', default='cpu', help='where PyTorch computes (default: %(default)s)')

@@ -197,7 +197,8 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
         return list(read_samples(paths[place] for place in _spread(len(paths), count)))
     if source in ('train', 'val', 'test') and model_cfg is not None:
         dataset: Any = (model_cfg.get(f'{source}_dataloader') or {}).get('dataset')
-        expect(bool(dataset), 'images', f'a config with {source}_dataloader', 'one without')
+        expect('type' in (dataset or {}), 'images', 'a folder, a dataset config, or a network whose config has a '
+               f'{source}_dataloader', source)
     elif source.endswith('.py') and os.path.isfile(source):
         cfg = read_config(source)
         dataset = cfg.get('dataset') or (cfg.get('val_dataloader') or {}).get('dataset')

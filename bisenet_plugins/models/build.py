@@ -39,6 +39,8 @@ def named_class(cfg: dict, argument: str) -> type:
         'DetailBranch'
     """
     expect(isinstance(cfg, dict) and 'type' in cfg, argument, "a config dict with 'type'", cfg)
+    if cfg['type'] == 'TIMMBackbone':
+        require('timm')  # mmseg's own error names no way to get it
     cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
     if cls is None:
         if str(cfg['type']).startswith('mm'):  # mmpretrain.X is registered where mmpretrain is installed

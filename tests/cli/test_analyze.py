@@ -76,3 +76,9 @@ def test_an_image_that_is_not_there_is_one_sentence(bisenet, tiny):
     status, told, failure = bisenet('analyze', 'none.png', *tiny)
     assert status == 1 and 'none.png' in failure and failure.startswith('error: ') and len(failure.splitlines()) == 1
     assert not Path('analysis.html').exists()
+
+
+@pytest.mark.parametrize('option', ['--model', '--precision'])
+def test_what_only_a_graph_could_do_is_no_option(bisenet, option):
+    status, _, failure = bisenet('analyze', 'a.png', option, 'int8')
+    assert status == 2 and f'unrecognized arguments: {option} int8' in failure

@@ -144,7 +144,9 @@ def test_sources_of_samples(dataset, tmp_path):
 
 
 @pytest.mark.parametrize('source, cfg, message', [
-    ('empty', None, 'a folder with files ending in'), ('test', {}, 'a config with test_dataloader'),
+    ('empty', None, 'a folder with files ending in'),
+    ('test', {}, "a network whose config has a test_dataloader, got 'test'"),
+    ('test', dict(test_dataloader=dict(dataset=dict(pipeline=[]))), 'whose config has a test_dataloader'),
     ('none', None, "train, val, test or synthetic, got 'none'"), ('val', None, "synthetic, got 'val'"),
     ('cfg.py', None, 'a config with dataset or val_dataloader')])
 def test_a_source_without_images_is_refused(tmp_path, monkeypatch, source, cfg, message):

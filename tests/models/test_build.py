@@ -76,6 +76,13 @@ def test_a_package_that_is_not_there_is_named():
         named_class(dict(type='mmnowhere.ConvNeXt'), 'x')
 
 
+@pytest.mark.parametrize(('kind', 'extra'), [('TIMMBackbone', 'timm'), ('mmpretrain.ResNet', 'mmpretrain')])
+def test_a_package_with_an_extra_is_named_with_it(monkeypatch, kind, extra):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(MissingPackageError, match=rf"{extra} is not .* pip install 'bisenet-plugins\[{extra}\]'"):
+        named_class(dict(type=kind), 'x')
+
+
 def test_a_single_map_needs_no_tuple():
     assert probe(nn.Conv2d(4, 5, 3, 8, 1), 4, 'backbone') == ((5,), (8,))
 
