@@ -49,7 +49,7 @@ def test_a_dynamic_graph_that_holds_for_one_size_alone_is_refused(tmp_path):
     with pytest.raises(DeployError, match='differs from the PyTorch model|needs a static shape'):
         export(with_head(**FPN), tmp_path / 'a')
     assert os.listdir(tmp_path) == ['weights.pth']
-    assert export(with_head(**FPN), tmp_path / 'a', shape=(64, 96)).checks['agreement'] == 100
+    assert export(with_head(**FPN), tmp_path / 'a', shape=(64, 96)).checks['agreement'] >= 99.99
 
 
 def test_a_dynamic_graph_that_takes_one_size_alone_is_refused(tmp_path):
@@ -66,7 +66,7 @@ def test_a_pooling_that_cannot_be_traced_names_what_can_export_it(tmp_path):
     with pytest.raises(UnsupportedOperatorError, match='with --shape and --exporter program it does'):
         export(with_head(**PSP), tmp_path / 'a')
     pytest.importorskip('onnxscript')
-    assert export(with_head(**PSP), tmp_path / 'a', shape=(64, 96), exporter='program').checks['agreement'] == 100
+    assert export(with_head(**PSP), tmp_path / 'a', shape=(64, 96), exporter='program').checks['agreement'] >= 99.99
 
 
 @pytest.mark.parametrize('output', ['logits', 'logits_s8', 'mask'])
@@ -96,7 +96,7 @@ def test_configs_of_every_style_are_exported(tmp_path, change):
     else:
         cfg.test_pipeline.insert(1, resize if change == 'one side' else dict(type='Resize', scale_factor=0.5))
     artifact = export(cfg, tmp_path / 'a')
-    assert artifact.checks['agreement'] == 100
+    assert artifact.checks['agreement'] >= 99.99
     # mmdeploy's SDK resizes to a size alone
     assert ('pipeline.json' in os.listdir(tmp_path / 'a')) == (change != 'a factor')
 
