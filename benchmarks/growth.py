@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,12 @@ from benchmarks.pairs import with_classes
 from benchmarks.plots import plot_growth
 from bisenet_plugins.models.fuse import switch_to_deploy
 from bisenet_plugins.runtime import Predictor
-from bisenet_plugins.timing import interleave, spread
+from bisenet_plugins.timing import cores, interleave, spread
 from bisenet_plugins.weights.store import pretrained_names, read_shipped
 
 __all__ = ['AXES', 'exponents', 'largest_pair_mb', 'main', 'measure_point', 'time_growth']
 
-CORES = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+CORES = cores()
 BASE = dict(height=512, width=1024, classes=0, batch=1, threads=CORES)
 AXES: dict[str, list[dict[str, int]]] = {
     'pixels': [dict(height=256 * factor, width=512 * factor) for factor in (1, 2, 4, 8)],

@@ -39,7 +39,7 @@ def commands() -> dict[str, str]:
         'speed_2048x1024': f'speed mmseg:bisenetv2,{THEIRS} torch:bisenetv2,{THEIRS} torch:bisenetv2-128,{THEIRS} '
                            f'auto:bisenetv2-128,{THEIRS} auto-int8:bisenetv2-128,{THEIRS} '
                            '--size 512 1024 --image-size 1024 2048 --images data/camvid/val --rounds 10 --seconds 60',
-        'throughput': f'throughput {name} --images data/camvid/val --count 64 --rounds 3',
+        'throughput': f'throughput {name} --images data/camvid/val --count 64 --rounds 9',
         'matmul': f'matmul torch:{name} onnxruntime:{name} openvino:{name} --size 360 480 --rounds 20',
         'matmul_512x1024': 'matmul torch:bisenetv2-128 onnxruntime:bisenetv2-128 openvino:bisenetv2-128 '
                            '--size 512 1024 --rounds 20',

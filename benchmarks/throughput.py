@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -38,13 +38,13 @@ def time_throughput(
         batch: Frames segmented together.
         least: Seconds that the rounds take at least.
     """
-    candidate = open_candidate(**spec)
-    predictor: Any = candidate.whole
+    predictor, shared = (cast('Any', open_candidate(**spec).whole) for _ in range(2))
+    workers = shared.share_cores()
     frames = [images[number % len(images)] for number in range(count)]
     prepared = [predictor.preprocess(image) for image in images]
     report = Report('throughput', settings=dict(
         scenario='offline', image=list(images[0].shape[:2]), images=len(images), count=count, batch=batch,
-        rounds=rounds, least_seconds=least))
+        at_once=workers, rounds=rounds, least_seconds=least))
 
     def network() -> None:
         for start in range(0, count, batch):
@@ -65,8 +65,8 @@ def time_throughput(
         def whole(source: str, save_kind: str) -> Callable[[], None]:
             def run() -> None:
                 shutil.rmtree(folder / 'out', ignore_errors=True)
-                done = predict_sources(predictor.segment, find_sources([str(folder / source)]), folder / 'out',
-                                       (save_kind,), batch_size=batch)
+                done = predict_sources(shared.segment, find_sources([str(folder / source)]), folder / 'out',
+                                       (save_kind,), batch_size=batch, workers=workers)
                 if done.failed or done.frames != count:
                     raise RuntimeError(f'{source}: expected {count} images, got {done}')
             return run

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import expect
 
-__all__ = ['cpu_name', 'interleave', 'machine', 'spread', 'told_by_cores']
+__all__ = ['cores', 'cpu_name', 'interleave', 'machine', 'spread', 'told_by_cores']
 
 PACKAGES = ('numpy', 'opencv-python', 'opencv-python-headless', 'mmcv', 'onedl-mmcv', 'mmengine', 'onedl-mmengine',
             'mmsegmentation', 'onedl-mmsegmentation', 'onnxruntime', 'openvino', 'tensorrt')
@@ -36,6 +36,11 @@ def told_by_cores(name: str) -> list[str]:
     return [line.partition(':')[2].strip() for line in lines if line.startswith(name)]
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def machine() -> dict[str, Any]:
     """Describe what timings depend on: processor, threads, load and versions.
 
@@ -53,10 +58,9 @@ def machine() -> dict[str, Any]:
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     load = [round(value, 2) for value in os.getloadavg()] if hasattr(os, 'getloadavg') else None
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return dict(cpu=cpu_name(), cores=cores, threads=torch.get_num_threads(), gpu=gpu, load_average=load,
+    return dict(cpu=cpu_name(), cores=cores(), threads=torch.get_num_threads(), gpu=gpu, load_average=load,
                 python=platform.python_version(), torch=torch.__version__, versions=versions)
 
 

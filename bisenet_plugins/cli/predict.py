@@ -59,9 +59,10 @@ def run(args: Namespace) -> int:
     shut = [place for kind in KINDS if (place := Path(args.out_dir, kind).resolve()) not in named or kind in args.save]
     sources = find_sources(args.inputs, args.recursive, shut)
     predictor = open_network(args, args.backend)
+    many = len(sources) > 1 or any(source.kind == 'video' for source in sources)
     with progress_bar(len(sources)) as listener:
         summary = predict_sources(predictor.segment, sources, args.out_dir, args.save, args.opacity, args.batch_size,
-                                  args.skip_existing, args.max_frames, listener)
+                                  args.skip_existing, args.max_frames, listener, predictor.share_cores() if many else 1)
     print(f'{summary.done} done ({summary.frames} images), {summary.skipped} skipped, {len(summary.failed)} failed; '
           f'results in {printable(args.out_dir)}{"; " * bool(summary.speed)}{summary.speed}')
     return 1 if summary.failed else 0

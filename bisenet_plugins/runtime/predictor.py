@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DeployError, InputError, MissingPackageError, expect, require
+from ..timing import cores
 from ..visualize import as_palette
 from ..weights.store import pretrained_names, shipped_graph
 from .artifact import Artifact
@@ -50,7 +51,8 @@ class Predictor:
         backend: What computes the network: ``'torch'``, ``'openvino'`` or ``'onnxruntime'``; ``'auto'`` is the fastest
             that is installed, and PyTorch where that one cannot convert the network. A folder has its own.
         device: Where PyTorch computes, such as ``cpu`` or ``cuda:0``.
-        threads: Threads of the other backends; 0 takes as many as PyTorch has, or as there are cores for a graph.
+        threads: Threads of the other backends for one image; 0 takes as many as PyTorch has, or as there are cores for
+            a graph.
         precision: ``'fp32'``, or ``'int8'`` for the INT8 graph of a network that comes with the package.
 
     Shape:
@@ -183,6 +185,18 @@ class Predictor:
             A :class:`~bisenet_plugins.runtime.segmentation.Segmentation`, or a list of them.
         """
         return segment(self, images, scores, color)
+
+    def share_cores(self) -> int:
+        """Before the first image: leave each image half of the cores, where several can be segmented at the same time.
+
+        Returns:
+            How many, each in a thread of the caller's. More images are done in the same time, and one takes longer.
+        """
+        graph = self.backend in ('auto', *GRAPH_BACKENDS) and self.device.startswith('cpu')
+        if self._compute is not None or not graph:
+            return 1
+        self.threads = self.threads or max(1, cores() // 2)
+        return max(1, cores() // self.threads)
 
     def groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         """Yield the numbers of images that have inputs of one shape, as many as go through the network together."""

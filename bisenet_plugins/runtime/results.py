@@ -18,7 +18,7 @@ import cv2
 
 from ..errors import BisenetError, InputError, expect, told_by
 from ..files import discard, partial_path, sweep, write_atomically
-from .overlap import WriteBehind, read_ahead
+from .overlap import overlapped
 from .segmentation import SUFFIXES, Segmentation
 from .sources import Frame, Source, open_source
 
@@ -72,7 +72,7 @@ class Listener:
 def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequence[Source],
                     out_dir: str | os.PathLike[str], save: Sequence[str] = ('overlay',), opacity: float = 0.5,
                     batch_size: int = 1, skip_existing: bool = False, max_frames: int | None = None,
-                    listener: Listener | None = None) -> Summary:
+                    listener: Listener | None = None, workers: int = 1) -> Summary:
     """Segment all sources and write the results to ``out_dir/KIND/NAME``.
 
     Args:
@@ -85,6 +85,7 @@ def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequenc
         skip_existing: Leave out sources whose results are all there, so that an interrupted run resumes.
         max_frames: Frames taken from each video or camera; None takes all.
         listener: Told of the run's progress, for a progress bar.
+        workers: Images, or batches, segmented at the same time, as ``Predictor.share_cores`` returns it.
 
     Returns:
         Counts, and a sentence for each source that failed; the others are segmented all the same.
@@ -102,7 +103,8 @@ def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequenc
     expect(batch_size >= 1, 'batch_size', 'at least 1', batch_size)
     expect(0.0 <= opacity <= 1.0, 'opacity', 'a number from 0 to 1', opacity)
     run = _Run(partial(_segmented, partial(segment, scores='probabilities' in save)), Path(out_dir), sources,
-               tuple(dict.fromkeys(save)), opacity, batch_size, skip_existing, max_frames, listener or Listener())
+               tuple(dict.fromkeys(save)), opacity, batch_size, skip_existing, max_frames, listener or Listener(),
+               workers)
     run.images([source for source in sources if source.kind not in ('video', 'camera')])
     for source in sources:
         if source.kind in ('video', 'camera'):
@@ -137,6 +139,7 @@ class _Run:
     skip_existing: bool
     max_frames: int | None
     listener: Listener
+    workers: int
     summary: Summary = field(default_factory=Summary)
 
     def __post_init__(self) -> None:
@@ -145,17 +148,15 @@ class _Run:
 
     def images(self, sources: Sequence[Source]) -> None:
         """Segment images; the next one is read and the last one written beside the network's work."""
-        with WriteBehind() as behind, closing(read_ahead(map(self._read, sources))) as ahead:
-            for source, frame, error in ahead:
-                found = None
-                if frame is not None:
-                    try:
-                        (found,) = self.segment([frame.image])
-                    except InputError as refused:
-                        error = refused
-                behind(self._finish_image, source, frame, found, error)
+        with closing(overlapped(map(self._read, sources), self._segment_image, self.workers)) as ahead:
+            for source, frame, found in ahead:
+                with self._counted(source):
+                    if frame is None:
+                        raise found
+                    with self._writer(source) as writer:
+                        self._finish(writer, 1, frame, found)
 
-    def _read(self, source: Source) -> tuple[Source, Frame | None, Exception | None]:
+    def _read(self, source: Source) -> tuple[Source, Frame | None, Any]:
         """Read an image, or say why not."""
         try:
             self._writer(source)
@@ -164,13 +165,13 @@ class _Run:
         except (InputError, OSError, _Skipped) as error:
             return source, None, error
 
-    def _finish_image(self, source: Source, frame: Frame, found: Segmentation, error: Exception | None) -> None:
-        """Write the results of an image, or keep why there are none."""
-        with self._counted(source):
-            if error is not None:
-                raise error
-            with self._writer(source) as writer:
-                self._finish(writer, 1, frame, found)
+    def _segment_image(self, read: tuple[Source, Frame | None, Any]) -> tuple[Source, Frame | None, Any]:
+        """Segment an image, or say why not."""
+        source, frame, error = read
+        try:
+            return source, frame, self.segment([frame.image])[0] if frame is not None else error
+        except InputError as refused:
+            return source, None, refused
 
     def moving(self, source: Source) -> None:
         """Segment a video or a camera's stream; frames are read and written beside the network's work."""
@@ -184,12 +185,17 @@ class _Run:
 
     def _segment_frames(self, frames: open_source, finish: Callable[[Frame, Segmentation], None]) -> None:
         """Segment the frames of a video or a camera."""
-        size = self.batch_size
-        with WriteBehind(2 * size) as behind, closing(read_ahead(islice(frames, self.max_frames), 2 * size)) as ahead:
+        several = islice(frames, self.max_frames)
+        batches = iter(lambda: list(islice(several, self.batch_size)), [])
+
+        def segment(batch: list[Frame]) -> list[tuple[Frame, Segmentation]]:
+            return list(zip(batch, self.segment([frame.image for frame in batch]), strict=True))
+
+        with closing(overlapped(batches, segment, self.workers)) as ahead:
             try:
-                while batch := list(islice(ahead, size)):
-                    for frame, found in zip(batch, self.segment([frame.image for frame in batch]), strict=True):
-                        behind(finish, frame, found)
+                for batch in ahead:
+                    for frame, found in batch:
+                        finish(frame, found)
             except KeyboardInterrupt:  # at a camera it is the end of the stream
                 if frames.source.kind != 'camera':
                     raise
@@ -200,7 +206,7 @@ class _Run:
         now, summary = time.perf_counter(), self.summary
         if summary.frames:
             summary.seconds = now - summary.begin
-            summary.network_seconds += found.network_seconds
+            summary.network_seconds += found.network_seconds / self.workers
         else:
             summary.begin = now
         summary.frames += 1
@@ -280,8 +286,8 @@ class _Writer:
             self.video = cv2.VideoWriter(str(self.unfinished['overlay']), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
+        self.count += 1  # first: Ctrl-C comes through behind the call that it interrupts
         self.video.write(painted)
-        self.count += 1
 
     def __exit__(self, kind: type | None, *error: object) -> None:
         """Rename finished files to their final names, or leave nothing behind."""

@@ -31,6 +31,7 @@ class Network:
     """Stands for a network: the mask is the image's first channel."""
 
     segment = staticmethod(segmented(lambda images: [image[..., 0] for image in images], num_classes=256))
+    share_cores = staticmethod(lambda: 2)
 
 
 @pytest.mark.parametrize('backend', ['auto', 'torch', 'openvino'])

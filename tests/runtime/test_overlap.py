@@ -2,12 +2,15 @@
 
 import threading
 import time
+from contextlib import closing
 
 import cv2
 import numpy as np
 import pytest
 
-from bisenet_plugins.runtime.overlap import WriteBehind, read_ahead
+from bisenet_plugins import load_pretrained
+from bisenet_plugins.runtime.backends import GRAPH_BACKENDS
+from bisenet_plugins.runtime.overlap import overlapped
 from bisenet_plugins.runtime.results import predict_sources
 from bisenet_plugins.runtime.sources import Source
 from tests.runtime.fakes import segmented
@@ -18,7 +21,7 @@ def no_thread_stays():
     before = set(threading.enumerate())
     yield
     new = set(threading.enumerate()) - before
-    assert not [thread for thread in new if thread.name in ('read-ahead', 'write-behind')]
+    assert not [thread for thread in new if thread.name.startswith('overlapped')]
 
 
 def slow(count, pause=0.02, log=None):
@@ -29,61 +32,59 @@ def slow(count, pause=0.02, log=None):
         yield number
 
 
-def test_three_slow_steps_overlap_and_keep_the_order():
+@pytest.mark.parametrize(('workers', 'share'), [(1, 0.75), (3, 0.5)])
+def test_slow_steps_overlap_and_keep_the_order(workers, share):
     """Each step waits, as for a file or an accelerator: one after the other they take three times as long."""
     written = []
 
-    def write(number):
-        time.sleep(0.02)
-        written.append(number)
+    def work(number):
+        time.sleep(0.02 * workers)
+        return number
 
     start = time.perf_counter()
-    with WriteBehind() as behind:
-        for number in read_ahead(slow(15)):
-            time.sleep(0.02)
-            behind(write, number)
+    for number in overlapped(slow(15), work, workers):
+        time.sleep(0.02)
+        written.append(number)
     took = time.perf_counter() - start
     assert written == list(range(15))
-    assert took < 0.75 * 3 * 15 * 0.02
+    assert took < share * (2 + workers) * 15 * 0.02
+
+
+def test_several_are_worked_on_at_the_same_time():
+    together = threading.Barrier(3, timeout=5)
+    assert list(overlapped(range(6), lambda number: (together.wait(), number)[1], 3)) == list(range(6))
 
 
 def test_only_a_few_items_are_read_ahead():
     log = []
-    items = read_ahead(slow(50, 0, log), depth=3)
-    assert next(items) == 0
+    results = overlapped(slow(50, 0, log), str)
+    assert next(results) == '0'
     time.sleep(0.1)
-    assert len(log) <= 6
-    items.close()
-    assert len(log) <= 7
+    assert len(log) <= 4
+    results.close()
+    assert len(log) <= 5
 
 
-def test_an_error_of_the_source_comes_after_the_items_before_it():
+def test_an_error_of_the_source_comes_after_the_results_before_it():
     def broken():
         yield 1
+        yield 2
         raise OSError('unplugged')
 
     got = []
     with pytest.raises(OSError, match='unplugged'):
-        for item in read_ahead(broken()):
-            got.append(item)
-    assert got == [1]
+        for result in overlapped(broken(), str, 2):
+            got.append(result)
+    assert got == ['1', '2']
 
 
-def test_an_error_of_a_call_is_raised_once_and_drops_the_calls_behind_it():
-    done = []
-
-    def fails():
-        raise OSError('disk full')
-
-    with pytest.raises(OSError, match='disk full'), WriteBehind(depth=1) as behind:
-        behind(done.append, 1)
-        behind(fails)
-        for number in range(100):
-            time.sleep(0.01)
-            behind(done.append, number)
-    assert done == [1]
-    with pytest.raises(OSError, match='disk full'), WriteBehind() as behind:
-        behind(fails)
+def test_an_error_of_the_work_comes_after_the_results_before_it_and_ends_the_reading():
+    log, got = [], []
+    with pytest.raises(ZeroDivisionError):
+        for result in overlapped(slow(1000, 0, log), lambda number: 6 // (3 - number), 2):
+            got.append(result)
+    assert got == [2, 3, 6]
+    assert len(log) < 12
 
 
 def test_an_interrupted_run_drops_what_waits():
@@ -93,18 +94,28 @@ def test_an_interrupted_run_drops_what_waits():
         time.sleep(0.05)
         done.append(number)
 
-    with pytest.raises(KeyboardInterrupt), WriteBehind(depth=5) as behind:
-        for number in range(5):
-            behind(late, number)
+    with pytest.raises(KeyboardInterrupt), closing(overlapped(range(50), late)) as results:
+        next(results)
         raise KeyboardInterrupt
-    assert len(done) <= 2
+    assert len(done) <= 3
 
 
-def test_no_room_is_refused():
-    with pytest.raises(ValueError, match='^depth: expected at least 1, got 0'):
-        read_ahead([], 0)
-    with pytest.raises(ValueError, match='^depth: expected at least 1, got 0'):
-        WriteBehind(0)
+def test_no_worker_is_refused():
+    with pytest.raises(ValueError, match='^workers: expected at least 1, got 0'):
+        overlapped([], str, 0)
+
+
+@pytest.mark.parametrize('backend', GRAPH_BACKENDS)
+def test_images_that_share_the_cores_give_what_one_alone_gives(backend, monkeypatch):
+    pytest.importorskip(backend)
+    monkeypatch.setattr('bisenet_plugins.runtime.predictor.cores', lambda: 4)
+    images = list(np.random.default_rng(0).integers(0, 256, (4, 90, 120, 3), np.uint8))
+    alone, shared, several = (load_pretrained('bisenetv2-camvid', backend=backend, threads=threads)
+                              for threads in (0, 0, 4))
+    assert (shared.share_cores(), shared.threads, several.share_cores()) == (2, 2, 1)
+    np.testing.assert_array_equal(list(overlapped(images, shared, 2)), alone(images))
+    assert shared.share_cores() == 1  # the backend is made: its threads stay
+    assert load_pretrained('bisenetv2-camvid', backend='torch').share_cores() == 1
 
 
 class SlowCamera:
@@ -138,10 +149,11 @@ def segment(tmp_path, predictor, **options):
     return predict_sources(segmented(predictor), [source], tmp_path, save=('ids',), **options)
 
 
+@pytest.mark.parametrize('workers', [1, 2])
 @pytest.mark.parametrize('batch_size', [1, 3])
-def test_a_stream_is_segmented_in_order(tmp_path, monkeypatch, batch_size):
+def test_a_stream_is_segmented_in_order(tmp_path, monkeypatch, batch_size, workers):
     monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
-    summary = segment(tmp_path, brightness, max_frames=7, batch_size=batch_size)
+    summary = segment(tmp_path, brightness, max_frames=7, batch_size=batch_size, workers=workers)
     assert (summary.done, summary.frames, summary.failed) == (1, 7, [])
     written = sorted((tmp_path / 'ids' / 'camera_0').iterdir())
     assert [int(cv2.imread(str(path))[0, 0, 0]) for path in written] == list(range(7))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeployError, raised_as
+from ...timing import cores
 from . import import_runtime
 
 __all__ = ['OpenVINOBackend', 'openvino_core', 'quick_argmax', 'to_openvino']
@@ -56,7 +57,7 @@ class OpenVINOBackend:
 
     Args:
         model: ``.xml`` file beside its ``.bin``, or an ``openvino.Model``.
-        threads: Threads for inference; 0 leaves it to the runtime.
+        threads: Threads for each call, of which as many run at the same time as the cores allow; 0 gives one call all.
 
     Raises:
         MissingPackageError: If openvino is not installed.
@@ -88,7 +89,8 @@ class OpenVINOBackend:
         options = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY',
                    'CPU_RUNTIME_CACHE_CAPACITY': KERNELS, **options}
         if self.threads:
-            options['INFERENCE_NUM_THREADS'] = self.threads
+            streams = max(1, cores() // self.threads)
+            options |= dict(NUM_STREAMS=streams, INFERENCE_NUM_THREADS=streams * self.threads)
         return openvino_core().compile_model(model, 'CPU', options)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
