@@ -118,12 +118,13 @@ class Network:
         """Return the network's input of an image, ``(H, W, C)`` uint8."""
         return self._prepare(image)
 
-    def open(self, backend: str, threads: int = 0) -> Backend:
+    def open(self, backend: str, threads: int = 0, at_once: int = 1) -> Backend:
         """Bring the network to a backend.
 
         Args:
             backend: One of :data:`~bisenet_plugins.runtime.backends.BACKENDS`.
-            threads: Threads of the other backends; 0 takes as many as PyTorch has.
+            threads: Threads of the other backends for each call; 0 takes as many as PyTorch has.
+            at_once: Calls that run at the same time, where a backend must be told.
 
         Raises:
             MissingPackageError: If the backend is not installed.
@@ -142,7 +143,7 @@ class Network:
         made: Backend
         if backend == 'openvino':
             from .backends.openvino import to_openvino
-            made = to_openvino(network, example, threads)
+            made = to_openvino(network, example, threads, at_once)
         else:
             from .backends.onnxruntime import to_onnxruntime
             made = to_onnxruntime(network, example, threads)

@@ -87,6 +87,7 @@ class Predictor:
         expect(on_cpu or backend in ('torch', 'auto'), 'device', f"'cpu' with backend={backend!r}", self.device)
         expect(isinstance(threads, int) and threads >= 0, 'threads', 'a whole number of at least 0', threads)
         self.backend, self._asked, self.threads, self.precision = backend, backend, threads, precision
+        self.at_once = 1
         self._lock = threading.Lock()
         self._compute: Backend | None = None
         self._pid: int | None = None
@@ -187,16 +188,17 @@ class Predictor:
         return segment(self, images, scores, color)
 
     def share_cores(self) -> int:
-        """Before the first image: leave each image half of the cores, where several can be segmented at the same time.
+        """Before the first image: leave an image half of the cores, where two can be segmented at the same time.
 
         Returns:
-            How many, each in a thread of the caller's. More images are done in the same time, and one takes longer.
+            How many can, each in a thread of the caller's: more images in the same time, of which one takes longer.
         """
         graph = self.backend in ('auto', *GRAPH_BACKENDS) and self.device.startswith('cpu')
         if self._compute is not None or not graph:
             return 1
         self.threads = self.threads or max(1, cores() // 2)
-        return max(1, cores() // self.threads)
+        self.at_once = min(2, max(1, cores() // self.threads))
+        return self.at_once
 
     def groups(self, prepared: Sequence[Prepared]) -> Iterator[list[int]]:
         """Yield the numbers of images that have inputs of one shape, as many as go through the network together."""
@@ -267,9 +269,9 @@ class Predictor:
         for name in names:
             try:
                 if self.artifact is not None:
-                    compute = open_backend(name, self.artifact.path, self.threads)
+                    compute = open_backend(name, self.artifact.path, self.threads, self.at_once)
                 else:
-                    compute = self._network.open(name, self.threads)  # type: ignore[union-attr]
+                    compute = self._network.open(name, self.threads, self.at_once)  # type: ignore[union-attr]
             except (DeployError, MissingPackageError) as error:
                 if name == names[-1]:
                     raise

@@ -88,13 +88,14 @@ def import_runtime(module: str) -> Any:
     return importlib.import_module(module)
 
 
-def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0) -> Backend:
+def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0, at_once: int = 1) -> Backend:
     """Load a deployed file.
 
     Args:
         backend: Backend that it was built for.
         path: The file.
-        threads: Threads on the CPU; 0 leaves it to the runtime.
+        threads: Threads on the CPU for each call; 0 leaves it to the runtime.
+        at_once: Calls that run at the same time, where a backend must be told.
 
     Raises:
         InputError: If the backend is unknown.
@@ -108,7 +109,7 @@ def open_backend(backend: str, path: str | os.PathLike[str], threads: int = 0) -
         return OnnxRuntimeBackend(str(path), threads)
     if backend == 'openvino':
         from .openvino import OpenVINOBackend
-        return OpenVINOBackend(str(path), threads)
+        return OpenVINOBackend(str(path), threads, at_once)
     if backend in PROGRAMS:
         from .programs import ProgramBackend
         return ProgramBackend(str(path), backend, threads)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import DeployError, raised_as
-from ...timing import cores
 from . import import_runtime
 
 __all__ = ['OpenVINOBackend', 'openvino_core', 'quick_argmax', 'to_openvino']
@@ -57,7 +56,8 @@ class OpenVINOBackend:
 
     Args:
         model: ``.xml`` file beside its ``.bin``, or an ``openvino.Model``.
-        threads: Threads for each call, of which as many run at the same time as the cores allow; 0 gives one call all.
+        threads: Threads for each call; 0 leaves it to the runtime.
+        at_once: Calls that run at the same time; each takes memory of its own.
 
     Raises:
         MissingPackageError: If openvino is not installed.
@@ -68,7 +68,7 @@ class OpenVINOBackend:
         compared is what runs.
     """
 
-    def __init__(self, model: Any, threads: int = 0) -> None:
+    def __init__(self, model: Any, threads: int = 0, at_once: int = 1) -> None:
         core = openvino_core()
         with raised_as(DeployError, f'{model} cannot be loaded by OpenVINO'):
             self.model = quick_argmax(core.read_model(model) if isinstance(model, str) else model)
@@ -76,7 +76,7 @@ class OpenVINOBackend:
         if quantized and str(model).lower().endswith('.onnx'):
             raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
                               'OpenVINO computes wrongly; "export --format openvino --precision int8" makes one for it')
-        self.threads = threads
+        self.threads, self.at_once = threads, at_once
         self._requests = _Requests(self.model, self.compile)
 
     def compile(self, model: Any, **options: Any) -> Any:
@@ -89,8 +89,7 @@ class OpenVINOBackend:
         options = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY',
                    'CPU_RUNTIME_CACHE_CAPACITY': KERNELS, **options}
         if self.threads:
-            streams = max(1, cores() // self.threads)
-            options |= dict(NUM_STREAMS=streams, INFERENCE_NUM_THREADS=streams * self.threads)
+            options |= dict(NUM_STREAMS=self.at_once, INFERENCE_NUM_THREADS=self.threads * self.at_once)
         return openvino_core().compile_model(model, 'CPU', options)
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
@@ -151,13 +150,14 @@ class _Requests:
             idle.put(request)
 
 
-def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINOBackend:
+def to_openvino(network: Any, example: np.ndarray, threads: int = 0, at_once: int = 1) -> OpenVINOBackend:
     """Convert a network in memory.
 
     Args:
         network: Module from inputs to logits, in evaluation mode on the CPU.
         example: Inputs to trace with; other sizes and batches are taken all the same.
-        threads: Threads for inference; 0 leaves it to the runtime.
+        threads: As for :class:`OpenVINOBackend`.
+        at_once: As for :class:`OpenVINOBackend`.
 
     Raises:
         MissingPackageError: If openvino is not installed.
@@ -173,4 +173,4 @@ def to_openvino(network: Any, example: np.ndarray, threads: int = 0) -> OpenVINO
             traced = torch.jit.trace(network, torch.from_numpy(example), check_trace=False)
             model = openvino.convert_model(traced, example_input=torch.from_numpy(example))
         model.reshape([-1, example.shape[1], -1, -1])
-        return OpenVINOBackend(model, threads)
+        return OpenVINOBackend(model, threads, at_once)
