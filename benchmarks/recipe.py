@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
@@ -55,6 +56,8 @@ ROWS: dict[str, Variant] = {
     'no-ohem': Variant('plain cross entropy', {f'model.{head}.loss_decode.type': 'CrossEntropyLoss'
                                                for head in _HEADS}),
     'no-ema': Variant('the last weights, not their average', {'custom_hooks': []}),
+    'averaged': Variant('the mean of the three best of eight checkpoints, not the running average', {
+        'custom_hooks': []}),
     'lovasz': Variant("Lovasz-Softmax beside the main head's loss", {
         'model.decode_head.loss_decode': [
             dict(type='OhemCrossEntropyLoss'), dict(type='LovaszLoss', reduction='none', loss_weight=0.5)]}),
@@ -162,11 +165,11 @@ def row_config(row: str, seed: int, iters: int, crop: tuple[int, int], work_dir:
         teacher = row_config('lite2', seed, iters, crop, work_dir).model
         teacher.backbone.semantic_branch.backbone.init_cfg = None
         cfg.model.update(teacher=teacher, weights=str(_teacher(Path(work_dir).parent, seed)))
-    warm = max(iters // 10, 1)
+    warm, every = max(iters // 10, 1), max(iters // 8, 1) if row == 'averaged' else iters
     cfg.merge_from_dict({
-        'randomness': dict(seed=seed), 'train_cfg': dict(max_iters=iters, val_interval=iters),
+        'randomness': dict(seed=seed), 'train_cfg': dict(max_iters=iters, val_interval=every),
         'model.data_preprocessor.size': crop, f'{_TRAIN}.1.crop_size': crop,
-        'default_hooks': dict(checkpoint=dict(interval=iters), logger=dict(interval=10)),
+        'default_hooks': dict(checkpoint=dict(interval=every, max_keep_ckpts=-1), logger=dict(interval=10)),
         'experiment_name': f'recipe-{row}-{seed}'})
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.05, begin=0, end=warm, by_epoch=False),
@@ -203,7 +206,15 @@ def run(rows: Sequence[str], seeds: Sequence[int], iters: int, crop: tuple[int, 
             shutil.rmtree(folder, ignore_errors=True)  # of an interrupted run
             runner = run_training(prepare_training(row_config(row, seed, iters, crop, folder)))
             history = runner.message_hub.get_scalar('val/mIoU')
-            result['miou'].setdefault(row, {})[str(seed)] = float(history.current())
+            miou = history.current()
+            if row == 'averaged':
+                best = np.argsort(history.data[0])[-3:]
+                files = [folder / f'iter_{(number + 1) * (iters // 8)}.pth' for number in best]
+                states = [torch.load(file, weights_only=False)['state_dict'] for file in files]
+                runner.model.load_state_dict({name: sum(state[name] for state in states) / len(states)
+                                              for name in states[0]})
+                miou = runner.val_loop.run()['mIoU']
+            result['miou'].setdefault(row, {})[str(seed)] = float(miou)
             if row == 'recipe' and 'no-ema' in rows:  # of the same training: an average changes only what is scored
                 runner._hooks = [hook for hook in runner._hooks if not isinstance(hook, EMAHook)]
                 result['miou'].setdefault('no-ema', {})[str(seed)] = float(runner.val_loop.run()['mIoU'])

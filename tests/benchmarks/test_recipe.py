@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import EMAHook, IterTimerHook
@@ -83,6 +84,28 @@ def test_runs_are_kept_and_not_repeated(tmp_path, monkeypatch):
         '| no-ema | the last weights, not their average | 37.50 | +5.50 | 32.00 43.00 |')
     with pytest.raises(ValueError, match='expected a new file or one of the same settings'):
         recipe.run(['recipe'], [0], 30, (96, 128), out, tmp_path / 'runs')
+
+
+def test_the_best_checkpoints_are_averaged(tmp_path, monkeypatch):
+    """Of eight, those with the best scores: the second, the fourth and the last."""
+    model = torch.nn.Linear(1, 1)
+
+    def run_training(cfg):
+        for number in range(8):
+            state = {name: torch.full_like(value, number) for name, value in model.state_dict().items()}
+            torch.save(dict(state_dict=state), tmp_path / 'runs' / 'averaged-0' / f'iter_{10 * (number + 1)}.pth')
+        scores = SimpleNamespace(current=lambda: 5.0, data=(np.array([1, 8, 2, 9, 3, 4, 5, 7]), np.ones(8)))
+        return SimpleNamespace(message_hub=SimpleNamespace(get_scalar=lambda key: scores), model=model,
+                               val_loop=SimpleNamespace(run=lambda: dict(mIoU=model.weight.item())))
+
+    def prepare(cfg):
+        assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == 10 and not cfg.custom_hooks
+        (tmp_path / 'runs' / 'averaged-0').mkdir(parents=True)
+
+    monkeypatch.setattr(recipe, 'prepare_training', prepare)
+    monkeypatch.setattr(recipe, 'run_training', run_training)
+    result = recipe.run(['averaged'], [0], 80, (96, 128), tmp_path / 'recipe.json', tmp_path / 'runs')
+    assert result['miou']['averaged']['0'] == pytest.approx((1 + 3 + 7) / 3)
 
 
 def test_plot_names_every_network(tmp_path, monkeypatch):
