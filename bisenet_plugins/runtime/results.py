@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -35,8 +34,8 @@ class Summary:
         failed: What could not be read or written, each as a sentence.
         frames: Images segmented, frames of videos included.
         seconds: Time from the end of the first image to that of the last: what comes before is loading.
-        network_seconds: Time in the network, of the same images.
         begin: When the first image was done.
+        workers: Images segmented at the same time; so many are done when the time begins.
     """
 
     done: int = 0
@@ -44,16 +43,14 @@ class Summary:
     frames: int = 0
     failed: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    network_seconds: float = 0.0
     begin: float = field(default=0.0, repr=False)
+    workers: int = field(default=1, repr=False)
 
     @property
     def speed(self) -> str:
-        """How fast it was, for more than one image."""
-        if self.frames < 2 or not self.seconds:
-            return ''
-        share = min(1.0, self.network_seconds / self.seconds)
-        return f'{(self.frames - 1) / self.seconds:.1f} images/s, {100 * share:.0f} % of the time in the network'
+        """How fast it was, for more images than the first."""
+        count = self.frames - self.workers
+        return f'{count / self.seconds:.1f} images/s' if count > 0 and self.seconds else ''
 
 
 class Listener:
@@ -140,9 +137,10 @@ class _Run:
     max_frames: int | None
     listener: Listener
     workers: int
-    summary: Summary = field(default_factory=Summary)
+    summary: Summary = field(init=False)
 
     def __post_init__(self) -> None:
+        self.summary = Summary(workers=self.workers * self.batch_size)
         files = [source.path.resolve() for source in self.sources if source.kind in ('image', 'video')]
         self.inputs = {path for file in files for path in (file, *file.parents)}
 
@@ -187,6 +185,7 @@ class _Run:
         """Segment the frames of a video or a camera."""
         several = islice(frames, self.max_frames)
         batches = iter(lambda: list(islice(several, self.batch_size)), [])
+        written = False
 
         def segment(batch: list[Frame]) -> list[tuple[Frame, Segmentation]]:
             return list(zip(batch, self.segment([frame.image for frame in batch]), strict=True))
@@ -196,8 +195,9 @@ class _Run:
                 for batch in ahead:
                     for frame, found in batch:
                         finish(frame, found)
+                    written = True
             except KeyboardInterrupt:  # at a camera it is the end of the stream
-                if frames.source.kind != 'camera':
+                if frames.source.kind != 'camera' or not written:
                     raise
 
     def _finish(self, writer: _Writer, length: int | None, frame: Frame, found: Segmentation) -> None:
@@ -206,7 +206,6 @@ class _Run:
         now, summary = time.perf_counter(), self.summary
         if summary.frames:
             summary.seconds = now - summary.begin
-            summary.network_seconds += found.network_seconds / self.workers
         else:
             summary.begin = now
         summary.frames += 1
@@ -281,11 +280,13 @@ class _Writer:
         """Append a frame to the video."""
         if self.video is None:
             place.parent.mkdir(parents=True, exist_ok=True)
-            size = (painted.shape[1], painted.shape[0])
+            self.size = size = (painted.shape[1], painted.shape[0])
             fps = round(self.fps, 3 if self.fps < 65 else 1)  # MPEG-4 divides a second into at most 65,535 parts
             self.video = cv2.VideoWriter(str(self.unfinished['overlay']), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
             if not self.video.isOpened():
                 raise OSError(f'a video cannot be written to {place}; OpenCV has no mp4v encoder here')
+        if self.size != (size := (painted.shape[1], painted.shape[0])):  # OpenCV would leave it out
+            raise InputError(f'{self.source}: expected frames of one size, {self.size} with the legend, got {size}')
         self.count += 1  # first: Ctrl-C comes through behind the call that it interrupts
         self.video.write(painted)
 
@@ -297,10 +298,12 @@ class _Writer:
             if self.video is not None and kind is None:
                 self._verify(self.unfinished['overlay'])
             for name, unfinished in self.unfinished.items() if kind is None else ():
-                if unfinished.is_dir():
-                    shutil.rmtree(self.places[name], ignore_errors=True)
+                place, former = self.places[name], partial_path(self.places[name])
+                if unfinished.is_dir() and place.exists():  # removed under its own name, half of it could stay
+                    os.replace(place, former)
                 if unfinished.exists():
-                    os.replace(unfinished, self.places[name])
+                    os.replace(unfinished, place)
+                discard(former)
         finally:
             for unfinished in self.unfinished.values():
                 discard(unfinished)

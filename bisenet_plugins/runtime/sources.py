@@ -221,4 +221,5 @@ class open_source:
         # other formats count by the longest of their tracks, and as if all frames took equally long
         slack = 2 * longest + (0.0 if self.source.path.suffix.lower() in COUNTED_SUFFIXES else 0.5)
         if self.length / self.fps - place > slack:
-            raise InputError(f'{self.source}: expected {self.length} frames, got {number}; the video is truncated')
+            raise InputError(f'{self.source}: expected {self.length} frames, got {number}; the video is truncated, or '
+                             'OpenCV cannot read the rest')

@@ -1,5 +1,8 @@
 """Reading, computing and writing beside each other: in order, with errors, without threads left behind."""
 
+import dataclasses
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -11,7 +14,7 @@ import pytest
 from bisenet_plugins import load_pretrained
 from bisenet_plugins.runtime.backends import GRAPH_BACKENDS
 from bisenet_plugins.runtime.overlap import overlapped
-from bisenet_plugins.runtime.results import predict_sources
+from bisenet_plugins.runtime.results import Summary, predict_sources
 from bisenet_plugins.runtime.sources import Source
 from tests.runtime.fakes import segmented
 
@@ -118,6 +121,29 @@ def test_images_that_share_the_cores_give_what_one_alone_gives(backend, monkeypa
     assert load_pretrained('bisenetv2-camvid', backend='torch').share_cores() == 1
 
 
+FIRST_IMAGES = """
+import threading, numpy
+from bisenet_plugins import load_pretrained
+predictor = load_pretrained('bisenetv2-mobilenetv2-camvid', backend='openvino')
+print(predictor.share_cores())
+threads = [threading.Thread(target=predictor, args=(numpy.zeros((64, 96, 3), numpy.uint8),)) for _ in range(2)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+"""
+
+
+def test_two_first_images_do_not_wait_for_each_other_for_ever():
+    """In one of three processes they did; OpenVINO then holds Python's lock, so that Ctrl-C does nothing."""
+    pytest.importorskip('openvino')
+    for _ in range(4):
+        subprocess.run([sys.executable, '-c', FIRST_IMAGES], check=True, timeout=60)
+
+
+def test_the_speed_leaves_out_what_was_done_when_the_time_began():
+    assert Summary(frames=12, seconds=2.0, workers=2).speed == '5.0 images/s'
+    assert Summary(frames=2, seconds=0.001, workers=2).speed == Summary().speed == ''
+
+
 class SlowCamera:
     """A camera without an end, whose images are as bright as their number."""
 
@@ -170,6 +196,26 @@ def test_ctrl_c_at_a_camera_keeps_what_was_segmented(tmp_path, monkeypatch):
     summary = segment(tmp_path, stopped)
     assert (summary.done, summary.frames) == (1, 3)
     assert len(list((tmp_path / 'ids' / 'camera_0').iterdir())) == 3
+
+
+def test_ctrl_c_before_the_first_image_of_a_camera_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+    with pytest.raises(KeyboardInterrupt):
+        segment(tmp_path, lambda images: exec('raise KeyboardInterrupt'))
+
+
+def test_a_stream_whose_frames_change_their_size_is_told_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+    source = Source('camera', 'camera_0', index=0)
+
+    def grown(images, scores=False):
+        return [dataclasses.replace(found, mask=np.zeros(sides, np.uint8), image=np.zeros((*sides, 3), np.uint8))
+                for image, found in zip(images, segmented(brightness)(images), strict=True)
+                for sides in [(40, 60) if image[0, 0, 0] < 3 else (60, 90)]]
+
+    summary = predict_sources(grown, [source], tmp_path, max_frames=6)
+    (failure,) = summary.failed
+    assert failure.startswith('camera 0: expected frames of one size, (') and 'disk' not in failure
 
 
 def test_a_result_that_cannot_be_written_fails_the_source(tmp_path, monkeypatch):

@@ -23,7 +23,9 @@ KERNELS = 1000
 """Kernels that a model keeps, of about eight shapes; OpenVINO's own 5,000 fill memory where sizes are ever new."""
 
 
-@functools.cache
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def openvino_core() -> Any:
     """Return the process's one ``openvino.Core``, which stays until the process ends.
 
@@ -34,7 +36,16 @@ def openvino_core() -> Any:
     Raises:
         MissingPackageError: If openvino is not installed.
     """
-    return import_runtime('openvino').Core()
+    with _ONE_AT_A_TIME:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    openvino = import_runtime('openvino')
+    # the first conversion of all: two threads that made it together would wait for each other for ever
+    _ = openvino.Tensor(np.zeros(1, np.float32)).data
+    return openvino.Core()
 
 
 def quick_argmax(model: Any) -> Any:
