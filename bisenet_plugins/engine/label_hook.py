@@ -77,18 +77,22 @@ class LabelCheckHook(Hook):
         head = getattr(network, 'decode_head', None)
         ignored = getattr(head[-1] if isinstance(head, ModuleList) else head, 'ignore_index', 255)
         padding = getattr(network, 'data_preprocessor', None)
-        size, value = getattr(padding, 'size', None), getattr(padding, 'seg_pad_val', ignored)
+        size, divisor = (getattr(padding, name, None) or () for name in ('size', 'size_divisor'))
+        value = getattr(padding, 'seg_pad_val', ignored)
         if samples and isinstance(samples[0], list | tuple):  # variants of the same images
             samples = samples[0]
-        for sample in samples or ():
-            if 'gt_sem_seg' in sample:
-                path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
-                if mode not in self._own_loader:
-                    self._check_depth(path)
-                check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
-                pads = mode == 'train' and size not in (None, sample.gt_sem_seg.shape)
-                expect(not pads or value == ignored, 'model.data_preprocessor.seg_pad_val',
-                       f'{ignored}, the ignore_index of the head, as {path} is padded to {size}', value)
+        labelled = [sample for sample in samples or () if 'gt_sem_seg' in sample]
+        if divisor:  # the largest sides of the batch, rounded up
+            shapes = zip(*(sample.gt_sem_seg.shape for sample in labelled))
+            size = tuple(-(-max(sides) // divisor) * divisor for sides in shapes)
+        for sample in labelled:
+            path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
+            if mode not in self._own_loader:
+                self._check_depth(path)
+            check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
+            pads = mode == 'train' and any(side < whole for side, whole in zip(sample.gt_sem_seg.shape, size))
+            expect(not pads or value == ignored, 'model.data_preprocessor.seg_pad_val',
+                   f'{ignored}, the ignore_index of the head, as {path} is padded to {size}', value)
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
         """Say where nothing was scored."""

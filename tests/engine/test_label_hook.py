@@ -1,5 +1,6 @@
 """Classes and labels that do not fit end a run and are named."""
 
+import re
 from types import SimpleNamespace
 
 import cv2
@@ -89,6 +90,30 @@ def test_labels_are_padded_with_what_the_head_ignores():
         hook.before_train_iter(runner, 0, batch([[0, 2]]))
     padding.seg_pad_val = 11
     hook.before_train_iter(runner, 0, batch([[0, 2]]))
+
+
+@pytest.mark.parametrize(('divisor', 'sides', 'padded'), [
+    (48, [(64, 128)], '(96, 144)'), (32, [(64, 128)], None), (32, [(32, 64), (32, 96)], '(32, 96)'),
+    (1, [(5, 7), (4, 7)], '(5, 7)'), (1, [(5, 7), (5, 7)], None)])
+@pytest.mark.parametrize('value', [2, 255, 11])
+def test_labels_are_padded_to_multiples_with_what_the_head_ignores(divisor, sides, padded, value):
+    padding = SimpleNamespace(size=None, size_divisor=divisor, seg_pad_val=value)
+    model = SimpleNamespace(num_classes=3, decode_head=SimpleNamespace(ignore_index=11), data_preprocessor=padding)
+    samples = [batch(torch.zeros(size))['data_samples'][0] for size in sides]
+    runner, data, hook = SimpleNamespace(model=model), dict(data_samples=samples), LabelCheckHook()
+    hook.before_val_iter(runner, 0, data)
+    if padded is None or value == 11:
+        hook.before_train_iter(runner, 0, data)
+        return
+    told = f'data_preprocessor.seg_pad_val: expected 11, .*, as a.png is padded to {re.escape(padded)}, got {value}$'
+    with pytest.raises(InputError, match=told):
+        hook.before_train_iter(runner, 0, data)
+
+
+def test_labels_that_are_as_large_as_a_listed_size_are_not_padded():
+    padding = SimpleNamespace(size=[4, 4], seg_pad_val=255)
+    model = SimpleNamespace(num_classes=3, decode_head=SimpleNamespace(ignore_index=11), data_preprocessor=padding)
+    LabelCheckHook().before_train_iter(SimpleNamespace(model=model), 0, batch(torch.zeros(4, 4)))
 
 
 class Thousands(BaseTransform):
