@@ -215,10 +215,14 @@ def _check_start(runner: Runner, cfg: Config) -> None:
     own, loaded = ({name: torch.is_tensor(value) and (value.shape, value.layout, value.is_meta) for name, value in
                     weights.items()} for weights in (plain_network(runner).state_dict(),
                                                      plain_weights(load_checkpoint(cfg.load_from))))
-    if cfg.get('resume') and own != loaded or not own.items() & loaded.items():
+    # every network has a classifier: one of the backbone's weights counts
+    body = [name for name in own if name.startswith('backbone.')] or own
+    foreign = all(own[name] != loaded.get(name) for name in body)
+    if cfg.get('resume') and own != loaded or foreign:
         first = next((name for name in [*own, *loaded] if own.get(name) != loaded.get(name)), '')
         raise CheckpointError(f"{cfg.load_from}: expected the weights of the config's network, got "
-                              f'others, the first is {first}')
+                              f'others, the first is {first}'
+                              + foreign * '; "bisenet convert" renames those of other projects')
 
 
 def _prepare_cpu_processes(cfg: Config) -> None:

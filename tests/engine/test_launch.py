@@ -121,6 +121,22 @@ def test_a_training_does_not_start_from_what_are_no_tensors(cfg, trained, tmp_pa
         run_training(prepare_training(cfg))
 
 
+def test_a_shared_classifier_makes_no_start(cfg, trained, tmp_path):
+    state = torch.load(trained[1] / 'iter_4.pth', map_location='cpu', weights_only=False)['state_dict']
+    torch.save({name.replace('backbone.', 'backbone.other_'): value for name, value in state.items()},
+               tmp_path / 'foreign.pth')
+    cfg.load_from = str(tmp_path / 'foreign.pth')
+    with pytest.raises(CheckpointError, match='got others, the first is backbone.*; "bisenet convert" renames those'):
+        run_training(prepare_training(cfg))
+
+
+def test_the_backbone_alone_makes_a_start(cfg, trained, tmp_path):
+    state = torch.load(trained[1] / 'iter_4.pth', map_location='cpu', weights_only=False)['state_dict']
+    torch.save({name: value for name, value in state.items() if name.startswith('backbone.')}, tmp_path / 'half.pth')
+    cfg.load_from = str(tmp_path / 'half.pth')
+    launch._check_start(launch.build_runner(cfg), cfg)
+
+
 def test_processes_on_the_cpu(cfg, monkeypatch):
     cfg.launcher = 'pytorch'
     monkeypatch.delenv('RANK', raising=False)
