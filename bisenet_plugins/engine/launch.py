@@ -102,16 +102,16 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     if start.startswith(SCHEME):
         expect(start in (SCHEME, *known), 'load_from', f'a file or one of {", ".join(known)}', start)
     held: dict[str, Any] = {} if '://' in start else load_checkpoint(start)
-    sampler, loop = (getattr(kind, '__name__', str(kind)).rpartition('.')[2] for kind in (
-        (cfg.train_dataloader.get('sampler') or {}).get('type'), cfg.train_cfg.get('type')))
+    sampler, loop, wrapper = (getattr(kind, '__name__', str(kind)).rpartition('.')[2] for kind in (
+        (cfg.train_dataloader.get('sampler') or {}).get('type'), cfg.train_cfg.get('type'),
+        cfg.optim_wrapper.get('type', 'OptimWrapper')))
     epochs = loop == 'EpochBasedTrainLoop' or cfg.train_cfg.get('by_epoch')
     if epochs and sampler in ('ResumableSampler', 'InfiniteSampler'):
         raise ConfigError('train_dataloader.sampler: expected one that ends with the epoch, such as DefaultSampler, '
                           f'and no SeedSample in the pipeline, got {sampler}')
     if amp:
-        kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
-            raise ConfigError(f'optim_wrapper.type: expected OptimWrapper with --amp, got {kind}')
+        if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ConfigError(f'optim_wrapper.type: expected OptimWrapper with --amp, got {wrapper}')
         if get_device() == 'cpu':
             raise ConfigError('--amp: expected an accelerator, got a CPU')
         cfg.optim_wrapper.type = 'AmpOptimWrapper'

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 
 from bisenet_plugins.engine import launch
@@ -69,6 +70,9 @@ def test_amp_and_learning_rate(cfg, monkeypatch):
         prepare_training(cfg, amp=True)
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     assert prepare_training(cfg, amp=True).optim_wrapper.type == 'AmpOptimWrapper'
+    for kind in (OptimWrapper, AmpOptimWrapper, 'mmengine.optim.OptimWrapper'):  # as lazy imports have them
+        cfg.optim_wrapper.type = kind
+        assert prepare_training(cfg, amp=True).optim_wrapper.type == 'AmpOptimWrapper'
     cfg.optim_wrapper.type = 'ApexOptimWrapper'
     with pytest.raises(ConfigError, match='optim_wrapper.type: expected OptimWrapper with --amp, got ApexOptimWrapper'):
         prepare_training(cfg, amp=True)
