@@ -119,7 +119,7 @@ def check_config(cfg: Config) -> None:
             expect(fits(cfg[key], PLAIN[key]), key, describe(PLAIN[key]), cfg[key])
         if key in KINDS or key.endswith('_dataloader'):
             _check_kind(key, cfg[key], key)
-        _check_node(cfg[key], key, KINDS.get(key, ''))
+        _check_node(cfg[key], key, KINDS.get(key, ''), f'{cfg.get("default_scope") or "mmseg"}.')
 
 
 def _check_kind(key: str, value: Any, path: str) -> None:
@@ -132,18 +132,19 @@ def _check_kind(key: str, value: Any, path: str) -> None:
     expect(not any(isinstance(one, plain) for one in inner), path, 'a list of dicts' if several else 'a dict', value)
 
 
-def _check_node(node: Any, path: str, kind: str) -> None:
+def _check_node(node: Any, path: str, kind: str, scope: str) -> None:
     """Check a config dict, or a list of them, and what is inside."""
     if not isinstance(node, dict):
         for number, inner in items(node):
-            _check_node(inner, f'{path}.{number}', kind)
+            _check_node(inner, f'{path}.{number}', kind, scope)
         return
     name = node.get('type')
     registry = REGISTRIES.get(kind)
     if str(name).rpartition('.')[2] == 'Albu':  # its transforms are another library's
         return
     if registry is not None and isinstance(name, str) and not (
-            name.rpartition('.')[2] in dict(_registered()) or any(one.get(name) for one in REGISTRIES.values())):
+            name.rpartition('.')[2] in dict(_registered()) or any(
+                one.get(name) or one.get(scope + name) for one in REGISTRIES.values())):
         known = [*registry.module_dict, *(registry.parent.module_dict if registry.parent else ())]
         raise ConfigError(f"{path}.type: expected a type registered in '{registry.name}', got {name!r}"
                           + (nearest(name, known) or '; custom_imports names the package that registers it'))
@@ -156,7 +157,7 @@ def _check_node(node: Any, path: str, kind: str) -> None:
             _check_kind(key, value, f'{path}.{key}')
         if own and key not in own and (meant := nearest(key, own, 0.75)):
             raise ConfigError(f'{path}: expected an argument of {name}, got {key!r}{meant}')
-        _check_node(value, f'{path}.{key}', KINDS.get(key, kind))
+        _check_node(value, f'{path}.{key}', KINDS.get(key, kind), scope)
 
 
 def _registered(*without: str) -> list[tuple[str, Any]]:

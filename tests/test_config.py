@@ -2,9 +2,12 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import Registry
+from mmseg.registry import MODELS
 
 from bisenet_plugins.config import check_config, explained, read_config
 from bisenet_plugins.errors import BisenetError, ConfigError, InputError
+from bisenet_plugins.models import DetailBranch
 
 
 def test_a_config_that_leads_back_to_itself_is_named(tmp_path):
@@ -39,8 +42,27 @@ def test_what_mmseg_and_mmengine_take_passes(config):
     check_config(Config(config))
 
 
+@pytest.fixture
+def own_scope():
+    """A registry of networks of a scope of its own, which its configs have as their default."""
+    registry = Registry('model', parent=MODELS, scope='own_parts')
+    yield registry
+    del MODELS.children['own_parts']
+
+
+def test_plain_names_of_the_default_scope_pass(own_scope):
+    own_scope.register_module(name='OwnBranch', module=DetailBranch)
+    model = dict(type='EncoderDecoder', backbone=dict(type='OwnBranch'))
+    check_config(Config(dict(default_scope='own_parts', model=model)))
+    for scope in (dict(), dict(default_scope='mmseg'), dict(default_scope=None)):
+        with pytest.raises(ConfigError, match="model.backbone.type: expected .* registered in 'model', got 'OwnBranch"):
+            check_config(Config(dict(scope, model=model)))
+    model['backbone']['type'] = 'OwnBrunch'
+    with pytest.raises(ConfigError, match="^model.backbone.type: expected .* registered in 'model', got 'OwnBrunch'"):
+        check_config(Config(dict(default_scope='own_parts', model=model)))
+
+
 def test_what_fails_while_building_is_named_by_its_place():
-    from mmseg.registry import MODELS
     cfg = Config(dict(model=dict(type='MobileNetV2', widen_facto=1)))
     with pytest.raises(ConfigError, match="model: expected an argument of MobileNetV2, got 'widen_facto'; did you mean "
                                           "'widen_factor'"):

@@ -24,6 +24,12 @@ BATCH_NORMS = ('BN', 'BN1d', 'BN2d', 'BN3d', 'SyncBN', 'MMSyncBN')
 LAYER_CFGS = dict(conv_cfg='convolution', norm_cfg='norm', act_cfg='activation')
 
 
+def registered(name: str) -> Any:
+    """Return the part of a name in the default scope, where building looks for it, or in mmseg's."""
+    with MODELS.switch_scope_and_registry(None) as registry:
+        return registry.get(name) or MODELS.get(name)
+
+
 def named_class(cfg: dict, argument: str) -> type:
     """Find the class that a config dict names.
 
@@ -41,7 +47,7 @@ def named_class(cfg: dict, argument: str) -> type:
     expect(isinstance(cfg, dict) and 'type' in cfg, argument, "a config dict with 'type'", cfg)
     if cfg['type'] == 'TIMMBackbone':
         require('timm')  # mmseg's own error names no way to get it
-    cls = cfg['type'] if inspect.isclass(cfg['type']) else MODELS.get(cfg['type'])
+    cls = cfg['type'] if inspect.isclass(cfg['type']) else registered(cfg['type'])
     if cls is None:
         if str(cfg['type']).startswith('mm'):  # mmpretrain.X is registered where mmpretrain is installed
             require(cfg['type'].partition('.')[0])
@@ -106,7 +112,7 @@ def check_layer(cfg: Any, argument: str, kind: str) -> None:
     if cfg is None or isinstance(cfg, dict) and inspect.isclass(cfg.get('type')):
         return
     name = cfg.get('type') if isinstance(cfg, dict) else cfg
-    if not isinstance(name, str) or MODELS.get(name) is None:
+    if not isinstance(name, str) or registered(name) is None:
         raise InputError(f'{argument}.type: expected a registered {kind}, got {name!r}{nearest(name, LAYER_NAMES)}')
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope, Registry
 from mmseg.models import MobileNetV2, ResNetV1c
 from mmseg.registry import MODELS
 from torch import nn
@@ -69,6 +70,23 @@ def test_a_class_is_named_by_its_name_or_itself():
         named_class(dict(type='DetailBranches'), 'x')
     with pytest.raises(ValueError, match='custom_imports names the package'):
         named_class(dict(type='~~~'), 'x')
+
+
+def test_plain_names_are_those_of_the_default_scope():
+    registry = Registry('model', parent=MODELS, scope='own_layers')
+    for name, part in (('OwnBranch', DetailBranch), ('OwnNorm', nn.BatchNorm2d), ('DetailBranch', Child)):
+        registry.register_module(name=name, module=part)
+    branch = dict(type='OwnBranch', norm_cfg=dict(type='OwnNorm'))
+    try:
+        with DefaultScope.overwrite_default_scope('own_layers'):
+            assert named_class(branch, 'x') is DetailBranch and named_class(dict(type='DetailBranch'), 'x') is Child
+            assert complete(branch, 'x') == branch and type(build_part(dict(type='OwnBranch'), 'x')) is DetailBranch
+            with pytest.raises(ValueError, match="x: expected the name of a registered model, got 'DetailBrunch'; did"):
+                named_class(dict(type='DetailBrunch'), 'x')
+    finally:
+        del MODELS.children['own_layers']
+    with pytest.raises(ValueError, match="x: expected the name of a registered model, got 'OwnBranch'"):
+        named_class(branch, 'x')
 
 
 def test_a_package_that_is_not_there_is_named():
