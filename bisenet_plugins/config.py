@@ -191,8 +191,7 @@ def _explain(error: Exception, cfg: Config) -> str:
     """Say where in a config an error comes from, and what was expected there."""
     told = told_by(error)
     unknown = re.search(r"(?:(\w+)\.__init__|(\w+))\(\) got an unexpected keyword argument '(\w+)'", told)
-    lacking = re.fullmatch(r"'Config(?:Dict)?' object has no attribute '(\w+)'", told)
-    if lacking:
+    if lacking := re.fullmatch(r"'Config(?:Dict)?' object has no attribute '(\w+)'", told):
         return f'config: expected {lacking[1]}, got none'
     if 'need at least one array to concatenate' in told:  # as a dataset of nothing says it
         told = 'expected samples, got none; "bisenet check-data" says more'
@@ -222,8 +221,7 @@ def _explain(error: Exception, cfg: Config) -> str:
     if not isinstance(cls, type):
         first = str((error.args or ('',))[0])
         named = [first, *re.findall(r"['`]([^'`]+)['`]", first)]
-        path = _find(cfg, lambda node: isinstance(node, str) and node in named)
-        if path:
+        if path := _find(cfg, lambda node: isinstance(node, str) and node in named):
             return f'{path}: expected another value, got {told}'
         return told if type(error) in (ValueError, RuntimeError) else f'{type(error).__name__}: {told}'
     if unknown:

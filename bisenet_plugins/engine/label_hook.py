@@ -64,8 +64,7 @@ class LabelCheckHook(Hook):
     def before_run(self, runner: Any) -> None:
         """Check the classes of the datasets that are read."""
         for split in SPLITS:
-            loader = getattr(getattr(runner, f'_{split}_loop', None), 'dataloader', None)
-            if loader is not None:
+            if (loader := getattr(getattr(runner, f'_{split}_loop', None), 'dataloader', None)) is not None:
                 check_classes(runner.cfg, loader.dataset, split)
                 self._own_loader |= set() if reads_8_bits(loader.dataset) else {split}
 
@@ -87,7 +86,7 @@ class LabelCheckHook(Hook):
             size = tuple(-(-max(sides) // divisor) * divisor for sides in shapes)
         for sample in labelled:
             path = str(sample.get('seg_map_path') or sample.get('img_path') or 'a label')
-            if mode not in self._own_loader:
+            if mode not in self._own_loader and path not in self._seen:
                 self._check_depth(path)
             check_ids(sample.gt_sem_seg.data.numpy(force=True), count, ignored, path)
             pads = mode == 'train' and any(side < whole for side, whole in zip(sample.gt_sem_seg.shape, size))
@@ -102,8 +101,6 @@ class LabelCheckHook(Hook):
 
     def _check_depth(self, path: str) -> None:
         """Refuse a file whose ids do not fit into 8 bits."""
-        if path in self._seen:
-            return
         self._seen.add(path)
         try:
             with Image.open(path) as image:

@@ -71,10 +71,7 @@ def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] |
     check_config(cfg)
     for key in {*cfg} - known:  # laid over the config, where nothing reads it
         raise ConfigError(f'--cfg-options: expected keys that are in the config, got {key!r}{nearest(key, known)}')
-    if work_dir is not None:
-        cfg.work_dir = str(work_dir)
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(path).stem)
     return cfg
 
 
@@ -173,8 +170,7 @@ def prepare_test(cfg: Config, checkpoint: str | os.PathLike[str], out: str | Non
 
 def _require_keys(cfg: Config, keys: Sequence[str]) -> None:
     """Refuse a config that lacks one of the keys."""
-    missing = [key for key in keys if cfg.get(key) is None]
-    if missing:
+    if missing := [key for key in keys if cfg.get(key) is None]:
         raise ConfigError(f'config: expected {", ".join(keys)}, got none named {", ".join(missing)}')
 
 
@@ -191,8 +187,7 @@ def build_runner(cfg: Config) -> Runner:
         ConfigError: If something in the config cannot be built, or the process was not started by its launcher.
     """
     launcher = cfg.get('launcher', 'none')
-    lacking = [name for name in LAUNCHERS[launcher][1] if name not in os.environ]
-    if lacking:
+    if lacking := [name for name in LAUNCHERS[launcher][1] if name not in os.environ]:
         raise ConfigError(f'--launcher {launcher}: expected processes started by {LAUNCHERS[launcher][0]}, got none of '
                           f'its environment variables {", ".join(lacking)}')
     if launcher != 'none' and not torch.cuda.is_available() and get_device() == 'cpu':

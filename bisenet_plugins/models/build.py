@@ -189,8 +189,7 @@ def probe(module: nn.Module, in_channels: int, argument: str) -> tuple[tuple[int
     declared: Any = module
     if hasattr(module, 'out_channels') and hasattr(module, 'out_strides'):
         return tuple(declared.out_channels), tuple(declared.out_strides)
-    name = type(module).__name__
-    told = ''
+    name, told = type(module).__name__, ''
     own: Any = next((part.img_size for part in module.modules() if hasattr(part, 'img_size')), PROBES[0])
     sizes = dict.fromkeys((*PROBES, tuple(own) if isinstance(own, tuple | list) else (own, own)))
     with evaluating(module):

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
-from mmseg.utils import register_all_modules
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -72,10 +72,11 @@ def build_uncounted(config: Config | str | os.PathLike[str], **overrides: Any) -
         >>> next(build_uncounted(cfg).parameters()).device.type
         'meta'
     """
-    register_all_modules(init_default_scope=True)
-    cfg = config if isinstance(config, Config) else read_config(config)
-    cfg = Config(cfg.to_dict())
+    cfg = Config((config if isinstance(config, Config) else read_config(config)).to_dict())
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
     cfg.merge_from_dict({key.replace('__', '.'): value for key, value in overrides.items()})
+    if isinstance(cfg.get('data_preprocessor'), dict):  # mmengine's runner takes it beside the model too
+        cfg.model.data_preprocessor = cfg.model.get('data_preprocessor') or cfg.data_preprocessor
     with torch.device('meta'), ShapesOnly(), explained(cfg):
         return MODELS.build(cfg.model).eval()
 

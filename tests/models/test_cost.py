@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from mmengine.config import Config
+from mmengine.registry import Registry, init_default_scope
+from mmseg.registry import MODELS
 from torch import nn
 
+from bisenet_plugins.models import DetailBranch
 from bisenet_plugins.models.cost import build_uncounted, format_complexity, measure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,6 +38,27 @@ def test_auxiliary_heads_are_not_deployed():
     cost = measure(model, (32, 64))
     assert cost.params - cost.deploy_params == sum(p.numel() for p in model.auxiliary_head.parameters()) > 0
     assert '(without auxiliary heads)' in format_complexity(cost)
+
+
+@pytest.mark.parametrize('model', [dict(), dict(data_preprocessor=None)])
+def test_a_preprocessor_beside_the_model_counts(model):
+    head = dict(type='BoosterHead', channels=4, in_index=-1, num_classes=2)
+    model.update(type='BilateralSegmentor', backbone=dict(type='DetailBranch'), decode_head=head)
+    beside = dict(type='SegDataPreProcessor', size=(32, 64))
+    assert build_uncounted(Config(dict(model=model, data_preprocessor=beside))).data_preprocessor.size == (32, 64)
+    inside = Config(dict(model=dict(model, data_preprocessor=dict(beside, size=(64, 96))), data_preprocessor=beside))
+    assert build_uncounted(inside).data_preprocessor.size == (64, 96)
+
+
+def test_names_are_those_of_the_default_scope():
+    Registry('model', parent=MODELS, scope='own_costs').register_module(name='OwnBranch', module=DetailBranch)
+    head = dict(type='BoosterHead', channels=4, in_index=-1, num_classes=2)
+    model = dict(type='BilateralSegmentor', backbone=dict(type='OwnBranch'), decode_head=head)
+    try:
+        assert type(build_uncounted(Config(dict(default_scope='own_costs', model=model))).backbone) is DetailBranch
+    finally:
+        del MODELS.children['own_costs']
+        init_default_scope('mmseg')
 
 
 def test_overrides_are_laid_over_the_config():
