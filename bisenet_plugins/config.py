@@ -108,8 +108,7 @@ def check_config(cfg: Config) -> None:
             raise ConfigError(f'{key}: expected a config of mmseg 1.0 or later, got a key of 0.x; its place is '
                               f'{OLD_KEYS[key]}')
         used = re.search(rf'\b{re.escape(key)}\b(?!\s*=[^=])', text)
-        meant = nearest(key, KEYS, 0.75)
-        if meant and not used and not CUSTOM.match(key):
+        if (meant := nearest(key, KEYS, 0.75)) and not used and not CUSTOM.match(key):
             raise ConfigError(f'{key}: expected a key that something reads, got an unknown one{meant}')
     register_all_modules(init_default_scope=False)
     if isinstance(cfg.get('model'), dict) and 'type' not in cfg.model:

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import InputError, expect
+from ..errors import InputError, expect, told_by
 
 __all__ = ['PipelinePreprocess', 'Prepared', 'Preprocess', 'preprocess_of', 'resize_nearest']
 
@@ -161,6 +161,9 @@ class PipelinePreprocess:
     Shape:
         - Input: ``(H, W, C)`` uint8.
         - Output: :class:`Prepared` with ``(1, C, h, w)`` float32.
+
+    Raises:
+        InputError: If a step needs more than the image: when predicting, no label is there.
     """
 
     def __init__(self, steps: Sequence[Mapping[str, Any]], preprocessor: Any, channels: int) -> None:
@@ -175,7 +178,14 @@ class PipelinePreprocess:
         """Prepare one image."""
         image = as_channels(image, self.channels)
         sides = image.shape[:2]
-        packed = self.pipeline(dict(img=image, img_path=None, img_shape=sides, ori_shape=sides))
+        packed: Any = dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)
+        for step in self.pipeline.transforms:
+            try:
+                packed = step(packed)
+            except (AttributeError, KeyError, TypeError) as error:  # what it needs is not there
+                found = f'{type(step).__name__}, which fails with {type(error).__name__}: {told_by(error)}'
+                raise InputError('test pipeline: expected steps that take an image without a label (they are those of '
+                                 f'test_dataloader.dataset, else test_pipeline), got {found}') from error
         data = self.preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]), False)
         inputs, meta = data['inputs'], data['data_samples'][0].metainfo
         left, right, top, bottom = meta.get('img_padding_size', meta.get('padding_size', (0, 0, 0, 0)))

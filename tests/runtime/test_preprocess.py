@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmcv.transforms import Compose
+from mmcv.transforms import BaseTransform, Compose
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
@@ -64,6 +64,34 @@ def test_other_channel_counts_and_no_normalisation():
     np.testing.assert_array_equal(Preprocess()(grey).inputs[0, 0], grey[..., 0].astype(np.float32))
     four = np.full((2, 2, 4), 5, np.uint8)
     assert Preprocess(mean=[1.0] * 4, std=[2.0] * 4)(four).inputs.ravel().tolist() == [2.0] * 16
+
+
+class OwnLabels(BaseTransform):
+    """A step on labels, as datasets of one's own have them."""
+
+    def __init__(self, needs):
+        self.needs = needs
+
+    def transform(self, results):
+        return self.needs(results) or results
+
+
+@pytest.mark.parametrize(('needs', 'told'), [
+    (lambda results: results['gt_seg_map'], "KeyError: 'gt_seg_map'"),
+    (lambda results: cv2.imread(results['seg_map_path']), "KeyError: 'seg_map_path'"),
+    (lambda results: results.get('gt_seg_map').copy(), "AttributeError: 'NoneType' object has no attribute 'copy'")])
+def test_a_step_that_needs_a_label_is_named(needs, told):
+    cfg = config([dict(type=OwnLabels, needs=needs)])
+    sentence = (r'^test pipeline: expected steps that take an image without a label \(they are those of '
+                rf'test_dataloader.dataset, else test_pipeline\), got OwnLabels, which fails with {told}$')
+    with pytest.raises(InputError, match=sentence):
+        preprocess_of(cfg, MODELS.build(cfg.model.data_preprocessor))(image(8, 8))
+
+
+def test_a_step_that_takes_an_image_without_a_label_is_run():
+    cfg = config([dict(type=OwnLabels, needs=lambda results: results.update(img=results['img'] * 0))])
+    cfg.model.data_preprocessor.update(mean=[0.0] * 3, std=[1.0] * 3)
+    assert not preprocess_of(cfg, MODELS.build(cfg.model.data_preprocessor))(image(8, 8)).inputs.any()
 
 
 @pytest.mark.parametrize(('wrong', 'got'), [
