@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..metrics import check_size
 from .decoded import ids_in_training
 from .scenes.painter import paint_scene
 
-__all__ = ['Sample', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
+__all__ = ['Sample', 'counted', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
 
 
 @dataclass
@@ -211,6 +211,19 @@ def load_samples(source: str, count: int, model_cfg: Any = None, size: tuple[int
 def _spread(total: int, count: int | None) -> list[int]:
     """Return so many places, evenly spread over all."""
     return sorted({int(i) for i in np.linspace(0, total - 1, total if count is None else min(count, total))})
+
+
+def counted(samples: Iterable[Sample], model: Any) -> Iterator[Sample]:
+    """Yield samples whose label is 255 where a network ignores it.
+
+    Args:
+        samples: Images, with labels or without.
+        model: The network; of several heads the first that ignores an id says which.
+    """
+    parts = model.decode_head.modules()
+    ignored = next((part.ignore_index for part in parts if hasattr(part, 'ignore_index')), 255)
+    for one in samples:
+        yield one if one.label is None else replace(one, label=np.where(one.label == ignored, 255, one.label))
 
 
 def labelled(samples: Sequence[Sample]) -> bool:

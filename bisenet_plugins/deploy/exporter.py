@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..datasets.samples import Sample, load_samples, synthetic_samples
+from ..datasets.samples import Sample, counted, load_samples, synthetic_samples
 from ..errors import BisenetError, InputError, expect, require
 from ..files import is_running, write_atomically
 from ..runtime.artifact import META_FILE, Artifact
@@ -83,9 +83,9 @@ def deploy(config: Any, checkpoint: str | None, out: str, options: DeployOptions
     artifact = _describe(predictor, options)
     samples, calibration = [], None
     if options.verify or options.precision == 'int8':
-        samples = _samples('images', options.images, options.image_count, predictor.cfg, options)
+        samples = _samples('images', options.images, options.image_count, predictor, options)
     if options.calibration is not None and options.precision == 'int8':
-        images = _samples('calibration', options.calibration, options.calibration_images, predictor.cfg, options)
+        images = _samples('calibration', options.calibration, options.calibration_images, predictor, options)
         calibration = Calibration(artifact, images, () if options.images == 'synthetic' else samples,
                                   options.max_drop, options.search, threads=options.threads,
                                   method=options.calibration_method, ranges=options.ranges)
@@ -172,10 +172,11 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
         versions={name: str(getattr(import_runtime(name), '__version__', '')) for name in names})
 
 
-def _samples(name: str, source: str, count: int, model_cfg: Any, options: DeployOptions) -> list[Sample]:
+def _samples(name: str, source: str, count: int, predictor: Predictor, options: DeployOptions) -> list[Sample]:
     """Read images, and let odd sizes take part where sizes are dynamic and the images are synthetic."""
     try:
-        samples = load_samples(source, count, model_cfg, options.shape or (96, 160))  # far from the trace's size
+        size = options.shape or (96, 160)  # far from the trace's size
+        samples = list(counted(load_samples(source, count, predictor.cfg, size), predictor.model))
     except BisenetError as error:
         raise InputError(f'{name}: {str(error).removeprefix("images: ")}') from error
     if options.shape is None and source == 'synthetic':

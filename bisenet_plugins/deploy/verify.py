@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..datasets.samples import Sample, labelled, load_samples
+from ..datasets.samples import Sample, counted, labelled, load_samples
 from ..errors import AgreementError, DeployError, InputError, NoGpuError, expect, raised_as
 from ..metrics import confusion_matrix, score
 from ..runtime.artifact import META_FILE, Artifact
@@ -109,7 +109,7 @@ def compare(folder: str, network: Predictor, samples: Sequence[Sample], threads:
     counts = np.zeros(4)  # pixels, equal ones on equal inputs, equal ones by the network's own pipeline, its own alone
     largest: float | None = None
     matrices = np.zeros((3, artifact.num_classes, artifact.num_classes), np.int64)
-    for sample in samples:
+    for sample in counted(samples, segmentor):
         batch, prepared = artifact.batch_of(sample.image, sample.name)
         with torch.no_grad():
             scores = model.scores(torch.from_numpy(batch))

@@ -16,7 +16,7 @@ import torch
 from jinja2 import Environment, PackageLoader
 from torch import Tensor
 
-from ..datasets.samples import Sample
+from ..datasets.samples import Sample, counted
 from ..errors import InputError, expect
 from ..files import write_atomically
 from ..metrics import Scores, confusion_matrix, score
@@ -72,16 +72,13 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     expect(not unknown, 'classes', f'some of {", ".join(predictor.classes)}', unknown)
     expect(show >= 1, 'show', 'at least 1', show)
     count, total, step = len(predictor.classes), 0, 1
-    parts = predictor.model.decode_head.modules()  # several heads, or one
-    ignored = next((part.ignore_index for part in parts if hasattr(part, 'ignore_index')), 255)
     matrix = np.zeros((count, count), np.int64)
     seen: list[_Shown] = []  # every step-th image, so that a whole dataset needs no more memory
-    for sample in samples:
+    for sample in counted(samples, predictor.model):
         try:
             prepared = predictor.preprocess(sample.image)
             mask = _segment(predictor, prepared)
             if sample.label is not None:
-                sample.label = np.where(sample.label == ignored, 255, sample.label)
                 matrix += confusion_matrix(mask, sample.label, count, name=f'label of {sample.name}')
         except InputError as error:
             if failed is None:

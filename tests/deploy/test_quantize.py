@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from bisenet_plugins.datasets.samples import Sample, synthetic_samples
 from bisenet_plugins.deploy.quantize import Calibration, layer_groups, search_layers
 from bisenet_plugins.errors import InputError
 from bisenet_plugins.runtime.artifact import Artifact
-from tests.deploy.conftest import needs
+from tests.deploy.conftest import needs, tiny_config
 
 
 class Flipping:
@@ -100,6 +101,24 @@ def test_without_labels_the_masks_before_count_as_true():
 
 def test_layers_are_grouped_by_module():
     assert list(layer_groups(['/a/b/Conv', '/a/b/c/d/Conv', 'Conv'])) == ['/a/b', '/a/b/c', '/Conv']
+
+
+@pytest.mark.parametrize('source', ['synthetic', 'labels.py'])
+def test_labels_are_ignored_where_the_head_ignores_them(tmp_path, monkeypatch, source):
+    from bisenet_plugins.deploy import DeployOptions, deploy, exporter
+    cfg, seen = tiny_config(), []
+    cfg.model.decode_head.ignore_index = 3
+    scenes = dict(type='StreetSceneDataset', length=2, size=(64, 96))
+    Config(dict(dataset=scenes)).dump(tmp_path / 'labels.py')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(exporter, 'require', lambda *names: None)
+    monkeypatch.setattr(exporter, 'Calibration', lambda artifact, *samples, **settings: seen.extend(samples) or 1 / 0)
+    options = DeployOptions(precision='int8', calibration='labels.py', images=source, threads=1)
+    with pytest.raises(ZeroDivisionError):
+        deploy(cfg, None, str(tmp_path / 'out'), options)
+    labels = [sample.label for samples in seen[:2] for sample in samples]
+    assert len(labels) == (2 if source == 'synthetic' else 4)
+    assert all(not (label == 3).any() and (label == 255).any() for label in labels)
 
 
 def tiny_calibration(tiny, **settings):

@@ -36,6 +36,17 @@ def test_compare_counts_labels(tiny):
     assert report['miou_pytorch'] == pytest.approx(report['miou_artifact'], abs=0.1)
 
 
+@pytest.mark.parametrize('ignored', [0, 5])
+def test_labels_are_ignored_where_the_head_ignores_them(tiny, monkeypatch, ignored):
+    image = synthetic_samples(1, (64, 128))[0].image
+    label = np.indices((64, 128)).sum(0) % 4 + 1
+    label[:32] = 255
+    wanted = compare(tiny[0].folder, tiny[3], [Sample(image, label)], threads=1)
+    monkeypatch.setattr(tiny[3].model.decode_head, 'ignore_index', ignored)
+    report = compare(tiny[0].folder, tiny[3], [Sample(image, np.where(label == 255, ignored, label))], threads=1)
+    assert report == wanted and label[0, 0] == 255
+
+
 def edited(artifact, folder, **changes):
     """A copy of an artifact whose artifact.json was edited by hand."""
     shutil.copytree(artifact.folder, folder)
