@@ -16,7 +16,6 @@ from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 from PIL import Image, UnidentifiedImageError
 
-from ..arguments import accepted_arguments
 from ..config import read_config
 from ..errors import InputError, expect
 from ..files import IMAGE_SUFFIXES, read_image
@@ -144,10 +143,17 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
             if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
     kind: Any = given.get('type') or next(iter(same), None)
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    label_map = kind.get_label_map((given.get('metainfo') or {}).get('classes')) if kind else None
-    takes = accepted_arguments(kind) if kind and 'type' in given else {}
-    reduce = bool(given.get('reduce_zero_label', takes.get('reduce_zero_label')))
-    ends = [str(given.get(key, takes.get(key))) for key in ('img_suffix', 'seg_map_suffix')]
+    label_map = kind.get_label_map() if kind else None
+    built = kind.__new__(kind) if 'type' in given else None
+    if built is not None:
+        built.full_init = lambda: None  # files are not listed: they may be missing, and many
+        try:
+            kind.__init__(built, **{key: value for key, value in given.items() if key not in ('type', 'pipeline')})
+        except Exception as error:  # which may be of a missing folder, after all else is known
+            expect(hasattr(built, 'label_map'), 'dataset', f'a {kind.__name__} that can be built', error)
+        label_map = getattr(built, 'label_map', None)
+    reduce = getattr(built, 'reduce_zero_label', False)
+    ends = [str(getattr(built, key, None)) for key in ('img_suffix', 'seg_map_suffix')]
     for path in map(Path, paths):
         sample = Sample(read_image(path), name=path.name)
         if labels is not None:

@@ -1,17 +1,21 @@
 """The one loader of labelled samples."""
 
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
+from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+from mmseg.registry import DATASETS
 from PIL import Image
 
 from bisenet_plugins.datasets import samples
 from bisenet_plugins.datasets.samples import dataset_samples, labelled, load_samples, read_samples, synthetic_samples
+from bisenet_plugins.errors import expect
 from bisenet_plugins.runtime.preprocess import as_channels
 from bisenet_plugins.runtime.sources import find_sources
 
@@ -113,6 +117,31 @@ def test_labels_become_what_the_dataset_makes_of_them(dataset, tmp_path, given, 
     Image.fromarray(ids).save(tmp_path / 'a.png')
     sample, = read_samples([tmp_path / 'images' / 'a.png'], tmp_path, ('background', 'own'), given)
     np.testing.assert_array_equal(sample.label, np.array(wanted)[ids])
+
+
+class Zero(BaseSegDataset):
+    """Says in its code what becomes of ids, as mmseg's datasets do, and looks for its folder at the end."""
+
+    METAINFO = dict(classes=('background', 'own'))
+
+    def __init__(self, data_root=None, data_prefix=None, ann_file=''):
+        expect(data_root != 'early', 'data_root', 'another', data_root)
+        super().__init__(data_root=data_root, data_prefix=data_prefix or {}, img_suffix='.png', ann_file=ann_file,
+                         seg_map_suffix='_mask.png', reduce_zero_label=True)
+        assert Path(self.data_root).is_dir()
+
+
+@pytest.mark.parametrize('wrap', [dict, lambda **kind: dict(type='ConcatDataset', datasets=[kind])])
+@pytest.mark.parametrize('root', ['images', 'nowhere'])
+def test_what_a_dataset_says_in_its_code_counts(dataset, tmp_path, monkeypatch, wrap, root):
+    monkeypatch.setitem(DATASETS.module_dict, 'Zero', Zero)
+    ids = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64) % 3
+    Image.fromarray(ids).save(tmp_path / 'a_mask.png')
+    paths, given = [tmp_path / 'images' / 'a.png'], wrap(type='Zero', data_root=str(tmp_path / root), ann_file='a.txt')
+    sample, = read_samples(paths, tmp_path, ('background', 'own'), given)
+    np.testing.assert_array_equal(sample.label, np.array([255, 0, 1])[ids])
+    with pytest.raises(ValueError, match="dataset: expected a Zero that can be built, got InputError..data_root: "):
+        list(read_samples(paths, tmp_path, dataset=dict(type='Zero', data_root='early')))
 
 
 def test_a_folder_of_samples_has_every_image_that_predict_takes(tmp_path):
