@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
-from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS, MODELS
 from mmseg.utils import register_all_modules
 from torch.utils.data import get_worker_info
@@ -22,8 +19,8 @@ from torch.utils.data import get_worker_info
 from ..config import items
 from ..errors import BisenetError, InputError, expect, told_by
 from ..metrics import ONE_CLASS, check_size
-from .decoded import LoadDecoded, ids_in_training
-from .samples import UnusableError, member_configs, read_file
+from .decoded import ids_in_training
+from .samples import UnusableError, load, member_configs, read_file, reads_as_usual
 
 SPLITS = ('train', 'val', 'test')
 EXAMPLES = 5
@@ -44,6 +41,7 @@ FINDINGS = {
     'ignored': ('nothing is labelled', 'Label the image or remove it: it teaches nothing.'),
     'binary': ('binary mask 0/255', 'Divide the masks by 255: 255 is ignored, so the foreground would not be learned.'),
     'broken': ('sample cannot be made', 'Fix the pipeline or the sample; the message names the cause.'),
+    'left out': ('label is looked at without a step', 'The counts are right if the step changes no id.'),
     'absent': ('class never occurs', 'Check the order of the classes, or add images that show the class.')}
 # Where the loss of a head is defined that learns the dataset's classes; others may draw labels of their own.
 USUAL_LOSSES = ('mmseg.models.decode_heads.decode_head', 'bisenet_plugins.models.decode_heads.training_loss')
@@ -105,7 +103,7 @@ class DatasetReport:
         """Count a finding; the first few examples of a kind are kept."""
         finding = next((found for found in self.findings if found.kind == kind), None)
         if finding is None:
-            finding = Finding(kind, *FINDINGS[kind], is_error=kind != 'absent')  # nothing is wrong then
+            finding = Finding(kind, *FINDINGS[kind], is_error=kind not in ('left out', 'absent'))
             self.findings.append(finding)
         finding.count += 1
         finding.examples = [*finding.examples, example][:EXAMPLES]
@@ -142,8 +140,7 @@ class CheckedCompose(Compose):
 
     def __call__(self, data: Any) -> Any:
         """Make a sample."""
-        files = [(str(data.get(key) or ''), what) for key, what in (('img_path', 'image'), ('seg_map_path', 'label'))
-                 if isinstance(data, dict)]
+        given = dict(data) if isinstance(data, dict) else {}
         try:
             for step in self.transforms:
                 name = type(step).__name__
@@ -156,14 +153,20 @@ class CheckedCompose(Compose):
                     _check_label(data, flat=True)  # a label of colours may still become ids
             return data
         except Exception as error:
-            for path, what in files:
-                # others may need a decoder of their own, or lie elsewhere
-                if path.lower().endswith(PLAIN) and os.path.isdir(os.path.dirname(path) or '.'):
-                    read_file(path, what)
+            _read_files(given)
             if get_worker_info() is None or isinstance(error, BisenetError | OSError | MemoryError):
                 raise
             told = f'{type(error).__name__}: {told_by(error)}'  # all that leaves a data worker is one line
-            raise InputError(f'{files[0][0] if files else "sample"}: expected what {name} takes, got {told}') from error
+            raise InputError(f'{given.get("img_path", "sample")}: expected what {name} takes, got {told}') from error
+
+
+def _read_files(info: dict[str, Any]) -> None:
+    """Raise of the files of a sample, if they are the reason why it cannot be made."""
+    for key, what in (('img_path', 'image'), ('seg_map_path', 'label')):
+        path = str(info.get(key) or '')
+        # others may need a decoder of their own, or lie elsewhere
+        if path.lower().endswith(PLAIN) and os.path.isdir(os.path.dirname(path) or '.'):
+            read_file(path, what)
 
 
 def _check_label(data: Any, flat: bool) -> None:
@@ -173,11 +176,7 @@ def _check_label(data: Any, flat: bool) -> None:
 
 
 def members(dataset: Any) -> Iterator[Any]:
-    """Yield a dataset and, of a wrapper, those in it.
-
-    Args:
-        dataset: The dataset, as built.
-    """
+    """Yield a built dataset and, of a wrapper, those in it."""
     yield dataset
     for inner in (*(getattr(dataset, 'datasets', None) or ()), getattr(dataset, 'dataset', None)):
         if inner is not None and inner is not dataset:
@@ -195,37 +194,31 @@ def check_pipelines(dataset: Any) -> None:
             inner.pipeline = CheckedCompose(inner.pipeline.transforms)
 
 
-def read_sample(dataset: Any, index: int) -> tuple[str, tuple[int, ...], np.ndarray, bool]:
-    """Read one sample raw: its name, the size of the image, the label, and whether its ids are as on disk."""
+def read_sample(dataset: Any, index: int, report: DatasetReport) -> tuple[str, tuple[int, ...], np.ndarray, bool]:
+    """Read one sample: its name, the size of the image, the label, and whether its ids are as on disk."""
     info = dataset.get_data_info(index)
-    name = str(info.get('img_path', f'sample {index}'))
-    if 'img' in info and 'gt_seg_map' in info:
-        return name, info['img'].shape[:2], info['gt_seg_map'], False
-    backend_args = getattr(dataset, 'backend_args', None)
+    name, backend_args = str(info.get('img_path', f'sample {index}')), getattr(dataset, 'backend_args', None)
     steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    loaders = list(takewhile(lambda step: type(step).__name__.startswith('Load'), steps))
-    own = not all(map(_reads_as_usual, loaders))
-    if not own and ('img_path' in info and fileio.exists(name, backend_args=backend_args) or info.get('seg_map_path')):
-        image = read_file(name, 'image', backend_args)
-        if not info.get('seg_map_path'):
-            raise UnusableError(name, 'no label')
-        return name, image.shape[:2], read_file(info['seg_map_path'], 'label', backend_args), True
+    own = 'img' in info and 'gt_seg_map' in info
     try:
+        if not all(map(reads_as_usual, steps)):
+            info, changed, left_out = load(info, steps)
+            own |= changed
+            for step in left_out:
+                report.add('left out', f'{name}: {step}')
         if own:
-            loaded = Compose(loaders)(info)
-            return name, loaded['img'].shape[:2], np.asarray(loaded['gt_seg_map']), False
-        sample = dataset[index]
-        label = sample['data_samples'].gt_sem_seg.data.squeeze(0).cpu().numpy()
-        return name, tuple(sample['inputs'].shape[-2:]), label, False
+            return name, info['img'].shape[:2], np.asarray(info['gt_seg_map']), False
+        if not info.get('seg_map_path') and not ('img_path' in info and fileio.exists(name, backend_args=backend_args)):
+            sample = dataset[index]
+            label = sample['data_samples'].gt_sem_seg.data.squeeze(0).cpu().numpy()
+            return name, tuple(sample['inputs'].shape[-2:]), label, False
     except Exception as error:  # whatever a foreign pipeline raises
+        _read_files(info)
         raise UnusableError(f'{name}: {type(error).__name__}: {error}', 'broken') from error
-
-
-def _reads_as_usual(step: Any) -> bool:
-    """Return whether a loader reads what :func:`read_file` does, which names more kinds of faults."""
-    if type(step) is LoadImageFromFile:
-        return 'ignore_orientation' not in step.color_type
-    return type(step) is LoadDecoded or type(step) is LoadAnnotations and step.imdecode_backend == 'pillow'
+    image = read_file(name, 'image', backend_args)
+    if not info.get('seg_map_path'):
+        raise UnusableError(name, 'no label')
+    return name, image.shape[:2], read_file(info['seg_map_path'], 'label', backend_args), True
 
 
 def check_classes(cfg: Config, dataset: Any, split: str) -> None:
@@ -293,7 +286,7 @@ def check_samples(dataset: Any, report: DatasetReport, limit: int | None = None,
     for index in range(len(dataset) if limit is None else min(limit, len(dataset))):
         report.checked += 1
         try:
-            name, size, label, on_disk = read_sample(dataset, index)
+            name, size, label, on_disk = read_sample(dataset, index, report)
             if label.ndim != 2:
                 raise UnusableError(f'{name}: label of shape {label.shape}', 'channels')
             if label.dtype.kind == 'f':
@@ -353,10 +346,9 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
         datasets = [DATASETS.build(member) for member in member_configs(settings)]
     except (OSError, AssertionError, ValueError) as error:
         # A dataset of no samples cannot be serialised, which reads as a concatenation of nothing.
-        empty = isinstance(error, ValueError) and 'concatenate' in str(error)
-        if isinstance(error, ValueError) and not empty:
+        if isinstance(error, ValueError) and 'concatenate' not in str(error):
             raise
-        report.add('empty' if empty else 'not listed', str(error))
+        report.add('empty' if isinstance(error, ValueError) else 'not listed', str(error))
         return report
     for dataset, times in zip(datasets, _times(settings), strict=True):
         dataset.full_init()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,9 @@ from typing import Any
 
 import mmcv
 import numpy as np
+from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
+from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 from mmseg.utils import register_all_modules
 from PIL import Image, UnidentifiedImageError
@@ -20,7 +23,7 @@ from ..config import read_config
 from ..errors import InputError, expect
 from ..files import IMAGE_SUFFIXES, read_image
 from ..metrics import check_size
-from .decoded import ids_in_training
+from .decoded import LoadDecoded, ids_in_training
 from .scenes.painter import paint_scene
 
 __all__ = ['Sample', 'counted', 'dataset_samples', 'labelled', 'load_samples', 'read_samples', 'synthetic_samples']
@@ -75,12 +78,49 @@ def read_file(path: str | os.PathLike[str], what: str, backend_args: dict | None
     raise UnusableError(f'{path}: expected a readable {what}, got {told}', kind)
 
 
+def reads_as_usual(step: Any) -> bool:
+    """Return whether a step of a pipeline reads what :func:`read_file` does, or reads nothing and keeps ids."""
+    return (type(step) is LoadImageFromFile and 'ignore_orientation' not in step.color_type
+            or type(step) is LoadAnnotations and step.imdecode_backend == 'pillow'
+            or type(step) is LoadDecoded and step.plain or _keeps_ids(step))
+
+
+def _keeps_ids(step: Any) -> bool:
+    """Return whether a step, with those in it, is a known one that loads nothing: these move pixels at most."""
+    inner = filter(callable, getattr(step, 'transforms', ()))
+    return (step.__module__.partition('.')[0] in ('mmcv', 'mmseg', 'bisenet_plugins')
+            and not type(step).__name__.startswith('Load') and all(map(_keeps_ids, inner)))
+
+
+def load(info: Any, steps: Iterable[Any]) -> tuple[dict[str, Any], bool, list[str]]:
+    """Load a whole image and its label as steps make it that are none of mmcv, mmseg and this package.
+
+    Returned are both, whether they differ from what :func:`read_file` reads, and steps left out as they change a size.
+    """
+    loaded, own, left_out = info, False, []
+    for step in (step for step in steps if not _keeps_ids(step)):
+        made: Any = {**loaded, **(step(copy.deepcopy(loaded)) or {})}
+        before, after = loaded.get('gt_seg_map'), made.get('gt_seg_map')
+        if before is not None and np.shape(before)[:2] != np.shape(after)[:2]:
+            left_out.append(type(step).__name__)
+            continue
+        if before is not None and np.array_equal(np.sort(before, None), np.sort(after, None)):
+            made['gt_seg_map'] = before  # pixels were moved at most, and the image stays where it is
+        if 'img' in loaded and not type(step).__name__.startswith('Load'):
+            made['img'] = loaded['img']
+        own |= not reads_as_usual(step) and any(made.get(key) is not loaded.get(key) for key in ('img', 'gt_seg_map'))
+        loaded = made
+    loaded = loaded if 'img' in loaded else LoadImageFromFile()(loaded)
+    with_label = 'gt_seg_map' in loaded or not loaded.get('seg_map_path')
+    return loaded if with_label else LoadAnnotations()(loaded), own, left_out
+
+
 def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterator[Sample]:
     """Yield images and labels of a dataset before any transform, spread evenly over it.
 
     Args:
-        dataset: Config of the dataset; of its pipeline only the steps that load are run. Joined and repeated datasets
-            count as the sum of their members.
+        dataset: Config of the dataset; of its pipeline only the steps are run that load or may change ids. Joined and
+            repeated datasets count as the sum of their members.
         limit: Most samples; None for all.
 
     Note:
@@ -92,14 +132,14 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
         ((32, 48, 3), (32, 48), 'street_scene_000000')
     """
     register_all_modules(init_default_scope=True)
-    places = [(built, index) for built in map(_loading_only, member_configs(dataset)) for index in range(len(built))]
+    places = [(built, index) for member in member_configs(dataset) for built in [DATASETS.build(
+        dict(member, pipeline=member.get('pipeline', ()), lazy_init=False))] for index in range(len(built))]
     for place in _spread(len(places), limit):
         built, index = places[place]
-        loaded = built.get_data_info(index)
-        with_label = 'gt_seg_map' in loaded or loaded.get('seg_map_path')
-        for step in built.pipeline.transforms:
-            if with_label or type(step).__name__ != 'LoadAnnotations':
-                loaded = step(loaded)
+        info, steps = built.get_data_info(index), built.pipeline.transforms
+        if 'gt_seg_map' not in info and not info.get('seg_map_path'):
+            steps = [step for step in steps if 'Load' in type(step).__name__ and not isinstance(step, LoadAnnotations)]
+        loaded = load(info, steps)[0]
         label = loaded.get('gt_seg_map')
         image = np.atleast_3d(loaded['img'])  # a grey one has no axis of channels
         yield Sample(image, None if label is None else np.asarray(label), Path(loaded.get('img_path', '')).name)
@@ -109,19 +149,6 @@ def member_configs(dataset: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the configs of the datasets within wrappers."""
     inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
     return [member for one in inner for member in member_configs(one)] or [dataset]
-
-
-def _loading_only(dataset: dict[str, Any]) -> Any:
-    """Build a dataset with the loading steps of its pipeline; what they lack is added."""
-    def name(step: dict[str, Any]) -> str:
-        return getattr(step['type'], '__name__', str(step['type'])).rpartition('.')[2]
-
-    steps = [step for step in dataset.get('pipeline', ()) if name(step).startswith('Load')]
-    if all(name(step) == 'LoadAnnotations' for step in steps):
-        steps.insert(0, dict(type='LoadImageFromFile'))
-    if not any(name(step) in ('LoadAnnotations', 'LoadDecoded') for step in steps):
-        steps.append(dict(type='LoadAnnotations'))
-    return DATASETS.build(dict(dataset, pipeline=steps, lazy_init=False))
 
 
 def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None,
@@ -220,12 +247,7 @@ def _spread(total: int, count: int | None) -> list[int]:
 
 
 def counted(samples: Iterable[Sample], model: Any) -> Iterator[Sample]:
-    """Yield samples whose label is 255 where a network ignores it.
-
-    Args:
-        samples: Images, with labels or without.
-        model: The network; of several heads the first that ignores an id says which.
-    """
+    """Yield samples whose label is 255 where a network, by the first of its heads that does, ignores it."""
     parts = model.decode_head.modules()
     ignored = next((part.ignore_index for part in parts if hasattr(part, 'ignore_index')), 255)
     for one in samples:
@@ -233,9 +255,5 @@ def counted(samples: Iterable[Sample], model: Any) -> Iterator[Sample]:
 
 
 def labelled(samples: Sequence[Sample]) -> bool:
-    """Return whether every image has its label.
-
-    Args:
-        samples: Images.
-    """
+    """Return whether there are images and each has its label."""
     return bool(samples) and all(sample.label is not None for sample in samples)

@@ -74,30 +74,17 @@ class Calibration:
         self._prepared = [self.artifact.batch_of(sample.image, sample.name) for sample in self.checks]
 
     def masks(self, backend: Backend) -> list[np.ndarray]:
-        """Return a model's masks of the images that the loss is measured on.
-
-        Args:
-            backend: The model.
-        """
+        """Return a model's masks of the images that the loss is measured on."""
         return [to_mask(backend(batch)[:1], prepared, self.artifact.align_corners, self.artifact.threshold)
                 for batch, prepared in self._prepared]
 
     def targets(self, before: Backend) -> list[np.ndarray]:
-        """Return the masks that count as true.
-
-        Args:
-            before: The model before quantisation.
-        """
+        """Return the masks that count as true, which without labels are those before quantisation."""
         labels = [sample.label for sample in self.checks if sample.label is not None]
         return labels if labelled(self.checks) else self.masks(before)
 
     def miou(self, backend: Backend, targets: Sequence[np.ndarray]) -> float:
-        """Measure a model in percent.
-
-        Args:
-            backend: The model.
-            targets: True masks.
-        """
+        """Measure a model in percent, on the masks that count as true."""
         return score(np.sum([confusion_matrix(mask, target, self.artifact.num_classes)
                              for mask, target in zip(self.masks(backend), targets, strict=True)], axis=0)).miou
 
@@ -277,5 +264,4 @@ class _Reader:
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """Return the next batch, None at the end."""
-        batch = next(self._left, None)
-        return None if batch is None else {self.name: batch}
+        return next(({self.name: batch} for batch in self._left), None)

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import torch
 from jinja2 import Environment, PackageLoader
-from torch import Tensor
 
 from ..datasets.samples import Sample, counted
 from ..errors import InputError, expect
@@ -107,15 +106,10 @@ def write_page(predictor: Predictor, samples: Iterable[Sample], out: str | os.Pa
     return scores
 
 
-def _network_input(predictor: Predictor, prepared: Prepared) -> Tensor:
-    """Return the input for PyTorch, ``(1, C, h, w)``."""
-    return torch.from_numpy(prepared.inputs).to(predictor.device)
-
-
 def _segment(predictor: Predictor, prepared: Prepared) -> np.ndarray:
     """Segment one image with the model itself, so that hooks on it count."""
     with torch.no_grad():
-        logits = Logits(predictor.model)(_network_input(predictor, prepared))
+        logits = Logits(predictor.model)(torch.from_numpy(prepared.inputs).to(predictor.device))
     return predictor.mask(logits, prepared)
 
 
@@ -167,7 +161,7 @@ def _pathway_rows(predictor: Predictor, shown: Sequence[_Shown]) -> list[list[di
 def _heat_rows(predictor: Predictor, sample: _Shown, stages: Sequence[str] | None,
                classes: Sequence[str] | None) -> Iterator[tuple[str, list[dict[str, str]]]]:
     """One row for each class, one figure for each stage; no figures for a class that is not predicted."""
-    inputs = _network_input(predictor, sample.prepared)
+    inputs = torch.from_numpy(sample.prepared.inputs).to(predictor.device)  # (1, C, h, w)
     names = list(stages) if stages else default_stages(predictor.model, inputs)
     pixels = np.bincount(sample.mask.ravel(), minlength=len(predictor.classes))
     if classes:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from bisenet_plugins.arguments import accepted_arguments
 from bisenet_plugins.datasets.check import FINDINGS, CheckedCompose, check_dataset, check_pipelines
+from bisenet_plugins.datasets.decoded import ids_in_training
 from bisenet_plugins.datasets.scenes import street_scenes  # noqa: F401
 from bisenet_plugins.errors import InputError
 
@@ -182,6 +183,56 @@ def test_loaders_of_the_pipeline_s_own_are_what_reads(folder, monkeypatch):
     report = check_dataset(config(folder, pipeline=pipeline, seg_map_suffix='.npy'))
     assert kinds(report) == {'broken': 1, 'absent': 10} and report.classes[3].pixels == 48
     assert report.findings[0].examples[0].startswith(str(folder / 'train/b.png'))
+
+
+class Remap(BaseTransform):
+    """An own step that writes other ids."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def transform(self, results):
+        label = results['gt_seg_map']
+        return dict(results, gt_seg_map=ids_in_training(label.astype(int), False, self.table).astype(np.uint8))
+
+
+class Crop(BaseTransform):
+    """An own step that moves or drops pixels, and changes ids or not."""
+
+    def __init__(self, columns):
+        self.columns = columns
+
+    def transform(self, results):
+        return dict(results, **{key: results[key][:, self.columns] for key in ('img', 'gt_seg_map')})
+
+
+@pytest.mark.parametrize('steps', [
+    [PIPELINE[1], 'remap'], [PIPELINE[1], dict(type='RandomCrop', crop_size=(2, 2)), 'remap'],
+    [dict(type='Resize', scale=(3, 2)), PIPELINE[1], 'remap', dict(type=Crop, columns=slice(None, None, -1))]], ids=len)
+@pytest.mark.parametrize(('table', 'pixels'), [
+    ({0: 1}, [0, 12, *[6] * 9]), ({0: 1, 1: 0, 2: 255}, [6, 6, 0, *[6] * 8]), ({10: 255}, [*[6] * 10, 0])])
+def test_own_label_steps_count(folder, steps, table, pixels):
+    steps = [dict(type=Remap, table=table) if step == 'remap' else step for step in steps]
+    report = check_dataset(config(folder, pipeline=[PIPELINE[0], *steps, PIPELINE[2]]))
+    assert [count.pixels for count in report.classes] == pixels and report.ok
+    scenes = dict(type='StreetSceneDataset', length=1, size=(32, 48), pipeline=[PIPELINE[0], *steps, PIPELINE[2]])
+    drawn = check_dataset(Config(dict(train_dataloader=dict(dataset=scenes)))).classes
+    assert drawn[max(table)].pixels == 0 or table.get(0) == 1 and drawn[1].pixels > 0
+
+
+def test_own_steps_that_change_no_id_hide_nothing(folder):
+    flip, crop = (dict(type=Crop, columns=columns) for columns in (slice(None, None, -1), slice(2)))
+    for name in 'abc':
+        label(folder, name, np.indices((4, 6)).sum(0) % 2 * 255)
+    report = check_dataset(config(folder, pipeline=[*PIPELINE[:2], flip, PIPELINE[2]]))
+    assert kinds(report) == {'binary': 3, 'absent': 10}
+    report = check_dataset(config(folder, pipeline=[*PIPELINE[:2], crop, PIPELINE[2]]))
+    assert kinds(report) == {'binary': 3, 'left out': 3, 'absent': 10}
+    assert report.findings[1].examples[0].endswith('a.png: Crop') and not report.findings[1].is_error
+    (folder / 'train/a.png').write_bytes(b'broken')
+    (folder / 'trainannot/b.png').unlink()
+    report = check_dataset(config(folder, pipeline=[*PIPELINE[:2], flip, PIPELINE[2]]))
+    assert kinds(report) == {'unreadable image': 1, 'no label': 1, 'binary': 1, 'absent': 10}
 
 
 def test_an_image_whose_orientation_is_ignored_has_the_size_of_the_file(folder):

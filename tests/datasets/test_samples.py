@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from mmcv.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from mmengine.config import Config
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
@@ -14,6 +14,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from bisenet_plugins.datasets import samples
+from bisenet_plugins.datasets.decoded import LoadDecoded
 from bisenet_plugins.datasets.samples import dataset_samples, labelled, load_samples, read_samples, synthetic_samples
 from bisenet_plugins.errors import expect
 from bisenet_plugins.runtime.preprocess import as_channels
@@ -44,10 +45,50 @@ def test_samples_come_before_any_transform(dataset, pipeline):
     assert [sample.name for sample in samples] == ['a.png', 'b.png'] and (samples[0].label == 255).all()
 
 
-def test_loaders_named_by_their_classes_are_not_added_again(dataset):
+def test_loaders_named_by_their_classes_are_not_added_again(dataset, monkeypatch):
     steps = [dict(type=LoadImageFromFile), dict(type=LoadAnnotations), dict(type=PackSegInputs)]
-    built = samples._loading_only(dict(dataset, pipeline=steps))
-    assert [type(step) for step in built.pipeline.transforms] == [LoadImageFromFile, LoadAnnotations]
+    monkeypatch.setattr(samples, 'LoadImageFromFile', None)
+    monkeypatch.setattr(samples, 'LoadAnnotations', None)
+    assert labelled(list(dataset_samples(dict(dataset, pipeline=steps))))
+
+
+class Remap(BaseTransform):
+    """An own step that writes other ids, into the array that it was given."""
+
+    def transform(self, results):
+        results['gt_seg_map'][results['gt_seg_map'] == 255] = 7
+        results['img'] = 255 - results['img']
+        return results
+
+
+class Read(BaseTransform):
+    """An own loader in place of ``LoadAnnotations``."""
+
+    def transform(self, results):
+        return dict(results, gt_seg_map=cv2.imread(results['seg_map_path'], 0) - 4)
+
+
+class Flip(BaseTransform):
+    """An own step that moves pixels."""
+
+    def transform(self, results):
+        return dict(results, gt_seg_map=results['gt_seg_map'][:, ::-1], img=results['img'][:, ::-1])
+
+
+@pytest.mark.parametrize('steps', [
+    [LoadAnnotations, Remap], [dict(type='LoadAnnotations'), dict(type='RandomCrop', crop_size=(8, 8)), Remap],
+    [dict(type='RandomApply', prob=1.0, transforms=[dict(type=LoadAnnotations), dict(type=Remap)])],
+    [dict(type=LoadDecoded, loaders=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type=Remap)])],
+    [Read], [Read, Flip], [LoadAnnotations, Remap, Flip, lambda results: None]], ids=range(7))
+def test_own_label_steps_count_and_images_stay_as_loaded(dataset, tmp_path, steps):
+    cv2.imwrite(str(tmp_path / 'labels' / 'a.png'), np.repeat([[11, 3]], 32, 1).repeat(48, 0))
+    steps = [dict(type=step) if isinstance(step, type) else step for step in steps]
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 24)), *steps, PIPELINES[1][-1]]
+    first, _ = dataset_samples(dict(dataset, pipeline=pipeline))
+    inverted = any(isinstance(step, dict) and step['type'] == LoadDecoded for step in steps)
+    assert (first.image == (244 if inverted else 11)).all() and first.image.shape == (48, 64, 3)
+    assert (first.label[:, :32] == 7).all()
+    assert (first.label[:, 32:] == (-1 % 256 if steps[0]['type'] is Read else 3)).all()
 
 
 def test_a_dataset_without_labels_yields_images(dataset):
