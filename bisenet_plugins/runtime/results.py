@@ -274,7 +274,12 @@ class _Writer:
                 self._append(place, found.overlay(opacity=self.opacity, all_classes=True))
             else:
                 target = self.unfinished[kind] / f'{frame.number:06d}{SUFFIXES[kind]}' if self.moving else place
-                write_atomically(target, found.encode(kind, opacity=self.opacity))
+                try:
+                    write_atomically(target, found.encode(kind, opacity=self.opacity))
+                except OSError as error:
+                    if error.filename:  # of frames a folder that is gone afterwards
+                        error.filename = str(place)
+                    raise
 
     def _append(self, place: Path, painted: Any) -> None:
         """Append a frame to the video."""

@@ -1,6 +1,7 @@
 """Reading, computing and writing beside each other: in order, with errors, without threads left behind."""
 
 import dataclasses
+import errno
 import subprocess
 import sys
 import threading
@@ -223,6 +224,16 @@ def test_a_result_that_cannot_be_written_fails_the_source(tmp_path, monkeypatch)
     monkeypatch.setattr('bisenet_plugins.runtime.results.write_atomically', full_disk)
     summary = segment(tmp_path, brightness)  # the camera has no end: it is the error that ends it
     assert (summary.done, summary.failed) == (0, ['camera 0: disk full'])
+
+
+def test_a_full_disk_is_told_with_the_place_of_the_frames(tmp_path, monkeypatch):
+    def full(target, content):
+        raise OSError(errno.ENOSPC, 'No space left', str(target))
+
+    monkeypatch.setattr(cv2, 'VideoCapture', SlowCamera)
+    monkeypatch.setattr('bisenet_plugins.runtime.results.write_atomically', full)
+    place = tmp_path / 'ids' / 'camera_0'
+    assert segment(tmp_path, brightness).failed == [f'camera 0: [Errno {errno.ENOSPC}] No space left: {str(place)!r}']
 
 
 def full_disk(*_):
