@@ -77,11 +77,10 @@ def _folded(model: nn.Module) -> dict[nn.Module | None, nn.Module]:
     instead: dict[nn.Module | None, nn.Module] = {}
     for conv in (module for module in after if isinstance(module, nn.Conv2d) and len(after[module]) == 1):
         (norm,) = after[conv]
-        if not can_fold(norm):
-            continue
-        whole = fuse_conv_bn_eval(conv, norm)
-        if before[norm] == {conv} and (conv.weight.is_meta or _same(conv, norm, whole)):
-            instead[conv], instead[norm] = whole, nn.Identity()
+        if can_fold(norm) and before[norm] == {conv}:
+            whole = fuse_conv_bn_eval(conv, norm)
+            if conv.weight.is_meta or _same(conv, norm, whole):
+                instead[conv], instead[norm] = whole, nn.Identity()
     return instead
 
 

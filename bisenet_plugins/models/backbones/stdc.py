@@ -62,12 +62,9 @@ class ShortTermDenseConcat(Part):
     def forward(self, x: Tensor) -> Tensor:
         """Return the blocks' results, one after the other in the channels."""
         first = self.blocks[0](x)  # (N, out_channels/2, h, w)
-        outs = [self.skip(first)]
         x = self.downsample(first)
-        for block in self.blocks[1:]:
-            x = block(x)  # (N, out_channels/4, h/stride, w/stride), then /8, /8
-            outs.append(x)
-        return torch.cat(outs, dim=1)
+        later = [x := block(x) for block in self.blocks[1:]]  # (N, out_channels/4, h/stride, w/stride), then /8, /8
+        return torch.cat((self.skip(first), *later), dim=1)
 
 
 @MODELS.register_module()

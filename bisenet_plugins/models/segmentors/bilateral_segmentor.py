@@ -211,8 +211,7 @@ class BilateralSegmentor(EncoderDecoder):
 def _network_size(meta: dict) -> tuple[int, int]:
     """Return the size that mmseg's ``predict_by_feat`` resizes the logits to."""
     shape = meta['img_shape']
-    if not isinstance(shape, torch.Size) and 'pad_shape' in meta:
-        shape = meta['pad_shape']
+    shape = shape if isinstance(shape, torch.Size) else meta.get('pad_shape', shape)
     return int(shape[0]), int(shape[1])
 
 
