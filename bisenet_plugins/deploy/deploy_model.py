@@ -115,8 +115,7 @@ class DeployModel(Logits):
         swaps = any(getattr(pre, name, False) for name in ('_channel_conversion', 'channel_conversion'))
         if self.channel_order != ('rgb' if swaps else 'bgr'):
             x = torch.stack([x[:, 2], x[:, 1], x[:, 0]], dim=1)
-        sides = self._sides(image.shape[1:3])
-        size, given = self._network_sides(sides), self.pipeline
+        size, given = self._network_sides(self._sides(image.shape[1:3])), self.pipeline
         if given.size or given.scale or given.scale_factor != 1:
             x = F.interpolate(x, size=size, mode='bilinear', align_corners=False)
         if pre._enable_normalize:

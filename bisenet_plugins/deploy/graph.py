@@ -87,8 +87,7 @@ def module_of(node_name: str) -> str:
     """
     modules = node_name.strip('/').rpartition('/')[0]
     # inside an nn.Sequential the exporter repeats the parent's name: stem/stem.0
-    path = re.sub(r'(?<![^/])([^/]+)/(?=\1\.)', '', modules).replace('/', '.')
-    return path or 'the segmentor itself'
+    return re.sub(r'(?<![^/])([^/]+)/(?=\1\.)', '', modules).replace('/', '.') or 'the segmentor itself'
 
 
 def attribute(node: onnx.NodeProto, name: str, default: object) -> object:
@@ -158,16 +157,13 @@ def fold_batch_norms(graph: onnx.GraphProto) -> int:
 
 def _drop_unused(graph: onnx.GraphProto) -> None:
     used = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if any(name in used for name in node.output):
+    for place, node in reversed([*enumerate(graph.node)]):
+        if used.isdisjoint(node.output):
+            del graph.node[place]
+        else:
             used.update(node.input)
-            kept.append(node)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(tensors)
+    for place in [place for place, tensor in enumerate(graph.initializer) if tensor.name not in used][::-1]:
+        del graph.initializer[place]
 
 
 def _fold_constants(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -258,6 +254,5 @@ def check_graph(model: onnx.ModelProto) -> None:
         if node.op_type == 'BatchNormalization':
             raise DeployError(f'node {node.name} is a batch norm that could not be folded')
     names = [node.name for node in model.graph.node] + [tensor.name for tensor in model.graph.initializer]
-    left = [name for name in names if 'auxiliary_head' in name]
-    if left:
+    if left := [name for name in names if 'auxiliary_head' in name]:
         raise DeployError(f'the graph holds an auxiliary head, which training alone needs: {left[0]}')

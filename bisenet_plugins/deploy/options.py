@@ -135,8 +135,7 @@ class DeployOptions:
             expect(getattr(self, name) in known, name, f'one of {known}', getattr(self, name))
         expect(self.opset in opsets, 'opset', f'{opsets.start} to {opsets.stop - 1} of exporter {self.exporter}',
                self.opset)
-        for name, least in (('batch', 1), ('calibration_images', 1), ('image_count', 1), ('max_drop', 0),
-                            ('threads', 0)):
+        for name, least in dict(batch=1, calibration_images=1, image_count=1, max_drop=0, threads=0).items():
             expect(getattr(self, name) >= least, name, f'at least {least}', getattr(self, name))
         for name in ('shape', 'network_size', 'max_shape'):
             size = getattr(self, name)

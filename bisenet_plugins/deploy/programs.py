@@ -37,8 +37,7 @@ def export_program(segmentor: Any, options: DeployOptions) -> Any:
     model = _model(segmentor, options)
     dynamic = None
     if options.shape is None:
-        free = torch.export.Dim.DYNAMIC
-        dynamic = (dict.fromkeys((0, 1, 2) if options.channel_order else (0, 2, 3), free),)
+        dynamic = (dict.fromkeys((0, 1, 2) if options.channel_order else (0, 2, 3), torch.export.Dim.DYNAMIC),)
     with raised_as(UnsupportedOperatorError, 'torch.export cannot take the network'):
         return torch.export.export(model, (_example(options),), dynamic_shapes=dynamic)
 

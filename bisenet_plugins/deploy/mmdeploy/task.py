@@ -29,9 +29,8 @@ def prepare_model_config(model_cfg: Config, size: tuple[int, int] | None = None)
     if 'data_preprocessor' not in cfg:
         cfg.data_preprocessor = deepcopy(cfg.model.get('data_preprocessor') or dict(type='SegDataPreProcessor'))
     cfg.model.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
-    steps = cfg.get('test_pipeline') or test_pipeline(cfg)
-    steps = [dict(step, type=step_name(step)) for step in steps]  # it may be a class
-    steps = [step for step in steps if step['type'] != 'LoadAnnotations']
+    given = cfg.get('test_pipeline') or test_pipeline(cfg)  # the types may be classes
+    steps = [dict(step, type=name) for step in given if (name := step_name(step)) != 'LoadAnnotations']
     if steps[0]['type'] == 'PackSegInputs':
         steps.insert(0, dict(type='LoadImageFromFile'))
     if size is not None:  # and is not padded to another
@@ -80,8 +79,7 @@ class BilateralSegmentation(Segmentation):
         Args:
             data_preprocessor: Config of the network's.
         """
-        contained = get_codebase_config(self.deploy_cfg).get('self_contained')
-        if not contained:
+        if not (contained := get_codebase_config(self.deploy_cfg).get('self_contained')):
             return super().update_data_preprocessor(data_preprocessor)
         return dict(type='SegDataPreProcessor', bgr_to_rgb=contained.get('channel_order', 'bgr') == 'rgb')
 
