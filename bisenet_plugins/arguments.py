@@ -79,10 +79,8 @@ def _parameters(cls: type) -> tuple[dict[str, inspect.Parameter], bool]:
     """Return the keywords that a class takes, and whether it takes any other too."""
     found: dict[str, inspect.Parameter] = {}
     others = False
-    for parent in cls.__mro__[:-1]:
-        if '__init__' not in vars(parent):
-            continue
-        parameters = list(inspect.signature(vars(parent)['__init__']).parameters.values())[1:]
+    for init in (vars(parent)['__init__'] for parent in cls.__mro__[:-1] if '__init__' in vars(parent)):
+        parameters = list(inspect.signature(init).parameters.values())[1:]
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
                 found.setdefault(p.name, p)
@@ -173,8 +171,7 @@ def check_argument(name: str, value: Any, place: str = '') -> None:
         Traceback (most recent call last):
         bisenet_plugins.errors.InputError: width_mult: expected a number above 0, got 0.0
     """
-    rule = RULES.get(name)
-    if rule is not None and value is not None:
+    if value is not None and (rule := RULES.get(name)) is not None:
         expect(rule.allows(value), f'{place}{name}', str(rule), value)
 
 

@@ -53,8 +53,7 @@ def read_image(path: Path) -> np.ndarray:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
     if path.suffix.lower() in PAGED:
         with contextlib.suppress(cv2.error, UnicodeError):
-            pages = cv2.imcount(str(path))
-            if pages > 1:
+            if (pages := cv2.imcount(str(path))) > 1:
                 logging.getLogger(__name__).warning('%s', printable(f'{path}: {pages} pages, the first is used'))
     return image
 

@@ -128,8 +128,7 @@ def legend(image: np.ndarray, entries: Sequence[tuple[str, Sequence[int]]]) -> n
         cv2.rectangle(strip, (left, top), (left + 2 * size, top + 2 * size),
                       [int(value) for value in colour[::-1]], cv2.FILLED)
         cv2.putText(strip, text, (left + 3 * size, top + 5 * size // 3), font, scale, (30, 30, 30), bold, cv2.LINE_AA)
-    canvas = np.full((height + tall, wide, 3), 255, np.uint8)
-    canvas[:height, :width] = image
+    canvas = cv2.copyMakeBorder(image, 0, tall, 0, wide - width, cv2.BORDER_CONSTANT, value=(255, 255, 255))
     canvas[height:] = cv2.resize(strip, (wide, tall), interpolation=cv2.INTER_AREA)
     return canvas
 
@@ -231,17 +230,12 @@ def image_grid(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], cell
         (73, 162, 3)
     """
     expect({len(row) for row in rows} == {len(titles)}, 'rows', f'{len(titles)} images in each', [*map(len, rows)])
-    header = 26
-    heights = [max(1, round(cell_width * row[0].shape[0] / row[0].shape[1])) for row in rows]
-    canvas = np.full((header + sum(heights) + gap * len(rows), len(titles) * (cell_width + gap) - gap, 3), 255,
-                     np.uint8)
-    top = header
-    for row, height in zip(rows, heights):
-        for column, image in enumerate(row):
-            left = column * (cell_width + gap)
-            canvas[top : top + height, left : left + cell_width] = cv2.resize(
-                image, (cell_width, height), interpolation=cv2.INTER_AREA)
-        top += height + gap
+    strips = [np.full((26, len(titles) * (cell_width + gap), 3), 255, np.uint8)]
+    for row in rows:
+        size = cell_width, max(1, round(cell_width * row[0].shape[0] / row[0].shape[1]))
+        cells = [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in row]
+        strips.append(np.hstack([np.pad(cell, ((0, gap), (0, gap), (0, 0)), constant_values=255) for cell in cells]))
+    canvas = np.ascontiguousarray(np.vstack(strips)[:, : strips[0].shape[1] - gap])
     for column, title in enumerate(titles):
         place = (column * (cell_width + gap) + 4, 18)
         cv2.putText(canvas, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
@@ -275,8 +269,8 @@ def encode_palette(mask: np.ndarray, palette: np.ndarray) -> bytes:
         - Input: ``mask`` ``(H, W)`` uint8, ``palette`` ``(256, 3)`` RGB.
     """
     height, width = mask.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each row behind the number of its filter, 0 for none
-    rows[:, 1:] = mask
+    # each row behind the number of its filter, 0 for none
+    rows = np.pad(mask.astype(np.uint8, copy=False), ((0, 0), (1, 0)))
     chunks = {b'IHDR': struct.pack('>2I5B', width, height, 8, 3, 0, 0, 0), b'PLTE': palette.tobytes(),
               b'IDAT': zlib.compress(rows.tobytes()), b'IEND': b''}
     return b'\x89PNG\r\n\x1a\n' + b''.join(
@@ -319,5 +313,4 @@ def displayable(inputs: Any) -> np.ndarray:
         if low < 0.0 or high <= 1.0:  # already normalised by the pipeline: stretch to the full range
             array = (array - low) / max(high - low, 1e-12) * 255.0
         array = np.clip(array, 0, 255).astype(np.uint8)
-    array = array[..., :3] if array.shape[2] >= 3 else np.repeat(array[..., :1], 3, axis=2)
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array[..., :3] if array.shape[2] >= 3 else np.repeat(array[..., :1], 3, axis=2))

@@ -47,10 +47,9 @@ def safe_classes() -> list[Any]:
     """
     core = getattr(np, '_core', None) or np.core
     dtypes = sorted({type(np.dtype(kind)) for kind in '?bBhHiIlLqQefdU'}, key=lambda kind: kind.__name__)
-    listed: list[Any] = [HistoryBuffer, np.ndarray, np.dtype, *dtypes]
-    for function in (core.multiarray._reconstruct, core.multiarray.scalar):
-        listed += [(function, f'{place}.multiarray.{function.__name__}') for place in ('numpy.core', 'numpy._core')]
-    return [*listed, (_statistic_of_history, 'builtins.getattr')]
+    named = [(function, f'{place}.multiarray.{function.__name__}') for place in ('numpy.core', 'numpy._core')
+             for function in (core.multiarray._reconstruct, core.multiarray.scalar)]
+    return [HistoryBuffer, np.ndarray, np.dtype, *dtypes, *named, (_statistic_of_history, 'builtins.getattr')]
 
 
 def _statistic_of_history(owner: Any, name: str) -> Any:
@@ -271,12 +270,10 @@ def load_weights(model: nn.Module, loaded: dict[str, Any], origin: str) -> None:
     if wrong or missing:
         raise CheckpointError(f"{origin}: expected the weights of the config's network, got {len(missing)} missing and "
                               f'{len(wrong)} of another shape, the first is {(wrong or missing)[0]}')
-    broken = first_non_finite(shared)
-    if broken is not None:
+    if (broken := first_non_finite(shared)) is not None:
         raise CheckpointError(f'{origin}: expected finite weights and variances above 0, got others in {broken}')
-    surplus = model.load_state_dict(state, strict=False).unexpected_keys
-    surplus = [name for name in surplus if not name.startswith('auxiliary_head')]
-    if surplus:
+    unexpected = model.load_state_dict(state, strict=False).unexpected_keys
+    if surplus := [name for name in unexpected if not name.startswith('auxiliary_head')]:
         print_log(f'{len(surplus)} weights of {origin} are not used, the first is {surplus[0]}', logger='current')
 
 

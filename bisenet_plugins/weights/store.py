@@ -106,8 +106,7 @@ def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[
     path = Path(folder or FOLDER) / f'{name}{"" if precision == "fp32" else f".{precision}"}.onnx'
     if not path.is_file():
         return None
-    known = read_index(folder).get(name, {}).get('graphs', {}).get(precision)
-    if known:
+    if known := read_index(folder).get(name, {}).get('graphs', {}).get(precision):
         _verified(path, known['sha256'])
     return path
 
@@ -115,8 +114,7 @@ def shipped_graph(name: str, precision: str = 'fp32', folder: str | os.PathLike[
 def _verified(path: Path, sha256: str) -> bytes:
     """Read a file whose checksum is known."""
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise DamagedCheckpointError(f'{path}: expected the shipped file of SHA-256 {sha256[:12]}..., got '
                                      f'{found[:12]}...; install the package again')
     return content

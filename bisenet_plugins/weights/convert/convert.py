@@ -210,12 +210,9 @@ def read_weights(path: str | os.PathLike[str], trust: bool = False) -> tuple[Wei
 
 def _dataset_meta(meta: Any) -> dict[str, Any]:
     """Keep the classes and colours of a checkpoint's meta, as mmseg 0.x and 1.x write them."""
-    if not isinstance(meta, Mapping):
-        return {}
+    meta = meta if isinstance(meta, Mapping) else {}
     found = meta.get('dataset_meta') or {'classes': meta.get('CLASSES'), 'palette': meta.get('PALETTE')}
-    if not isinstance(found, Mapping):
-        return {}
-    values = {key: found.get(key) for key in ('classes', 'palette')}
+    values = {key: found.get(key) for key in ('classes', 'palette') if isinstance(found, Mapping)}
     values = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values.items()}
     return {key: value for key, value in values.items() if isinstance(value, list | tuple) and value}
 

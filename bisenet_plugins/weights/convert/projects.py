@@ -32,8 +32,7 @@ MMSEG_V1 = Source(
 def _mmseg_v2_options(weights: Weights) -> dict[str, Any]:
     options = v2_options(weights, pointwise_bias=True)
     for index, name in enumerate(sources.BOOSTERS):
-        convs = {key.split('.')[3] for key in weights if key.startswith(f'auxiliary_head.{index}.convs.')}
-        if convs:
+        if convs := {key.split('.')[3] for key in weights if key.startswith(f'auxiliary_head.{index}.convs.')}:
             options[f'auxiliary_head.{name}.num_convs'] = len(convs)
     return options
 

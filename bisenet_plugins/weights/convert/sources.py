@@ -117,8 +117,7 @@ def head_options(weights: Weights, align_corners: bool, auxiliary: Mapping[str, 
     num_classes, channels = weights['decode_head.conv_seg.weight'].shape[:2]
     options = {'num_classes': num_classes, 'decode_head.channels': channels, 'decode_head.align_corners': align_corners}
     for index, (name, aligned) in enumerate(auxiliary.items()):
-        classifier = weights.get(f'auxiliary_head.{index}.conv_seg.weight')
-        if classifier is not None:
+        if (classifier := weights.get(f'auxiliary_head.{index}.conv_seg.weight')) is not None:
             options[f'auxiliary_head.{name}.channels'] = classifier.shape[1]
             if aligned is not None:
                 options[f'auxiliary_head.{name}.align_corners'] = aligned
@@ -177,8 +176,7 @@ def _context_backbone(weights: Weights) -> dict[str, Any]:
     if depth is None:
         raise CheckpointError(f'context backbone: expected a ResNet of depth {sorted(_RESNETS.values())}, got one with '
                               f'{len(blocks)} blocks in its third stage')
-    stem = weights.get(f'{BACKBONE}.stem.6.weight')
-    if stem is None:
+    if (stem := weights.get(f'{BACKBONE}.stem.6.weight')) is None:
         return {f'{BACKBONE}.type': 'ResNet', f'{BACKBONE}.depth': depth}
     return {f'{BACKBONE}.type': 'ResNetV1c', f'{BACKBONE}.depth': depth, f'{BACKBONE}.stem_channels': stem.shape[0]}
 
