@@ -45,8 +45,7 @@ class FiniteTrainingHook(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict) -> None:
         """Check the weights that are about to be saved."""
-        name = first_non_finite(checkpoint.get('state_dict') or {})
-        if name is not None:
+        if (name := first_non_finite(checkpoint.get('state_dict') or {})) is not None:
             raise self._error(runner, f'the weight {name} is not finite')
 
     def _error(self, runner: Any, what: str) -> DivergedError:
