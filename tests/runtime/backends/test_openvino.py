@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,6 +132,16 @@ def test_images_of_ever_new_sizes_do_not_fill_memory():
         backend(np.zeros((1, 3, 32 * (number % 11 + 2), 32 * (number // 11 + 2)), np.float32))
         held.append(int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20)
     assert held[120] - held[60] < 160  # 280 where every kernel is kept
+
+
+def test_the_first_conversion_is_made_before_a_thread_can_make_one(monkeypatch):
+    """Two threads that make it together may wait for each other for ever."""
+    calls = []
+    fake = SimpleNamespace(Core=lambda: calls.append('core'), Tensor=lambda values: SimpleNamespace(
+        data=calls.append(values.dtype)))
+    monkeypatch.setattr(openvino_backend, 'import_runtime', lambda name: fake)
+    openvino_backend._core.__wrapped__()  # not the process's own, which stays
+    assert calls == [np.float32, 'core']
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path):
