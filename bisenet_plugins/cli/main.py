@@ -189,6 +189,4 @@ def explain_failure(error: BaseException) -> str:
         text = str(error)
     else:
         text = f'{type(error).__name__}: {error} (--debug shows where)'
-    if 'Original Traceback' in text:
-        text = told_by(error)
-    return printable(' '.join(text.split()))
+    return printable(' '.join((told_by(error) if 'Original Traceback' in text else text).split()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -70,19 +71,28 @@ def config_options(args: Namespace) -> dict[str, Any]:
     """Return the values of ``--cfg-options`` by dotted key.
 
     Raises:
-        InputError: If one is not ``KEY=VALUE``.
+        InputError: If one is not ``KEY=VALUE``, or its value not as Python writes it; dicts are ``{'type': 'A'}``.
 
     Example:
-        >>> config_options(Namespace(cfg_options=['train_cfg.max_iters=3', 'model.type=A']))
-        {'train_cfg.max_iters': 3, 'model.type': 'A'}
+        >>> config_options(Namespace(cfg_options=['train_cfg.max_iters=3', "model.loss=[{'type': 'A'}]"]))
+        {'train_cfg.max_iters': 3, 'model.loss': [{'type': 'A'}]}
     """
     from mmengine.config import DictAction
 
+    options: dict[str, Any] = {}
     for text in args.cfg_options:
         expect('=' in text[1:] and text[0] != '=', '--cfg-options', 'KEY=VALUE', text)
-    read = Namespace()
-    DictAction([], 'options')(ArgumentParser(), read, args.cfg_options)
-    return read.options
+        expect('dict(' not in text, '--cfg-options', "dicts written as {'type': 'A'}", text)
+        key, _, value = text.partition('=')
+        with suppress(SyntaxError, ValueError):  # dicts, which mmengine's action takes apart at their commas
+            options[key] = ast.literal_eval(value if '{' in value else '')
+            continue
+        try:
+            DictAction([], 'options')(ArgumentParser(), read := Namespace(), [text])
+        except (AssertionError, RecursionError) as error:
+            raise InputError(f'--cfg-options: expected a value as Python writes it, got {text!r}') from error
+        options.update(read.options)
+    return options
 
 
 def configs_folder() -> Path:

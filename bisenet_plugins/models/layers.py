@@ -172,9 +172,7 @@ class RepConvModule(Part):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the activated sum of the paths."""
         out = self.dense(x) + self.point(x)  # (N, out_channels, h/stride, w/stride)
-        if self.identity is not None:
-            out = out + self.identity(x)
-        return self.activate(out)
+        return self.activate(out if self.identity is None else out + self.identity(x))
 
     def folded(self) -> ConvModule | None:
         """Return one plain convolution that computes the same in evaluation mode, or ``None`` where there is none.

@@ -42,8 +42,7 @@ def to_mask(output: Any, prepared: Prepared, align_corners: bool = False, thresh
     if not isinstance(output, np.ndarray):
         return upsample_argmax(output, prepared.network_size, **settings)[0].byte().cpu().numpy()
     if output.dtype.kind != 'f':
-        classes = output.reshape(output.shape[-2:])[top:bottom, left:right]
-        return resize_nearest(classes, prepared.size).astype(np.uint8)
+        return resize_nearest(output.reshape(output.shape[-2:])[top:bottom, left:right], prepared.size).astype(np.uint8)
     if output.shape[1] == 1:
         scores = interpolate(output, prepared.network_size, **settings)[0, 0]
         return (1 / (1 + np.exp(-scores)) > threshold).astype(np.uint8)

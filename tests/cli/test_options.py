@@ -1,5 +1,6 @@
 """Options that commands share: numbers, values laid over a config, and the choice of a network."""
 
+import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 import pytest
@@ -40,6 +41,21 @@ def test_config_options_are_read_as_mmengine_reads_them():
     words = ['a.b=3', 'c=[1,2]', 'd=x=y', 'e=True']
     assert config_options(Namespace(cfg_options=words)) == {'a.b': 3, 'c': [1, 2], 'd': 'x=y', 'e': True}
     assert config_options(Namespace(cfg_options=[])) == {}
+
+
+@pytest.mark.parametrize(('word', 'value'), [
+    ("a=[{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]", [{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]),
+    ('a={}', {}), ('a=iter_{}.pth', 'iter_{}.pth'), ('a=[x_{}.pth,1]', ['x_{}.pth', 1])])
+def test_config_options_hold_dicts(word, value):
+    assert config_options(Namespace(cfg_options=[word])) == {'a': value}
+
+
+@pytest.mark.parametrize(('word', 'expected'), [
+    ("a=[dict(type='A')]", "dicts written as {'type': 'A'}"), ("a=[dict(type='A',b=1)]", 'dicts written as'),
+    ('a=[1,(2]', 'a value as Python writes it'), ('a=[f(1,2),3]', 'a value as Python writes it')])
+def test_config_options_that_cannot_be_read_are_refused(word, expected):
+    with pytest.raises(InputError, match=f'^--cfg-options: expected {expected}.*{re.escape(word)}'):
+        config_options(Namespace(cfg_options=[word]))
 
 
 @pytest.mark.parametrize('word', ['a', '=3'])

@@ -125,8 +125,7 @@ class ContextEmbedding(Part):
     def forward(self, x: Tensor) -> Tensor:
         """Return the map with its context."""
         pooled = x.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
-        context = self.conv_pooled(norm_pooled(self.norm, pooled))
-        return self.conv(x + context)  # (N, C, h, w)
+        return self.conv(x + self.conv_pooled(norm_pooled(self.norm, pooled)))  # (N, C, h, w)
 
 
 @MODELS.register_module()
