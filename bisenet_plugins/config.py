@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mmseg.registry as registries
@@ -52,17 +53,23 @@ COMMON = frozenset('''accumulative_counts base_batch_size batch_size channels cr
 PLAIN: dict[str, Any] = {**dict.fromkeys('auto_scale_lr env_cfg randomness'.split(), dict), 'log_level': str | int,
     **dict.fromkeys('default_scope experiment_name load_from work_dir'.split(), str),
     **dict.fromkeys('find_unused_parameters resume'.split(), bool)}
+SETTINGS = dict(
+    paramwise_cfg='lr_mult bias_lr_mult bias_decay_mult norm_decay_mult flat_decay_mult dwconv_decay_mult custom_keys '
+    'dcn_offset_lr_mult bypass_duplicate', auto_scale_lr='enable base_batch_size',
+    env_cfg='cudnn_benchmark mp_cfg dist_cfg resource_limit')
 REGISTRIES = {name: value for name, value in vars(registries).items() if isinstance(value, Registry)}
 
 
-def read_config(path: str | os.PathLike[str]) -> Config:
-    """Read a config file.
+def read_config(path: str | os.PathLike[str], options: dict[str, Any] | None = None) -> Config:
+    """Read a config file, and lay values over it.
 
     Args:
         path: The file.
+        options: Values by dotted key, such as ``{'train_dataloader.batch_size': 4}``.
 
     Raises:
-        ConfigError: If there is no such file, it cannot be read, what it executes fails, or as :func:`check_config`.
+        ConfigError: If there is no such file, it cannot be read, what it executes fails, or an option does not fit it
+            or changes a name that only the file itself reads; or as :func:`check_config`.
     """
     if not Path(path).is_file():
         raise ConfigError(f'there is no config at {path}')
@@ -72,10 +79,33 @@ def read_config(path: str | os.PathLike[str]) -> Config:
     except ConfigError:
         raise
     except Exception as error:  # a config is a program: it raises what it likes
-        raise ConfigError(f'{path}: expected an mmengine config, got {type(error).__name__}: {told_by(error)}'
+        cause: BaseException = error
+        while isinstance(inner := cause.__cause__ or cause.__context__, ImportError):  # as custom_imports wraps it
+            cause = inner
+        hint = '; PYTHONPATH=FOLDER makes a module of yours known' * isinstance(cause, ModuleNotFoundError)
+        raise ConfigError(f'{path}: expected an mmengine config, got {type(cause).__name__}: {told_by(cause)}{hint}'
                           ) from error
     check_config(cfg)
+    if not options:
+        return cfg
+    for top in (key.partition('.')[0] for key in options):
+        if top not in (*KEYS, *cfg):
+            raise ConfigError(f'--cfg-options: expected keys that are in the config, got {top!r}{nearest(top, KEYS)}')
+        if top not in KEYS and _used(top, cfg):
+            raise ConfigError(f'--cfg-options: expected keys of what is built, got {top!r}, which only the config file '
+                              'reads; change it there, or what it stands for')
+    try:
+        cfg.merge_from_dict(options)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f'--cfg-options: expected keys and values that fit the config, got {error}, in '
+                          f'{", ".join(options)}') from error
+    check_config(cfg)
     return cfg
+
+
+def _used(key: str, cfg: Config) -> bool:
+    """Return whether the text of a config, bases included, names a key elsewhere than where it is set."""
+    return re.search(rf'\b{re.escape(key)}\b(?!\s*=[^=])', cfg.text if isinstance(cfg.text, str) else '') is not None
 
 
 def _follow_bases(path: Path, before: tuple[Path, ...]) -> None:
@@ -83,7 +113,7 @@ def _follow_bases(path: Path, before: tuple[Path, ...]) -> None:
     if path in before:
         raise ConfigError(f'{before[0]}: expected _base_ files that end somewhere, got {path}, which leads back to '
                           'itself')
-    if path.suffix == '.py' and not Config._is_lazy_import(str(path)):
+    if path.suffix != '.py' or not Config._is_lazy_import(str(path)):
         for base in Config._get_base_files(str(path)):
             if '::' not in base:
                 _follow_bases((path.parent / base).resolve(), (*before, path))
@@ -100,15 +130,13 @@ def check_config(cfg: Config) -> None:
             registry.
         InputError: If a value is not what its argument must be.
     """
-    text = cfg.text if isinstance(cfg.text, str) else ''
-    for key in cfg:
-        if key in KEYS or key.startswith('_'):
+    for key in cfg:  # of what a lazy base imports, mmengine keeps the names
+        if key in KEYS or key.startswith('_') or callable(cfg[key]) or isinstance(cfg[key], ModuleType):
             continue
         if key in OLD_KEYS:
             raise ConfigError(f'{key}: expected a config of mmseg 1.0 or later, got a key of 0.x; its place is '
                               f'{OLD_KEYS[key]}')
-        used = re.search(rf'\b{re.escape(key)}\b(?!\s*=[^=])', text)
-        if (meant := nearest(key, KEYS, 0.75)) and not used and not CUSTOM.match(key):
+        if (meant := nearest(key, KEYS, 0.75)) and not _used(key, cfg) and not CUSTOM.match(key):
             raise ConfigError(f'{key}: expected a key that something reads, got an unknown one{meant}')
     register_all_modules(init_default_scope=False)
     if isinstance(cfg.get('model'), dict) and 'type' not in cfg.model:
@@ -124,6 +152,8 @@ def check_config(cfg: Config) -> None:
 def _check_kind(key: str, value: Any, path: str) -> None:
     """Refuse plain values where a part stands, or several."""
     several = key in LISTS
+    if key == 'custom_hooks' and isinstance(value, dict) and value:  # by --cfg-options custom_hooks.0.type=A
+        raise ConfigError(f'{path}: expected a list of dicts, got {value!r}')
     inner: Any = value if several and isinstance(value, list | tuple) else [value]
     if key == 'default_hooks' and isinstance(value, dict):
         inner = [*value.values()]
@@ -135,6 +165,8 @@ def _check_node(node: Any, path: str, kind: str, scope: str) -> None:
     """Check a config dict, or a list of them, and what is inside."""
     if not isinstance(node, dict):
         for number, inner in items(node):
+            if isinstance(inner, dict) and '_delete_' in inner:
+                raise ConfigError(f'{path}.{number}: expected _delete_ in a dict that is merged, got it in a list')
             _check_node(inner, f'{path}.{number}', kind, scope)
         return
     name = node.get('type')
@@ -148,14 +180,16 @@ def _check_node(node: Any, path: str, kind: str, scope: str) -> None:
         raise ConfigError(f"{path}.type: expected a type registered in '{registry.name}', got {name!r}"
                           + (nearest(name, known) or '; custom_imports names the package that registers it'))
     cls = registry.get(name) if registry is not None and kind == 'METRICS' and isinstance(name, str) else None
-    own = {'type', *accepted_arguments(cls)} if isinstance(cls, type) else set()  # a metric drops what is not its own
+    place = path.rpartition('.')[2]
+    # what is not their own, a metric drops and these leave unread
+    own = {'type', *accepted_arguments(cls)} if isinstance(cls, type) else set(SETTINGS.get(place, '').split())
     for key, value in node.items():
         if key in COMMON:
             check_argument(key, value, f'{path}.')
         if key in KINDS and key != 'metrics':
             _check_kind(key, value, f'{path}.{key}')
         if own and key not in own and (meant := nearest(key, own, 0.75)):
-            raise ConfigError(f'{path}: expected an argument of {name}, got {key!r}{meant}')
+            raise ConfigError(f'{path}: expected an argument of {name or place}, got {key!r}{meant}')
         _check_node(value, f'{path}.{key}', KINDS.get(key, kind), scope)
 
 

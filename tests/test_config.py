@@ -15,6 +15,27 @@ def test_a_config_that_leads_back_to_itself_is_named(tmp_path):
     (tmp_path / 'b.py').write_text("_base_ = './a.py'")
     with pytest.raises(ConfigError, match='a.py, which leads back to itself'):
         read_config(tmp_path / 'a.py')
+    (tmp_path / 'c.json').write_text('{"_base_": "./c.json"}')
+    with pytest.raises(ConfigError, match='c.json, which leads back to itself'):
+        read_config(tmp_path / 'c.json')
+
+
+def test_why_an_own_module_fails_is_told(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'own_module_a.py').write_text('import nowhere_b')
+    (tmp_path / 'a.py').write_text("custom_imports = dict(imports=['own_module_a'])")
+    with pytest.raises(ConfigError, match="No module named 'nowhere_b'; PYTHONPATH=FOLDER"):
+        read_config(tmp_path / 'a.py')
+
+
+def test_names_that_a_lazy_base_imports_pass(tmp_path):
+    (tmp_path / 'lazy_base.py').write_text(
+        'import torch\nfrom mmengine.optim import OptimWrapper\nfrom torch.optim import SGD\n'
+        'optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.1))\n')
+    (tmp_path / 'top.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .lazy_base import *\n'
+        'optim_wrapper.optimizer.lr = 0.5\n')
+    assert read_config(tmp_path / 'top.py').optim_wrapper.optimizer.lr == 0.5
 
 
 @pytest.mark.parametrize(('config', 'error', 'sentence'), [
@@ -22,7 +43,13 @@ def test_a_config_that_leads_back_to_itself_is_named(tmp_path):
     (dict(lr_config=dict()), ConfigError, 'its place is param_scheduler'),
     (dict(model=dict(type='EncoderDecodr')), ConfigError, "model.type: .* did you mean 'EncoderDecoder'"),
     (dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=0)), InputError, 'train_cfg.max_iters: .* got 0'),
-    (dict(train_dataloader=3), InputError, 'train_dataloader: expected a dict, got 3')])
+    (dict(train_dataloader=3), InputError, 'train_dataloader: expected a dict, got 3'),
+    (dict(custom_hooks={'0': dict(type='EMAHook')}), ConfigError, 'custom_hooks: expected a list of dicts'),
+    (dict(custom_hooks=[dict(type='EMAHook', _delete_=True)]), ConfigError, r'custom_hooks\.0: expected _delete_ in'),
+    (dict(optim_wrapper=dict(paramwise_cfg=dict(norm_decay_mul=1))), ConfigError,
+     "expected an argument of paramwise_cfg, got 'norm_decay_mul'; did you mean 'norm_decay_mult'"),
+    (dict(auto_scale_lr=dict(enble=True)), ConfigError, "did you mean 'enable'"),
+    (dict(env_cfg=dict(cudnn_benchmarkk=True)), ConfigError, "did you mean 'cudnn_benchmark'")])
 def test_a_mistake_is_seen_before_anything_is_built(config, error, sentence):
     with pytest.raises(error, match=sentence):
         check_config(Config(config))

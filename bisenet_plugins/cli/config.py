@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from keyword import iskeyword
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from ..errors import expect
@@ -31,20 +33,17 @@ def check(args: Namespace) -> None:
 
 def run(args: Namespace) -> None:
     """Write the file, and say how to train it."""
-    from mmengine.config import Config
-
-    from ..config import check_config
+    from ..config import read_config
     from ..files import write_atomically
 
-    cfg = Config.fromfile(args.path)
-    if args.network:  # its last stage starts from the one before; the network itself is what one starts from
-        cfg.load_from = f'bisenet_plugins://{args.name}'
-    cfg.merge_from_dict(config_options(args))
-    check_config(cfg)
+    # a network's last stage starts from the one before; the network itself is what one starts from
+    start = dict(load_from=f'bisenet_plugins://{args.name}') if args.network else {}
+    cfg = read_config(args.path, start | config_options(args))
     path = Path(args.out or f'{Path(args.name.removesuffix(".py")).name}.py')
+    expect(path.resolve() != args.path.resolve(), '--out', 'another file than the config that is read', str(path))
     expect(args.overwrite or not path.exists(), '--out', 'a new file, or --overwrite for one that is there', str(path))
     write_atomically(path, flat_source(cfg.to_dict(), args.name).encode())
-    print(f'{path}: change what you need, then run "bisenet train {path}"')
+    print(f'{path}: change what you need, then run "bisenet train {quote(str(path))}"')
 
 
 def flat_source(cfg: Mapping[str, Any], name: str) -> str:
@@ -88,4 +87,9 @@ def _source(value: Any, cfg: Mapping[str, Any]) -> str:
     if isinstance(value, list | tuple):
         inner_text = ', '.join(_source(item, cfg) for item in value)
         return f'[{inner_text}]' if isinstance(value, list) else f'({inner_text}{"," if len(value) == 1 else ""})'
-    return f"float('{value}')" if isinstance(value, float) and not isfinite(value) else repr(value)
+    if isinstance(value, float) and not isfinite(value):
+        return f"float('{value}')"
+    value = os.fspath(value) if isinstance(value, os.PathLike) else getattr(value, 'item', lambda: value)()  # numpy's
+    value = f'{value.__module__}.{value.__qualname__}' if isinstance(value, type) else value
+    expect(isinstance(value, str | bytes | int | float | complex | None), 'config', 'values that can be written', value)
+    return repr(value)

@@ -96,9 +96,10 @@ def run(args: Namespace) -> int:
 
 def examine_this_machine() -> Report:
     """Examine the interpreter that runs this."""
-    providers = metadata.packages_distributions()
-    installed = {name: [(found, metadata.version(found)) for found in dict.fromkeys(providers.get(name, []))]
-                 for name in [*NEEDED, *OPTIONAL]}
+    installed: dict[str, list[tuple[str, str]]] = {name: [] for name in [*NEEDED, *OPTIONAL]}
+    for found in metadata.distributions():  # packages_distributions() of Python 3.10 misses most
+        for name in {file.parts[0].removesuffix('.py') for file in found.files or ()} & {*installed}:
+            installed[name] = list(dict.fromkeys([*installed[name], (found.name, found.version)]))
     if not _import_error('mmcv._ext'):
         installed['mmcv._ext'] = installed['mmcv']
     return examine(installed, sys.version_info[:3], _import_error)

@@ -56,7 +56,7 @@ def _read(rule: Rule, text: str) -> Any:
 
 def add_config_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``."""
-    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', default=[],
+    parser.add_argument('--cfg-options', nargs='+', action='extend', metavar='KEY=VALUE', default=[],
                         help='values laid over the config, by dotted key')
 
 
@@ -77,22 +77,29 @@ def config_options(args: Namespace) -> dict[str, Any]:
         >>> config_options(Namespace(cfg_options=['train_cfg.max_iters=3', "model.loss=[{'type': 'A'}]"]))
         {'train_cfg.max_iters': 3, 'model.loss': [{'type': 'A'}]}
     """
-    from mmengine.config import DictAction
-
-    options: dict[str, Any] = {}
+    options = {}
     for text in args.cfg_options:
         expect('=' in text[1:] and text[0] != '=', '--cfg-options', 'KEY=VALUE', text)
-        expect('dict(' not in text, '--cfg-options', "dicts written as {'type': 'A'}", text)
         key, _, value = text.partition('=')
-        with suppress(SyntaxError, ValueError):  # dicts, which mmengine's action takes apart at their commas
-            options[key] = ast.literal_eval(value if '{' in value else '')
-            continue
-        try:
-            DictAction([], 'options')(ArgumentParser(), read := Namespace(), [text])
-        except (AssertionError, RecursionError) as error:
-            raise InputError(f'--cfg-options: expected a value as Python writes it, got {text!r}') from error
-        options.update(read.options)
+        expect(not re.search(r'(^|[\s\[(,=])dict\(', value), '--cfg-options', "dicts written as {'type': 'A'}", text)
+        options[key] = _read_value(value)
     return options
+
+
+def _read_value(text: str) -> Any:
+    """Read a value as Python writes it; else as mmengine does, ``a,b`` or ``[a,b]``; else it is text, as it stands."""
+    from mmengine.config import DictAction
+
+    with suppress(SyntaxError, ValueError):
+        value = ast.literal_eval(text)
+        return list(value) if isinstance(value, tuple) and text[0] != '(' else value  # 1,2
+    if ' ' in text and ',' not in text and text[0] not in '[(':  # mmengine takes spaces out
+        return text
+    try:
+        DictAction([], 'read')(ArgumentParser(), read := Namespace(), [f'key={text}'])
+    except (AssertionError, RecursionError) as error:
+        raise InputError(f'--cfg-options: expected a value as Python writes it, got {text!r}') from error
+    return read.read['key']
 
 
 def configs_folder() -> Path:

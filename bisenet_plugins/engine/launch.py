@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from mmengine.logging import print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from ..arguments import nearest
-from ..config import KEYS, check_config, explained, nodes, read_config
+from ..config import explained, nodes, read_config
 from ..datasets.check import check_pipelines
 from ..datasets.samples import member_configs
 from ..errors import CheckpointError, ConfigError, InputError, expect
@@ -61,16 +60,8 @@ def load_config(path: str | os.PathLike[str], work_dir: str | os.PathLike[str] |
     for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
         value = os.environ.get(name, '0')
         expect(value.isdigit(), f'environment variable {name}', 'a whole number of at least 0', value)
-    cfg = read_config(path)
+    cfg = read_config(path, cfg_options)
     cfg.launcher = launcher
-    known = {*KEYS, *cfg}
-    try:
-        cfg.merge_from_dict(cfg_options or {})
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f'--cfg-options: expected keys and values that fit the config, got {error}') from error
-    check_config(cfg)
-    for key in {*cfg} - known:  # laid over the config, where nothing reads it
-        raise ConfigError(f'--cfg-options: expected keys that are in the config, got {key!r}{nearest(key, known)}')
     cfg.work_dir = str(work_dir or cfg.get('work_dir') or Path('work_dirs') / Path(path).stem)
     return cfg
 
@@ -106,6 +97,11 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
     if epochs and sampler in ('ResumableSampler', 'InfiniteSampler'):
         raise ConfigError('train_dataloader.sampler: expected one that ends with the epoch, such as DefaultSampler, '
                           f'and no SeedSample in the pipeline, got {sampler}')
+    if loop == 'IterBasedTrainLoop' or cfg.train_cfg.get('by_epoch') is False:
+        for path, one in nodes(cfg.get('param_scheduler'), 'param_scheduler'):
+            if isinstance(one, dict) and 'Plateau' not in str(one.get('type', 'Plateau')) and one.get('by_epoch', True):
+                raise ConfigError(f'{path}.by_epoch: expected False where the training counts iterations, got True, '
+                                  'with which nothing changes')
     if amp:
         if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise ConfigError(f'optim_wrapper.type: expected OptimWrapper with --amp, got {wrapper}')
@@ -213,11 +209,30 @@ def _check_start(runner: Runner, cfg: Config) -> None:
     # every network has a classifier: one of the backbone's weights counts
     body = [name for name in own if name.startswith('backbone.')] or own
     foreign = all(own[name] != loaded.get(name) for name in body)
+    if cfg.get('resume') and (kept := _kept_settings(load_checkpoint(cfg.load_from), cfg)):
+        runner.logger.warning(f'the checkpoint that is resumed keeps {", ".join(kept)}, whatever the config says; '
+                              'load_from starts another schedule from its weights')
     if cfg.get('resume') and own != loaded or foreign:
         first = next((name for name in [*own, *loaded] if own.get(name) != loaded.get(name)), '')
         raise CheckpointError(f"{cfg.load_from}: expected the weights of the config's network, got "
                               f'others, the first is {first}'
                               + foreign * '; "bisenet convert" renames those of other projects')
+
+
+def _kept_settings(held: Mapping[str, Any], cfg: Config) -> list[str]:
+    """Name what a resumed optimizer and schedule keep from the checkpoint, and the config has otherwise."""
+    groups = (held.get('optimizer') or {}).get('param_groups', ())
+    name = dict(lr='initial_lr')  # before the schedule
+    kept = {f'optim_wrapper.optimizer.{key}': (value, [group.get(name.get(key, key)) for group in groups])
+            for key, value in (cfg.optim_wrapper.get('optimizer') or {}).items()
+            if key != 'lr' or not cfg.get('auto_scale_lr', {}).get('enable')}
+    schedule, states = cfg.get('param_scheduler'), held.get('param_schedulers')
+    if isinstance(schedule, list) and isinstance(states, list):
+        kept |= {f'param_scheduler.{number}.{key}': (value, [state.get(key)])
+                 for number, (one, state) in enumerate(zip(schedule, states))
+                 for key, value in one.items() if not one.get('convert_to_iter_based')}
+    return [f'{path}={values[0]}' for path, (value, values) in kept.items()
+            if isinstance(value, int | float) and any(one is not None for one in values) and value not in values]
 
 
 def _prepare_cpu_processes(cfg: Config) -> None:

@@ -50,6 +50,33 @@ def test_a_network_is_what_its_config_starts_from(bisenet):
     assert Config.fromfile('mine.py').load_from == 'bisenet_plugins://bisenetv2-camvid'
 
 
+def test_values_of_other_types_are_written_so_that_they_can_be_read(bisenet, tmp_path):
+    (tmp_path / 'base.py').write_text("model = dict(type='EncoderDecoder')\n")
+    (tmp_path / 'own.py').write_text(
+        "_base_ = './base.py'\nfrom pathlib import Path\nimport numpy as np\nfrom torch.optim import AdamW\n"
+        "train_dataloader = dict(dataset=dict(data_root=Path('a') / 'b'))\n"
+        'optim_wrapper = dict(optimizer=dict(type=AdamW, lr=np.float64(0.01)))\n')
+    assert bisenet('config', str(tmp_path / 'own.py'), '--out', 'flat.py')[0] == 0
+    flat = Config.fromfile('flat.py')
+    assert flat.train_dataloader.dataset.data_root == 'a/b' and flat.optim_wrapper.optimizer.lr == 0.01
+    assert re.fullmatch(r'torch\..*\.AdamW', flat.optim_wrapper.optimizer.type)
+    (tmp_path / 'odd.py').write_text("model = dict(type='EncoderDecoder', odd=object())\n")
+    status, _, failure = bisenet('config', str(tmp_path / 'odd.py'), '--out', 'odd.py')
+    assert status == 1 and 'config: expected values that can be written, got <object' in failure
+
+
+def test_the_config_that_is_read_is_not_written_over(bisenet, tmp_path):
+    content = "model = dict(type='EncoderDecoder')\n"
+    (tmp_path / 'a b.py').write_text(content)
+    status, _, failure = bisenet('config', str(tmp_path / 'a b.py'), '--out', str(tmp_path / 'a b.py'), '--overwrite')
+    assert status == 1 and 'another file than the config that is read' in failure
+    assert (tmp_path / 'a b.py').read_text() == content
+    (tmp_path / 'bad.py').write_text('1 / 0')
+    assert 'bad.py: expected an mmengine config' in bisenet('config', str(tmp_path / 'bad.py'), '--out', 'c.py')[2]
+    status, _, failure = bisenet('config', str(tmp_path / 'a b.py'), '--out', 'c.py', '--cfg-options', 'zzz=3')
+    assert status == 1 and "expected keys that are in the config, got 'zzz'" in failure
+
+
 def test_pipelines_and_equal_halves_are_named():
     step = [dict(type='A', size=(2, ), odd={'a-b': 1})]
     half = dict(dataset=dict(pipeline=step))

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 import pytest
 
 from bisenet_plugins.cli.options import (
+    add_config_options,
     add_network,
     chosen_network,
     config_options,
@@ -43,19 +44,31 @@ def test_config_options_are_read_as_mmengine_reads_them():
     assert config_options(Namespace(cfg_options=[])) == {}
 
 
-@pytest.mark.parametrize(('word', 'value'), [
-    ("a=[{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]", [{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]),
-    ('a={}', {}), ('a=iter_{}.pth', 'iter_{}.pth'), ('a=[x_{}.pth,1]', ['x_{}.pth', 1])])
-def test_config_options_hold_dicts(word, value):
-    assert config_options(Namespace(cfg_options=[word])) == {'a': value}
+@pytest.mark.parametrize(('text', 'value'), [
+    ("[{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]", [{'type': 'A', 'b': [1, 2]}, {'type': 'B'}]),
+    ('{}', {}), ('iter_{}.pth', 'iter_{}.pth'), ('[x_{}.pth,1]', ['x_{}.pth', 1]), ('predict(1)', 'predict(1)'),
+    ('/a b/c d', '/a b/c d'), ("['Sign Symbol','Fence']", ['Sign Symbol', 'Fence']), ("'a,b.txt'", 'a,b.txt'),
+    ("'1'", '1'), ("'[x]'", '[x]'), ('my run {1}', 'my run {1}'), ('1,2', [1, 2]), ('(1,2)', (1, 2)),
+    ('a,b', ['a', 'b']),
+    ('(a,b)', ('a', 'b')), ('true', True), ('None', None), ('-1e-3', -0.001), ('', ''), ('x=y', 'x=y')])
+def test_values_are_read_as_they_are_written(text, value):
+    found = config_options(Namespace(cfg_options=[f'a={text}']))['a']
+    assert found == value and type(found) is type(value)
 
 
-@pytest.mark.parametrize(('word', 'expected'), [
-    ("a=[dict(type='A')]", "dicts written as {'type': 'A'}"), ("a=[dict(type='A',b=1)]", 'dicts written as'),
-    ('a=[1,(2]', 'a value as Python writes it'), ('a=[f(1,2),3]', 'a value as Python writes it')])
-def test_config_options_that_cannot_be_read_are_refused(word, expected):
-    with pytest.raises(InputError, match=f'^--cfg-options: expected {expected}.*{re.escape(word)}'):
-        config_options(Namespace(cfg_options=[word]))
+@pytest.mark.parametrize(('text', 'expected'), [
+    ("[dict(type='A')]", "dicts written as {'type': 'A'}"), ("dict(type='A',b=1)", 'dicts written as'),
+    ('[1,(2]', 'a value as Python writes it'), ('[f(1,2),3]', 'a value as Python writes it')])
+def test_values_that_cannot_be_read_are_refused(text, expected):
+    with pytest.raises(InputError, match=f'^--cfg-options: expected {expected}.*{re.escape(text)}'):
+        config_options(Namespace(cfg_options=[f'a={text}']))
+
+
+def test_options_given_twice_add_up():
+    parser = ArgumentParser()
+    add_config_options(parser)
+    args = parser.parse_args('--cfg-options a=1 b=2 --cfg-options c=3'.split())
+    assert config_options(args) == dict(a=1, b=2, c=3) and config_options(parser.parse_args([])) == {}
 
 
 @pytest.mark.parametrize('word', ['a', '=3'])

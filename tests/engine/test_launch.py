@@ -36,9 +36,50 @@ def test_an_option_that_nothing_reads_is_refused(trained, key):
     name = key.partition('.')[0]
     with pytest.raises(ConfigError, match=f"--cfg-options: expected keys that are in the config, got '{name}'"):
         load_config(trained[0], None, {key: 3, 'train_cfg.max_iters': 2})
-    options = {'custom_hooks': [], 'auto_scale_lr.base_batch_size': 16, 'pipeline': [], 'load_from': None,
+    options = {'custom_hooks': [], 'auto_scale_lr.base_batch_size': 16, 'load_from': None,
                'compile.backend': 'eager', 'sync_bn': 'torch', 'activation_checkpointing': ['backbone']}
     assert load_config(trained[0], None, options).auto_scale_lr.base_batch_size == 16
+
+
+def test_an_option_that_the_file_alone_reads_is_refused(trained, tmp_path):
+    with pytest.raises(ConfigError, match="expected keys of what is built, got 'pipeline', which only the config file"):
+        load_config(trained[0], None, {'pipeline': []})
+    own = tmp_path / 'own.py'
+    own.write_text(f"_base_ = '{trained[0]}'\nlength = 3\nmy_hooks_note = 'a'\ntrain_cfg = dict(max_iters=length)\n")
+    assert load_config(own, None, {'my_hooks_note': 'b'}).my_hooks_note == 'b'  # for code of one's own
+    with pytest.raises(ConfigError, match="got 'length'"):
+        load_config(own, None, {'length': 5})
+    with pytest.raises(ConfigError, match=r'--cfg-options: .* in val_cfg\.a, val_cfg\.a\.-1'):
+        load_config(own, None, {'val_cfg.a': [1], 'val_cfg.a.-1': 2})
+
+
+def test_a_schedule_by_epochs_is_refused_where_iterations_count(trained, tmp_path):
+    for schedule, path in (([dict(type='PolyLR', end=4)], r'param_scheduler\.0'),
+                           (dict(type='OneCycleLR', eta_max=0.1, total_steps=4, by_epoch=True), 'param_scheduler')):
+        cfg = load_config(trained[0], tmp_path)
+        cfg.param_scheduler = schedule
+        with pytest.raises(ConfigError, match=f'^{path}.by_epoch: expected False'):
+            prepare_training(cfg)
+    cfg = load_config(trained[0], tmp_path, {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='mIoU')]})
+    assert prepare_training(cfg) is cfg
+
+
+def test_what_a_resumed_run_keeps_is_said(trained, tmp_path, caplog):
+    shutil.copytree(trained[1], tmp_path / 'run')
+    (tmp_path / 'run' / 'last_checkpoint').unlink()
+    given = load_config(trained[0]).optim_wrapper.optimizer.lr
+    options = {'train_cfg.max_iters': 5, 'param_scheduler.0.end': 9, 'optim_wrapper.optimizer.lr': 7.5,
+               'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
+    said = []
+    for laid in (options, {**options, 'param_scheduler.0.end': load_config(trained[0]).param_scheduler[0].end,
+                           'optim_wrapper.optimizer.lr': given}):
+        runner = run_training(prepare_training(load_config(trained[0], tmp_path / 'run', laid), resume=True))
+        said.append(open(next(iter(sorted((tmp_path / 'run').glob('*/*.log'), reverse=True)))).read())
+        assert runner.iter == 5
+        for file in (tmp_path / 'run').glob('iter_5.pth'):
+            file.unlink()
+    assert f'keeps optim_wrapper.optimizer.lr={given}, param_scheduler.0.end=' in said[0]
+    assert 'whatever the config says' not in said[1]
 
 
 def test_what_is_no_config_is_named(tmp_path):
