@@ -132,7 +132,6 @@ def score(matrix: np.ndarray) -> Scores:
     with np.errstate(invalid='ignore', divide='ignore'):
         iou = 100.0 * hit / (truth + found - hit)
         accuracy = 100.0 * hit / truth
+        pixels = float(100.0 * hit.sum() / truth.sum())
     known = iou[~np.isnan(iou)]
-    total = matrix.sum()
-    return Scores(iou, accuracy, float(known.mean()) if known.size else float('nan'),
-                  float(100.0 * hit.sum() / total) if total else float('nan'))
+    return Scores(iou, accuracy, float(known.mean()) if known.size else float('nan'), pixels)

@@ -93,10 +93,9 @@ def interleave(calls: Mapping[str, Callable[[], Any]], rounds: int = 10, warmup:
         for name, call in calls.items():
             start = time.perf_counter()
             call()
-            if number >= warmup:
-                seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.perf_counter() - start)
         number += 1
-    return seconds
+    return {name: found[warmup:] for name, found in seconds.items()}
 
 
 def spread(seconds: Sequence[float]) -> dict[str, float]:

@@ -78,9 +78,8 @@ def apart(palette: np.ndarray, num_classes: int) -> np.ndarray:
 @lru_cache(maxsize=16)
 def _apart(content: bytes, num_classes: int) -> np.ndarray:
     palette = np.frombuffer(content, np.uint8).reshape(256, 3)
-    steps = np.arange(0, 256, 51, dtype=np.uint8)
-    grid = np.stack(np.meshgrid(steps, steps, steps, indexing='ij'), axis=-1).reshape(-1, 3)
-    grid = grid[np.ptp(grid.astype(int), axis=1) >= 102]  # greys vanish over a photograph
+    grid = np.mgrid[0:256:51, 0:256:51, 0:256:51].reshape(3, -1).T
+    grid = grid[np.ptp(grid, axis=1) >= 102].astype(np.uint8)  # greys vanish over a photograph
     own, places = _lab(palette[:num_classes]), _lab(grid)
     chosen, nearest = palette.copy(), np.full(len(grid), np.inf)
     for number in range(num_classes):

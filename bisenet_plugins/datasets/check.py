@@ -356,10 +356,9 @@ def check_dataset(cfg: Config, split: str = 'train', limit: int | None = None) -
         check_samples(dataset, report, limit and limit - report.checked, times)
     labelled = sum(count.pixels for count in report.classes)
     for count in report.classes:
-        count.percent = 100 * count.pixels / labelled if labelled else 0.0
+        count.percent = 100 * count.pixels / max(labelled, 1)
         if not count.pixels:
             report.add('absent', f'{count.id} {count.name}')
-    total = labelled + report.ignored_pixels
-    report.ignored_percent = 100 * report.ignored_pixels / total if total else 0.0
+    report.ignored_percent = 100 * report.ignored_pixels / max(labelled + report.ignored_pixels, 1)
     report.findings.sort(key=lambda finding: not finding.is_error)
     return report

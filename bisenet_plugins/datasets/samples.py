@@ -248,8 +248,7 @@ def _spread(total: int, count: int | None) -> list[int]:
 
 def counted(samples: Iterable[Sample], model: Any) -> Iterator[Sample]:
     """Yield samples whose label is 255 where a network, by the first of its heads that does, ignores it."""
-    parts = model.decode_head.modules()
-    ignored = next((part.ignore_index for part in parts if hasattr(part, 'ignore_index')), 255)
+    ignored = next((part.ignore_index for part in model.decode_head.modules() if hasattr(part, 'ignore_index')), 255)
     for one in samples:
         yield one if one.label is None else replace(one, label=np.where(one.label == ignored, 255, one.label))
 

@@ -182,8 +182,7 @@ class RandomScaleCropWarp(BaseTransform):
         """Append columns and rows."""
         if image.shape[:2] == tuple(sides):
             return image
-        out = np.empty((*sides, *image.shape[2:]), image.dtype)
-        out[:] = np.asarray(self.pad_val).astype(image.dtype)
+        out = np.full((*sides, *image.shape[2:]), np.asarray(self.pad_val), image.dtype)
         out[: image.shape[0], : image.shape[1]] = image
         return out
 

@@ -136,11 +136,9 @@ def fold_batch_norms(graph: onnx.GraphProto) -> int:
         if conv is not None and conv.input[1] in arrays and attribute(conv, 'group', 1) == 1 \
                 and not any(attribute(conv, 'pads', [0])):  # type: ignore[arg-type]
             weight = arrays[conv.input[1]].astype(np.float64)
-            bias = arrays[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else np.zeros(len(weight))
-            bias = bias + np.einsum('oihw,i->o', weight, shift)
-            weight = weight * scale[None, :, None, None]
+            bias = arrays[conv.input[2]].astype(np.float64) if len(conv.input) > 2 else 0.0
             names = (f'{conv.name}.folded_weight', f'{conv.name}.folded_bias')
-            added = (weight, bias)
+            added = (weight * scale[None, :, None, None], bias + np.einsum('oihw,i->o', weight, shift))
             conv.input[:] = [node.input[0], *names]
         else:
             names = (f'{node.name}.scale', f'{node.name}.shift')

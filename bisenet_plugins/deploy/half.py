@@ -65,9 +65,7 @@ class _Halver:
         from onnx import TensorProto
         for i, node in enumerate(list(self.graph.node)):
             inside = self.first <= i <= self.last and node.op_type != 'Constant'
-            for place, name in enumerate(node.input):
-                if node.op_type in SHAPE_READERS:
-                    continue
+            for place, name in enumerate(() if node.op_type in SHAPE_READERS else node.input):
                 if name in self.halves:
                     node.input[place] = name if inside else self.cast(name, TensorProto.FLOAT)
                 elif inside and name in self.floats and place not in SINGLE_INPUTS.get(node.op_type, ()):

@@ -90,9 +90,8 @@ def write_program(segmentor: Any, folder: str, options: DeployOptions) -> str:
     else:
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
-        program = export_program(segmentor, options)
-        lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()]).to_executorch()
-        Path(path).write_bytes(lowered.buffer)
+        lowered = to_edge_transform_and_lower(export_program(segmentor, options), partitioner=[XnnpackPartitioner()])
+        Path(path).write_bytes(lowered.to_executorch().buffer)
     return name
 
 

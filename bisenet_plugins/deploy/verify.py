@@ -193,8 +193,7 @@ def require_agreement(report: Mapping[str, Any]) -> None:
     Raises:
         AgreementError: If one is missed.
     """
-    missed = judge(report)
-    if missed:
+    if missed := judge(report):
         raise AgreementError(f'the {report["backend"]} {report["precision"]} artifact differs from the PyTorch model: '
                              + '; '.join(missed))
 

@@ -48,9 +48,7 @@ def one_pathway(model: nn.Module, kept: str) -> Iterator[None]:
     flat = 1 if kept == 'detail' else 0
 
     def flatten(_: nn.Module, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        changed = list(maps)
-        changed[flat] = maps[flat].mean((2, 3), keepdim=True).expand_as(maps[flat])
-        return tuple(changed)
+        return tuple(x.mean((2, 3), keepdim=True).expand_as(x) if i == flat else x for i, x in enumerate(maps))
 
     with aggregation.register_forward_pre_hook(flatten):
         yield
@@ -65,8 +63,7 @@ def _record(model: nn.Module, inputs: Tensor, names: Sequence[str] | None = None
             maps[name] = output
 
     modules = dict(model.named_modules())
-    unknown = [name for name in names or () if name not in modules]
-    if unknown:
+    if unknown := [name for name in names or () if name not in modules]:
         raise InputError('stages: expected modules of the network, such as '
                          f'{", ".join(default_stages(model, inputs))}, got {unknown[0]!r}')
     with contextlib.ExitStack() as hooks, torch.enable_grad():
@@ -132,8 +129,7 @@ def grad_cam(model: nn.Module, inputs: Tensor, stages: Sequence[str], class_id: 
     expect(0 <= class_id < logits.shape[1], 'class_id', f'a number from 0 to {logits.shape[1] - 1}', class_id)
     for name in stages:
         expect(name in maps, 'stages', 'modules that return one map (N, C, h, w)', name)
-    where = (logits.argmax(1) == class_id).detach()  # (1, h, w)
-    score = (logits[:, class_id] * where).sum()
+    score = (logits[:, class_id] * (logits.argmax(1) == class_id)).sum()
     grads = torch.autograd.grad(score, [maps[name] for name in stages], allow_unused=True)
     heats = {}
     for name, grad in zip(stages, grads):

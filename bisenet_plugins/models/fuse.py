@@ -156,11 +156,9 @@ def fused_copy(model: Network) -> Network:
         ...     torch.testing.assert_close(fused_copy(net)(image)[0], net(image)[0], rtol=1e-4, atol=1e-4)
     """
     fast = switch_to_deploy(copy.deepcopy(model)).requires_grad_(False)
-    first = next(fast.parameters(), None)
-    if first is None:
-        return fast
     lay_channels_last(fast)
-    if first.device.type == 'cpu' and first.dtype == torch.float32:
+    first = next(fast.parameters(), None)
+    if first is not None and first.device.type == 'cpu' and first.dtype == torch.float32:
         fuse_relu(fast)
     return fast
 
@@ -184,8 +182,7 @@ def fuse_relu(model: nn.Module) -> int:
 
 def _ends_in_relu(module: ConvModule) -> bool:
     """Return whether a module is a plain convolution and a ReLU, and nothing more."""
-    norm = getattr(module, module.norm_name) if module.norm_name else None
-    return (tuple(module.order) == ('conv', 'norm', 'act') and (norm is None or isinstance(norm, nn.Identity))
+    return (tuple(module.order) == ('conv', 'norm', 'act') and isinstance(module.norm, nn.Identity | None)
             and module.with_activation and type(module.activate) is nn.ReLU and not module.with_explicit_padding
             and type(module.conv) is nn.Conv2d and module.conv.padding_mode == 'zeros'
             and not isinstance(module.conv.padding, str))
@@ -216,8 +213,6 @@ def _has_fused_relu() -> bool:
         return False
     conv = nn.Conv2d(4, 4, 3, padding=1)
     x = torch.linspace(-1, 1, 1024).view(1, 4, 16, 16)
-    try:
-        with torch.no_grad():
-            return torch.allclose(_ConvReLU(conv)(x), conv(x).relu(), atol=1e-5)
-    except (RuntimeError, AttributeError):
-        return False
+    with contextlib.suppress(RuntimeError, AttributeError), torch.no_grad():
+        return torch.allclose(_ConvReLU(conv)(x), conv(x).relu(), atol=1e-5)
+    return False

@@ -98,9 +98,8 @@ class Artifact:
         try:
             values = json.loads(read_metadata(path)[META_KEY] if bare else Path(path).read_text(encoding='utf-8'))
             pre = values.pop('preprocess')
-            for mapping, keys in ((pre, ('size', 'scale')), (values, ('shape', 'network_size'))):
-                for key in keys:
-                    mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
+            for mapping, key in ((pre, 'size'), (pre, 'scale'), (values, 'shape'), (values, 'network_size')):
+                mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
             if bare:
                 values['file'] = os.path.basename(path)
             check_arguments(cls, values)
@@ -130,11 +129,10 @@ class Artifact:
     def digests(self) -> dict[str, str | None]:
         """Return the SHA-256 of every file that the backend loads, None of one that is not there."""
         weights = f'{os.path.splitext(self.file)[0]}.bin'  # beside the graphs of OpenVINO and ncnn
-        found: dict[str, str | None] = {}
-        for name in (self.file, weights) if self.backend in ('openvino', 'ncnn') else (self.file,):
-            path = os.path.join(self.folder, name)
-            found[name] = hashlib.sha256(Path(path).read_bytes()).hexdigest() if os.path.isfile(path) else None
-        return found
+        names = (self.file, weights) if self.backend in ('openvino', 'ncnn') else (self.file,)
+        paths = {name: Path(self.folder, name) for name in names}
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+                for name, path in paths.items()}
 
     def to_json(self, indent: int | None = None) -> str:
         """Return what :meth:`load` reads.

@@ -272,13 +272,12 @@ class Predictor:
                     compute = open_backend(name, self.artifact.path, self.threads, self.at_once)
                 else:
                     compute = self._network.open(name, self.threads, self.at_once)  # type: ignore[union-attr]
+                self.backend = name
+                break
             except (DeployError, MissingPackageError) as error:
                 if name == names[-1]:
                     raise
                 logging.getLogger(__name__).warning('%s; %s computes it', error, names[names.index(name) + 1])
-            else:
-                self.backend = name
-                break
         return compute
 
     def __reduce__(self) -> tuple[Any, ...]:

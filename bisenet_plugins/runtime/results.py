@@ -204,10 +204,8 @@ class _Run:
         """Write the results of an image, and count it."""
         writer.write(frame, found)
         now, summary = time.perf_counter(), self.summary
-        if summary.frames:
-            summary.seconds = now - summary.begin
-        else:
-            summary.begin = now
+        summary.begin = summary.begin or now
+        summary.seconds = now - summary.begin
         summary.frames += 1
         self.listener.advanced(writer.source, frame.number, length)
 
@@ -219,7 +217,8 @@ class _Run:
             raise InputError(f'{source}: its result {clash} is or holds one of the inputs, which is not overwritten')
         if self.skip_existing and all(target.exists() for target in writer.places.values()):
             raise _Skipped
-        for path in (path for place in writer.folders() if place.is_dir() for path in place.iterdir()):
+        folders = [place for kind, place in writer.places.items() if writer.moving and kind != 'overlay']
+        for path in (path for place in folders if place.is_dir() for path in place.iterdir()):
             if not re.fullmatch(r'\..*|\d{6,}\.(png|json|npz)', path.name):
                 raise InputError(f'{source}: expected nothing but frames of an earlier run in {path.parent}, which its '
                                  f'results replace, got {path.name}')
@@ -262,10 +261,6 @@ class _Writer:
         for place in self.places.values():
             sweep(place.parent)
         return self
-
-    def folders(self) -> list[Path]:
-        """Return the folders that hold one file for each frame."""
-        return [place for kind, place in self.places.items() if self.moving and kind != 'overlay']
 
     def write(self, frame: Frame, found: Segmentation) -> None:
         """Write the results of one image."""

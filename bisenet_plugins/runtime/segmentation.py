@@ -142,10 +142,8 @@ class Segmentation:
         found = []
         for number, area in self.pixels.items():
             binary = self.mask == number
-            rows, columns = np.flatnonzero(binary.any(1)), np.flatnonzero(binary.any(0))
-            box = [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
             found.append(dict(category_id=number, category_name=self.classes[number], area=area,
-                              bbox=[int(side) for side in box],
+                              bbox=list(cv2.boundingRect(binary.astype(np.uint8))),
                               segmentation=dict(size=list(self.mask.shape), counts=_coco_counts(binary))))
         return found
 

@@ -123,9 +123,7 @@ class StreetSceneDataset(BaseSegDataset):
 
     def _scene(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw a scene, or copy the one that was kept."""
-        scene = self._kept.get(index)
-        if scene is None:
-            scene = paint_scene(self.size, self.seed, index)
-            if len(self._kept) < self.cache_size:
-                self._kept[index] = scene
+        scene = self._kept.get(index) or paint_scene(self.size, self.seed, index)
+        if len(self._kept) < self.cache_size:
+            self._kept[index] = scene
         return scene[0].copy(), scene[1].copy()

@@ -114,12 +114,12 @@ class OpenVINOBackend:
     @functools.cached_property
     def _scores(self) -> _Requests:
         """Requests of the model without its argmax."""
-        argmax = [op for op in self.model.get_ordered_ops() if op.get_type_name() == 'TopK']
+        copy = self.model.clone()
+        argmax = [op for op in copy.get_ordered_ops() if op.get_type_name() == 'TopK']
         if not argmax:
             return self._requests
-        copy = self.model.clone()
-        source = next(op for op in copy.get_ordered_ops() if op.get_friendly_name() == argmax[-1].get_friendly_name())
-        return _Requests(import_runtime('openvino').Model([source.input_value(0)], copy.get_parameters()), self.compile)
+        scores = argmax[-1].input_value(0)
+        return _Requests(import_runtime('openvino').Model([scores], copy.get_parameters()), self.compile)
 
 
 class _Requests:
@@ -132,10 +132,8 @@ class _Requests:
     def __init__(self, model: Any, compile_model: Callable[[Any], Any]) -> None:
         self.model, self.compile_model = model, compile_model
         self.lock = threading.Lock()
-        self.pools: dict[tuple[int, ...], tuple[Any, queue.SimpleQueue[Any]]] = {(): self._pool(model)}
-
-    def _pool(self, model: Any) -> tuple[Any, queue.SimpleQueue[Any]]:
-        return self.compile_model(model), queue.SimpleQueue()
+        pool = compile_model(model), queue.SimpleQueue[Any]()
+        self.pools: dict[tuple[int, ...], tuple[Any, queue.SimpleQueue[Any]]] = {(): pool}
 
     def _pool_of(self, inputs: np.ndarray) -> tuple[Any, queue.SimpleQueue[Any]]:
         shape = inputs.shape if inputs.size >= LARGE and self.model.is_dynamic() else ()
@@ -145,7 +143,7 @@ class _Requests:
                     del self.pools[next(filter(None, self.pools))]
                 fixed = self.model.clone()
                 fixed.reshape(list(shape))
-                self.pools[shape] = self._pool(fixed)
+                self.pools[shape] = self.compile_model(fixed), queue.SimpleQueue()
             return self.pools[shape]
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:

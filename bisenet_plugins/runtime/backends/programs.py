@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -29,8 +28,7 @@ class ProgramBackend:
     def __init__(self, path: str, backend: str, threads: int = 0) -> None:
         require('torch' if backend == 'torch-export' else backend)
         self._lock = threading.Lock()
-        opened: dict[str, Callable[[str, int], Any]] = {'torch-export': _exported, 'ncnn': _ncnn,
-                                                        'executorch': _executorch}
+        opened = {'torch-export': _exported, 'ncnn': _ncnn, 'executorch': _executorch}
         with raised_as(DeployError, f'{path} cannot be loaded by {backend}'):
             self._run = opened[backend](path, threads)
 
@@ -48,12 +46,7 @@ class ProgramBackend:
 def _exported(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     import torch
     module = torch.export.load(path).module()
-
-    @torch.inference_mode()
-    def run(inputs: np.ndarray) -> np.ndarray:
-        return module(torch.from_numpy(inputs)).numpy()
-
-    return run
+    return torch.inference_mode()(lambda inputs: module(torch.from_numpy(inputs)).numpy())
 
 
 def _executorch(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
