@@ -61,7 +61,7 @@ def test_values_of_other_types_are_written_so_that_they_can_be_read(bisenet, tmp
     assert flat.train_dataloader.dataset.data_root == 'a/b' and flat.optim_wrapper.optimizer.lr == 0.01
     assert re.fullmatch(r'torch\..*\.AdamW', flat.optim_wrapper.optimizer.type)
     (tmp_path / 'odd.py').write_text("model = dict(type='EncoderDecoder', odd=object())\n")
-    status, _, failure = bisenet('config', str(tmp_path / 'odd.py'), '--out', 'odd.py')
+    status, _, failure = bisenet('config', str(tmp_path / 'odd.py'), '--out', 'written.py')
     assert status == 1 and 'config: expected values that can be written, got <object' in failure
 
 
