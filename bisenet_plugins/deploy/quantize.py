@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         os.makedirs(calibration.ranges or folder, exist_ok=True)
         ranges = os.path.join(calibration.ranges or folder, seen.hexdigest()[:16])
         kinds = dict(zip(METHODS[1:], CalibrationMethod))
+        cache = {'calibration_cache_path'} & {*signature(quantize_static).parameters}  # ONNX Runtime 1.23 has none
         options = {'QuantizeBias': not symmetric, 'ActivationSymmetric': symmetric, 'CalibStridedMinMax': 1}
 
         def quantise(method: str, kept: Sequence[str]) -> str:
@@ -233,7 +235,7 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
             quantize_static(
                 prepared, target, _Reader(graph.input[0].name, calibration.inputs), quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8, weight_type=QuantType.QInt8,
-                per_channel=True, calibrate_method=kinds[method], calibration_cache_path=f'{ranges}_{method}.json',
+                per_channel=True, calibrate_method=kinds[method], **{key: f'{ranges}_{method}.json' for key in cache},
                 nodes_to_quantize=[name for name in ops if name not in left_out], extra_options=options)
             return target
 

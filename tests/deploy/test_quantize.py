@@ -1,5 +1,7 @@
 """INT8: the search for sensitive layers by numbers worked out by hand, and both quantisers on a tiny network."""
 
+import inspect
+
 import numpy as np
 import pytest
 from mmengine.config import Config
@@ -9,6 +11,12 @@ from bisenet_plugins.deploy.quantize import Calibration, layer_groups, search_la
 from bisenet_plugins.errors import InputError
 from bisenet_plugins.runtime.artifact import Artifact
 from tests.deploy.conftest import needs, tiny_config
+
+
+def keeps_ranges():
+    """Return whether this ONNX Runtime can; 1.23, the last one for Python 3.10, cannot."""
+    quantization = pytest.importorskip('onnxruntime.quantization')
+    return 'calibration_cache_path' in inspect.signature(quantization.quantize_static).parameters
 
 
 class Flipping:
@@ -151,6 +159,8 @@ def test_onnx_is_quantised(tiny, tmp_path, symmetric):
     'minmax', *(pytest.param(method, marks=pytest.mark.slow) for method in ('entropy', 'percentile'))])
 def test_ranges_are_kept_for_the_next_time(tiny, tmp_path, method, monkeypatch):
     from bisenet_plugins.deploy import quantize
+    if not keeps_ranges():
+        pytest.skip('this ONNX Runtime keeps no ranges')
     given = tiny_calibration(tiny, method=method, ranges=str(tmp_path / 'ranges'))
     quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'first.onnx'), given)
     kept, = (tmp_path / 'ranges').iterdir()
@@ -180,8 +190,8 @@ def test_percentile_is_tried_before_layers_are_left_out(tiny, tmp_path, monkeypa
     given = tiny_calibration(tiny, ranges=str(tmp_path / 'ranges'))
     quantize.quantize_onnx(tiny[0].path, str(tmp_path / 'q.onnx'), given)
     assert (given.report['method'], asked) == (method, searched)
-    assert len(list((tmp_path / 'ranges').glob('*_minmax.json'))) == 1
-    assert len(list((tmp_path / 'ranges').glob('*_percentile.json'))) == len(drops) - 1
+    assert len(list((tmp_path / 'ranges').glob('*_minmax.json'))) == keeps_ranges()
+    assert len(list((tmp_path / 'ranges').glob('*_percentile.json'))) == keeps_ranges() * (len(drops) - 1)
 
 
 @pytest.mark.slow
