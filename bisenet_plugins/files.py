@@ -65,6 +65,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         path: The file to make or to replace; missing folders are made.
         content: All of its bytes.
 
+    Note:
+        A file that is replaced leaves its permission bits to the new one. A device, a pipe or whatever else is no file
+        is written to as it stands.
+
     Example:
         >>> import tempfile
         >>> target = Path(tempfile.mkdtemp()) / 'folder' / 'note.txt'
@@ -74,10 +78,15 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not target.is_file():
+        target.write_bytes(content)
+        return
     sweep(target.parent)
     partial = partial_path(target)
     try:
         with partial.open('wb') as file:
+            with contextlib.suppress(OSError):  # none yet, or nothing that the disk keeps
+                partial.chmod(target.stat().st_mode & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

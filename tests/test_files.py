@@ -1,6 +1,7 @@
 """Images are read upright, and a file appears whole or not at all."""
 
 import os
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -58,6 +59,37 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, 'fsync', stop)
     with pytest.raises(OSError, match=r'No space left on device: .*x\.pth'):
         write_atomically(tmp_path / 'x.pth', b'content')
+
+
+@pytest.mark.parametrize('mode', [0o600, 0o444, 0o664])
+def test_a_file_keeps_its_permission_bits(tmp_path, mode):
+    (tmp_path / 'x').touch()
+    (tmp_path / 'x').chmod(mode)
+    write_atomically(tmp_path / 'x', b'new')
+    assert (tmp_path / 'x').read_bytes() == b'new' and (tmp_path / 'x').stat().st_mode & 0o7777 == mode
+
+
+def test_a_link_is_replaced_and_its_file_left_alone(tmp_path):
+    (tmp_path / 'x').write_bytes(b'old')
+    (tmp_path / 'link').symlink_to('x')
+    (tmp_path / 'broken').symlink_to('nowhere')
+    for name in ('link', 'broken'):
+        write_atomically(tmp_path / name, b'new')
+        assert (tmp_path / name).read_bytes() == b'new' and not (tmp_path / name).is_symlink()
+    assert (tmp_path / 'x').read_bytes() == b'old'
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='needs pipes with a name')
+@pytest.mark.parametrize('name', ['pipe', 'link'])
+def test_what_is_no_file_is_written_to_as_it_stands(tmp_path, name):
+    os.mkfifo(tmp_path / 'pipe')
+    (tmp_path / 'link').symlink_to('pipe')
+    reader = os.open(tmp_path / 'pipe', os.O_RDONLY | os.O_NONBLOCK)
+    write_atomically(tmp_path / name, b'content')
+    assert os.read(reader, 99) == b'content' and (tmp_path / 'pipe').is_fifo() and (tmp_path / 'link').is_symlink()
+    os.close(reader)
+    with pytest.raises(IsADirectoryError, match=re.escape(f"'{tmp_path}'")):
+        write_atomically(tmp_path, b'content')
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs a folder that takes no files')

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
 
 from .options import add_network, chosen_network, open_network, whole
 
@@ -27,25 +26,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Write the page, print the scores, and say which images could not be used."""
     from ..datasets.samples import read_samples
-    from ..errors import InputError, expect, printable
+    from ..errors import expect, printable
     from ..explain.page import write_page
     from ..runtime.sources import find_sources
 
+    sources = find_sources(args.inputs)
+    shut = {one.path.resolve() for one in (*sources, *find_sources([args.labels] if args.labels else []))}
+    expect(Path(args.out).resolve() not in shut, '--out', 'a file that is none of the images and labels', args.out)
     network, weights = chosen_network(args)
     predictor = open_network(args, 'torch')
     dataset = (predictor.cfg.get('test_dataloader') or {}).get('dataset')
-    sources, failed = find_sources(args.inputs), []
-
-    def readable() -> Iterator[Any]:
-        for source in sources:
-            try:
-                expect(source.kind == 'image', str(source), 'an image', source.kind)
-                yield from read_samples([source.path], args.labels, predictor.classes, dataset)
-            except InputError as error:
-                failed.append(str(error))
-
+    failed = [f'{source}: expected an image, got {source.kind!r}' for source in sources if source.kind != 'image']
+    images = (source.path for source in sources if source.kind == 'image')
+    samples = read_samples(images, args.labels, predictor.classes, dataset, failed)
     title = f'{network} with {weights}' if weights else network
-    scores = write_page(predictor, readable(), args.out, title, args.stages, args.classes, args.show, failed)
+    scores = write_page(predictor, samples, args.out, title, args.stages, args.classes, args.show, failed)
     for sentence in failed:
         print(f'failed: {printable(sentence)}', file=sys.stderr)
     counts = f'{len(sources) - len(failed)} images, {len(failed)} failed'

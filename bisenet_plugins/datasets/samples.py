@@ -134,8 +134,7 @@ def dataset_samples(dataset: dict[str, Any], limit: int | None = None) -> Iterat
     register_all_modules(init_default_scope=True)
     places = [(built, index) for member in member_configs(dataset) for built in [DATASETS.build(
         dict(member, pipeline=member.get('pipeline', ()), lazy_init=False))] for index in range(len(built))]
-    for place in _spread(len(places), limit):
-        built, index = places[place]
+    for built, index in (places[place] for place in _spread(len(places), limit)):
         info, steps = built.get_data_info(index), built.pipeline.transforms
         if 'gt_seg_map' not in info and not info.get('seg_map_path'):
             steps = [step for step in steps if 'Load' in type(step).__name__ and not isinstance(step, LoadAnnotations)]
@@ -152,7 +151,8 @@ def member_configs(dataset: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathLike[str] | None = None,
-                 classes: Sequence[str] = (), dataset: dict[str, Any] | None = None) -> Iterator[Sample]:
+                 classes: Sequence[str] = (), dataset: dict[str, Any] | None = None,
+                 failed: list[str] | None = None) -> Iterator[Sample]:
     """Yield images from files, with their labels.
 
     Args:
@@ -161,14 +161,15 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
             the image's name; None if there are none.
         classes: Names of the classes; where a registered dataset has the same, ids that it does not count become 255.
         dataset: Config of a dataset that says what becomes of ids on disk, in place of a registered one.
+        failed: Gets a sentence for each image or label that cannot be used, which is left out; None ends at the first.
 
     Raises:
-        InputError: If a file is no image, or its label is missing, no image or of another size.
+        InputError: If a file is no image, its label is missing, no image or of another size, or two images have names
+            that lead to one label.
     """
     given = member_configs(dataset or {})[0]
-    same = [kind for kind in DATASETS.module_dict.values()
-            if classes and tuple((getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)]
-    kind: Any = given.get('type') or next(iter(same), None)
+    kind: Any = given.get('type') or next((kind for kind in DATASETS.module_dict.values() if classes and tuple(
+        (getattr(kind, 'METAINFO', None) or {}).get('classes', ())) == tuple(classes)), None)
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     label_map = kind.get_label_map() if kind else None
     built = kind.__new__(kind) if 'type' in given else None
@@ -181,16 +182,27 @@ def read_samples(paths: Iterable[str | os.PathLike[str]], labels: str | os.PathL
         label_map = getattr(built, 'label_map', None)
     reduce = getattr(built, 'reduce_zero_label', False)
     ends = [str(getattr(built, key, None)) for key in ('img_suffix', 'seg_map_suffix')]
+    files, images = [], dict[Path, Path]()
     for path in map(Path, paths):
-        sample = Sample(read_image(path), name=path.name)
-        if labels is not None:
-            own = Path(labels) / f'{path.name.removesuffix(ends[0])}{ends[1]}'  # as the dataset names it
-            file = own if own.is_file() else Path(labels) / f'{path.stem}.png'
-            label = read_file(file, 'label')
-            check_size(label.shape, sample.image.shape[:2], str(file))
-            expect(label.dtype.kind != 'f', str(file), 'whole ids', f'a label of {label.dtype}')
-            sample.label = ids_in_training(label.astype(np.int64), reduce, label_map) if label.ndim == 2 else label
-        yield sample
+        own = Path(labels or '', f'{path.name.removesuffix(ends[0])}{ends[1]}')  # as the dataset names it
+        file = own if own.is_file() else Path(labels or '', f'{path.stem}.png')
+        files.append((path, file))
+        other = images.setdefault(file, path)
+        expect(labels is None or other == path, str(file), 'the label of one image', f'{other} and {path}')
+    for path, file in files:
+        try:
+            sample = Sample(read_image(path), name=path.name)
+            if labels is not None:
+                label = read_file(file, 'label')
+                check_size(label.shape, sample.image.shape[:2], str(file))
+                expect(label.dtype.kind != 'f', str(file), 'whole ids', f'a label of {label.dtype}')
+                sample.label = ids_in_training(label.astype(np.int64), reduce, label_map) if label.ndim == 2 else label
+        except InputError as error:
+            if failed is None:
+                raise
+            failed.append(str(error))
+        else:
+            yield sample
 
 
 def synthetic_samples(count: int, size: tuple[int, int] = (128, 256), seed: int = 0) -> list[Sample]:

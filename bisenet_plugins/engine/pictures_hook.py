@@ -14,6 +14,7 @@ from mmseg.registry import HOOKS
 
 from .. import visualize
 from ..datasets.check import members
+from ..errors import expect
 from ..files import write_atomically
 
 __all__ = ['PicturesHook', 'WritePredictionsHook']
@@ -44,12 +45,10 @@ class PicturesHook(Hook):
 
     def __init__(self, num_pictures: int = 4, cell_width: int = 320, filename: str = 'pictures.png') -> None:
         self.num_pictures, self.cell_width, self.filename = num_pictures, cell_width, filename
-        self._chosen: set[int] = set()
-        self._rows: list[list[np.ndarray]] = []
 
     def before_val_epoch(self, runner: Any) -> None:
         """Choose the batches to show."""
-        self._rows = []
+        self._rows: list[list[np.ndarray]] = []
         self._chosen = {int(place) for place in np.linspace(0, len(runner.val_dataloader) - 1, self.num_pictures)}
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -79,7 +78,7 @@ class WritePredictionsHook(Hook):
         wait_time: Seconds that a window stays; 0 waits for a key.
 
     Raises:
-        InputError: If ``wait_time`` is negative.
+        InputError: If ``wait_time`` is negative, or a prediction would replace its own image or label.
 
     Note:
         Files are named after the images, with the folders that lie below the dataset's ``data_prefix['img_path']``, of
@@ -97,8 +96,7 @@ class WritePredictionsHook(Hook):
     def __init__(self, ids_dir: str | None = None, show_dir: str | None = None, show: bool = False,
                  wait_time: float = 2.0) -> None:
         self.ids_dir, self.show_dir = (None if folder is None else Path(folder) for folder in (ids_dir, show_dir))
-        self.show, self.wait_time, self._count = show, wait_time, 0
-        self._named: dict[str, str] = {}
+        self.show, self.wait_time, self._count, self._named = show, wait_time, 0, dict[str, str]()
 
     def before_test_epoch(self, runner: Any) -> None:
         """Forget the samples of another test."""
@@ -113,6 +111,9 @@ class WritePredictionsHook(Hook):
         inputs = inputs[0] if isinstance(inputs[0], list | tuple) else inputs
         for image, sample in zip(inputs, outputs, strict=True):
             name = self._name(runner, sample)
+            own = [os.path.realpath(path) for key in ('img_path', 'seg_map_path') if (path := sample.get(key, None))]
+            for place in (f'{folder / name}.png' for folder in (self.ids_dir, self.show_dir) if folder is not None):
+                expect(os.path.realpath(place) not in own, 'prediction', 'a file that is no image or label', place)
             if self.ids_dir is not None:
                 first = int(sample.get('reduce_zero_label', False))
                 mask = prediction_of(sample) + first
@@ -120,8 +121,7 @@ class WritePredictionsHook(Hook):
                 write_atomically(self.ids_dir / f'{name}.png', visualize.encode_ids(mask.astype(depth)))
             if self.show_dir is None and not self.show:
                 continue
-            row = sample_row(image, sample, palette)
-            grid = visualize.image_grid([row], _TITLES, row[0].shape[1])
+            grid = visualize.image_grid([sample_row(image, sample, palette)], _TITLES, sample.pred_sem_seg.shape[1])
             if self.show_dir is not None:
                 visualize.write_image(self.show_dir / f'{name}.png', grid)
             if self.show:
@@ -168,12 +168,10 @@ def sample_row(inputs: Any, sample: Any, palette: np.ndarray) -> list[np.ndarray
         Three BGR images; a missing truth is grey.
     """
     mask = prediction_of(sample)
-    size = (mask.shape[1], mask.shape[0])
-    image = cv2.resize(visualize.displayable(inputs), size, interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(visualize.displayable(inputs), mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    truth = np.full_like(image, 128)
     if 'gt_sem_seg' in sample:
-        truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint16)
-        truth = cv2.resize(truth, size, interpolation=cv2.INTER_NEAREST)
-        truth = visualize.colourize(truth.clip(max=len(palette) - 1), palette)
-    else:
-        truth = np.full_like(image, 128)
+        ids = sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint16)
+        ids = cv2.resize(ids, mask.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        truth = visualize.colourize(ids.clip(max=len(palette) - 1), palette)
     return [image, truth, visualize.colourize(mask, palette)]

@@ -72,6 +72,23 @@ def test_labels_without_a_class_are_told_so(bisenet, tiny):
     assert 'none with a pixel of a class' in Path('analysis.html').read_text(encoding='utf-8')
 
 
+@pytest.mark.parametrize('out', ['images/0.png', 'labels/1.png', 'link/0.png'])
+def test_a_page_replaces_no_image_and_no_label(bisenet, tiny, out):
+    Path('link').symlink_to('images')
+    before = Path(out).read_bytes()
+    status, _, failure = bisenet('analyze', 'images', *tiny, '--labels', 'labels', '--out', out)
+    assert status == 1 and f"--out: expected a file that is none of the images and labels, got '{out}'" in failure
+    assert Path(out).read_bytes() == before
+
+
+def test_two_images_of_one_label_are_named(bisenet, tiny):
+    Path('other').mkdir()
+    Path('other/0.png').write_bytes(Path('images/1.png').read_bytes())
+    status, told, failure = bisenet('analyze', 'images', 'other', *tiny, '--labels', 'labels', '--out', 'labels/a.html')
+    assert status == 1 and not told and not Path('labels/a.html').exists()
+    assert "labels/0.png: expected the label of one image, got 'images/0.png and other/0.png'" in failure
+
+
 def test_an_image_that_is_not_there_is_one_sentence(bisenet, tiny):
     status, told, failure = bisenet('analyze', 'none.png', *tiny)
     assert status == 1 and 'none.png' in failure and failure.startswith('error: ') and len(failure.splitlines()) == 1

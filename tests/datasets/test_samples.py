@@ -135,6 +135,21 @@ def test_files_with_labels_of_the_same_names(dataset, tmp_path):
         list(read_samples([tmp_path / 'text.png']))
 
 
+def test_two_images_of_one_label_are_refused_before_either_is_read(tmp_path):
+    for names in (('a/0.png', 'b/0.png'), ('0.jpg', '0.png')):
+        first, other = (tmp_path / name for name in names)
+        with pytest.raises(ValueError, match=re.escape(f"lab/0.png: expected the label of one image, got '{first} and "
+                                                       f"{other}'")):
+            next(read_samples([first, tmp_path / '1.png', other], tmp_path / 'lab', failed=[]))
+    (tmp_path / 'lab').mkdir()
+    for name in ('0.jpg', 'lab/0.png', 'lab/0_mask.png'):  # with a label each
+        cv2.imwrite(str(tmp_path / name), np.zeros((4, 6), np.uint8))
+    given = dict(type='BaseSegDataset', img_suffix='.jpg', seg_map_suffix='_mask.png')
+    paths = [tmp_path / '0.jpg', tmp_path / 'lab/0.png']
+    assert len(list(read_samples(paths, tmp_path / 'lab', dataset=given))) == 2
+    assert len(list(read_samples(paths))) == 2, 'without labels names do not count'
+
+
 @pytest.mark.parametrize('mode', ['L', 'P', '1', 'I;16'])
 def test_indexed_labels_hold_ids(dataset, tmp_path, mode):
     ids = np.arange(48 * 64).reshape(48, 64) % 2

@@ -11,6 +11,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from bisenet_plugins.engine import PicturesHook, WritePredictionsHook
+from bisenet_plugins.errors import InputError
 
 PALETTE = [[10, 20, 30], [200, 100, 0]]
 
@@ -107,6 +108,20 @@ def test_images_of_joined_datasets_are_kept_apart(tmp_path, monkeypatch, prefixe
     hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0, {'inputs': [None] * len(paths)}, outputs)
     assert len([*tmp_path.rglob('*.png')]) == len(names)
+
+
+@pytest.mark.parametrize('option', ['ids_dir', 'show_dir'])
+@pytest.mark.parametrize('key', ['img_path', 'seg_map_path'])
+@pytest.mark.parametrize('folder', ['data', 'link'])
+def test_a_prediction_replaces_no_image_and_no_label(tmp_path, option, key, folder):
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'link').symlink_to('data')
+    (tmp_path / 'data/a.png').write_bytes(b'own')
+    hook = WritePredictionsHook(**{option: str(tmp_path / folder)})
+    output = sample(np.zeros((6, 8), np.int64), **dict(img_path='other/a.jpg') | {key: str(tmp_path / 'data/a.png')})
+    with pytest.raises(InputError, match=rf"prediction: expected a file that is no image or label, got '.*{folder}/a"):
+        hook.after_test_iter(make_runner(tmp_path), 0, {'inputs': batch(1)['inputs'][:1]}, [output])
+    assert (tmp_path / 'data/a.png').read_bytes() == b'own' and len(list((tmp_path / 'data').iterdir())) == 1
 
 
 @pytest.mark.parametrize(('classes', 'first', 'dtype'), [(300, 0, np.uint16), (256, 0, np.uint8), (256, 1, np.uint16)])
