@@ -76,6 +76,7 @@ def read_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
     try:
         _follow_bases(Path(path).resolve(), ())
         cfg = Config.fromfile(path)
+        cfg.items()  # a lazy config imports now
     except ConfigError:
         raise
     except Exception as error:  # a config is a program: it raises what it likes
