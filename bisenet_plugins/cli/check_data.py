@@ -55,9 +55,8 @@ def class_weights(percents: Sequence[float]) -> list[float]:
         >>> class_weights([64.0, 36.0])
         [0.86, 1.14]
     """
-    raw = [percent ** -0.5 for percent in percents if percent > 0]
-    if not raw:
+    if not any(percents):
         return []
-    most = min(max(raw), 4 * min(raw))
-    weights = [min(percent ** -0.5, most) if percent > 0 else most for percent in percents]
+    least = max(min(filter(None, percents)), max(percents) / 16)  # the inverse root of a sixteenth is 4 times as great
+    weights = [max(percent, least) ** -0.5 for percent in percents]
     return [round(weight * len(weights) / sum(weights), 2) for weight in weights]

@@ -10,7 +10,6 @@ import sys
 import time
 import warnings
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +90,6 @@ class _TableKeeper(logging.Handler):
             self.table = message
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what the libraries print nowhere; the loggers that are made in here write to their files only."""
-    # unlike a file a text in memory stays open for the loggers that keep it
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter('ignore')
-        yield
-
-
 def _progress_hook(console: Any, bar: Any, total: int) -> Any:
     """Make a hook that keeps one line up to date; where there is no terminal, it prints a line for each validation."""
     from mmengine.hooks import Hook
@@ -136,7 +126,11 @@ def train_demo(args: Namespace, folder: Path) -> float:
     begin, keeper = time.monotonic(), _TableKeeper()
     console = Console(file=sys.stdout, highlight=False)
     console.print(f'\ntraining a small network on drawn scenes, log in {folder}')
-    with Progress(console=console, redirect_stdout=False) as bar, _quiet(), weights_only_checkpoints():
+    # what the libraries print goes nowhere, so that the loggers that are made in here write to their files only;
+    # unlike a file a text in memory stays open for the loggers that keep it
+    with Progress(console=console, redirect_stdout=False) as bar, contextlib.redirect_stdout(io.StringIO()), \
+            warnings.catch_warnings(), weights_only_checkpoints():
+        warnings.simplefilter('ignore')
         runner = build_runner(cfg)
         runner.logger.addHandler(keeper)
         runner.register_hook(_progress_hook(console, bar, runner.max_iters), priority='LOWEST')

@@ -175,8 +175,8 @@ def _describe(predictor: Predictor, options: DeployOptions) -> Artifact:
 def _samples(name: str, source: str, count: int, predictor: Predictor, options: DeployOptions) -> list[Sample]:
     """Read images, and let odd sizes take part where sizes are dynamic and the images are synthetic."""
     try:
-        size = options.shape or (96, 160)  # far from the trace's size
-        samples = list(counted(load_samples(source, count, predictor.cfg, size), predictor.model))
+        # a size far from the trace's
+        samples = list(counted(load_samples(source, count, predictor.cfg, options.shape or (96, 160)), predictor.model))
     except BisenetError as error:
         raise InputError(f'{name}: {str(error).removeprefix("images: ")}') from error
     if options.shape is None and source == 'synthetic':

@@ -174,9 +174,8 @@ def quantize_openvino(model: Any, calibration: Calibration) -> Any:
     import_runtime('openvino')  # before nncf, which would import its telemetry
     import nncf
     nncf.set_log_level(40)
-    names = [op.get_friendly_name() for op in model.get_ordered_ops()
-             if op.get_type_name() in ('Convolution', 'GroupConvolution')]
-    groups = layer_groups([name.removesuffix('/WithoutBiases') for name in names])
+    groups = layer_groups([op.get_friendly_name().removesuffix('/WithoutBiases') for op in model.get_ordered_ops()
+                           if op.get_type_name() in ('Convolution', 'GroupConvolution')])
 
     def quantise(kept: Sequence[str]) -> Any:
         scope = nncf.IgnoredScope(patterns=[f'{re.escape(group)}(/.*)?' for group in kept], validate=False)
@@ -215,10 +214,9 @@ def quantize_onnx(path: str, save_path: str, calibration: Calibration, symmetric
         graph = load_graph(prepared).graph
         first, last = convolution_span(graph, path)
         # resizing and argmax behind the last convolution, and normalisation before the first, are not quantised
-        inside = [node for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS
-                  and (depthwise or attribute(node, 'group', 1) == 1)]
-        by_group = layer_groups([node.name for node in inside])
-        ops = {node.name: node.op_type for node in inside}
+        ops = {node.name: node.op_type for node in graph.node[first:last + 1] if node.op_type in QUANTIZED_ONNX_OPS
+               and (depthwise or attribute(node, 'group', 1) == 1)}
+        by_group = layer_groups([*ops])
         groups = [group for group, names in by_group.items() if any(ops[name] == 'Conv' for name in names)]
         seen = hashlib.sha256(graph.SerializeToString())
         for batch in calibration.inputs:

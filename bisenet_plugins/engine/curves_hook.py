@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -46,14 +47,11 @@ def read_history(logs: Sequence[tuple[str | os.PathLike[str], int]]) -> dict[int
     for (path, _), end in zip(logs, ends):
         text = Path(path).read_text(encoding='utf-8', errors='replace') if Path(path).is_file() else ''
         for line in text.splitlines():
-            try:
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 scalars = json.loads(line)
-                step = int(scalars.pop('step'))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                continue
-            if step <= end:
-                values = {name: float(value) for name, value in scalars.items() if isinstance(value, (int, float))}
-                history.setdefault(step, {}).update(values)
+                if (step := int(scalars.pop('step'))) <= end:
+                    history.setdefault(step, {}).update(
+                        (name, float(value)) for name, value in scalars.items() if isinstance(value, int | float))
     return dict(sorted(history.items()))
 
 

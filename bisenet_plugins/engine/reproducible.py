@@ -119,14 +119,10 @@ class ResumableSampler(Sampler):
         for place in count(self.start * self.world_size + self.rank, self.world_size):
             number, offset = divmod(place, self.size)
             if number != drawn:
-                drawn, order = number, self._order(number)
+                drawn, order = number, list(range(self.size))
+                if self.shuffle:
+                    order = np.random.default_rng([self.seed, number]).permutation(self.size).tolist()
             yield PlacedIndex(order[offset], place, self.seed)
-
-    def _order(self, number: int) -> list[int]:
-        """Return the order of one pass over the dataset."""
-        if not self.shuffle:
-            return list(range(self.size))
-        return np.random.default_rng([self.seed, number]).permutation(self.size).tolist()
 
     def __len__(self) -> int:
         """Return the number of samples in one pass."""

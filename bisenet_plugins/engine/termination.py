@@ -36,9 +36,7 @@ class TerminationHook(Hook):
     """
 
     priority = 'LOWEST'
-
-    def __init__(self) -> None:
-        self.asked = False
+    asked = False
 
     def note(self, *_: Any) -> None:
         """Remember the signal; the next one ends the process at once."""

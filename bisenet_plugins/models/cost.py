@@ -98,9 +98,8 @@ def measure(model: nn.Module, shape: tuple[int, int], in_channels: int = 3) -> C
         >>> cost.params, cost.macs
         (519232, 45711360)
     """
-    device = next(model.parameters()).device
     with evaluating(model), ShapesOnly(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, in_channels, *shape, device=device))
+        model(torch.zeros(1, in_channels, *shape, device=next(model.parameters()).device))
     params = sum(p.numel() for p in model.parameters())
     spare = sum(p.numel() for name, p in model.named_parameters() if name.startswith('auxiliary_head.'))
     return Complexity((shape[0], shape[1]), params, params - spare, counter.get_total_flops() // 2)

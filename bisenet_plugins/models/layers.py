@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, TypeGuard
 
@@ -113,6 +114,26 @@ class StagedPart(Part):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the maps, shallow to deep."""
         return tuple(accumulate(self.stages, lambda x, stage: stage(x), initial=self.stem(x)))
+
+
+def strided_stages(block: Callable[..., nn.Module], widths: Sequence[int], depths: Sequence[int],
+                   **settings: Any) -> nn.ModuleList:
+    """Build stages of blocks; the first block of each halves the map and changes its width.
+
+    Args:
+        block: Makes a block of channels of the input, channels of the output, ``stride``, and the settings.
+        widths: Channels of the input, then of each stage.
+        depths: Blocks of each stage.
+        settings: Handed to every block.
+
+    Example:
+        >>> stages = strided_stages(RepConvModule, (3, 8, 16), (1, 2))
+        >>> [len(stage) for stage in stages]
+        [1, 2]
+    """
+    return nn.ModuleList(
+        nn.Sequential(*(block(width if i else before, width, stride=1 if i else 2, **settings) for i in range(depth)))
+        for before, width, depth in zip(widths, widths[1:], depths))
 
 
 def resize_to(x: torch.Tensor, like: torch.Tensor, align_corners: bool = False, mode: str = 'bilinear') -> torch.Tensor:

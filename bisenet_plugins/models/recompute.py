@@ -72,8 +72,7 @@ class _Recipes:
         if self.entering is not None:
             self.add(tensor, _Recipe(*self.entering.parts, relu=True))
             self.entering = None
-        recipe = self.find(tensor)
-        if recipe is None:
+        if (recipe := self.find(tensor)) is None:
             return tensor
         recipe.users += 1
         return recipe

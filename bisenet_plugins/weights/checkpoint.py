@@ -30,8 +30,6 @@ __all__ = ['DamagedCheckpointError', 'RefusedCheckpointError', 'check_tensors', 
            'load_checkpoint', 'load_weights', 'plain_weights', 'weights_only_checkpoints']
 
 _FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-_UNSAFE_GLOBAL = re.compile(r'GLOBAL ([\w.<>]+)')
-_STEP = re.compile(r'_(\d+)\.pth$')
 
 
 class RefusedCheckpointError(CheckpointError):
@@ -139,7 +137,7 @@ def _check_bytes(path: Path) -> None:
 
 def _explain(path: Path, error: Exception) -> RuntimeError:
     """Return the error of a file that was refused or is damaged."""
-    if match := _UNSAFE_GLOBAL.search(str(error)):
+    if match := re.search(r'GLOBAL ([\w.<>]+)', str(error)):
         return RefusedCheckpointError(
             f'{path}: expected plain tensors, got {match.group(1)}, which only pickle can rebuild, and pickle can run '
             'any code; if you trust the file, convert it with "tools/model_converters/convert_weights.py --trust", or '
@@ -204,7 +202,7 @@ def find_resumable(work_dir: str | os.PathLike[str]) -> Path | None:
     """
     folder = Path(work_dir)
     steps = {path: int(match[1]) for kind in ('iter', 'epoch') for path in folder.glob(f'{kind}_*.pth')
-             if (match := _STEP.search(path.name))}
+             if (match := re.search(r'_(\d+)\.pth$', path.name))}
     candidates = sorted(steps, key=steps.__getitem__, reverse=True)
     pointer = folder / 'last_checkpoint'
     if pointer.is_file():

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
+from mmseg.models.utils import make_divisible
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -132,7 +133,7 @@ class EfficientNetLite(StagedPart):
         width_mult, depth_mult = SCALING[version]
         self.same_padding = padding == 'same'
         self.stem = ConvModule(in_channels, STEM_CHANNELS, 3, stride=2, padding=0 if self.same_padding else 1, **cfgs)
-        widths = [STEM_CHANNELS, *(round_width(width * width_mult) for _, _, _, width, _ in STAGES)]
+        widths = [STEM_CHANNELS, *(make_divisible(width * width_mult, 8) for _, _, _, width, _ in STAGES)]
         self.stages = nn.ModuleList()
         for place, (kernel, stride, expand_ratio, _, depth) in enumerate(STAGES):
             before, width = widths[place:place + 2]
@@ -149,14 +150,3 @@ class EfficientNetLite(StagedPart):
         maps = super().forward(pad_same(x, 3, 2) if self.same_padding else x)  # the stem's is (N, 32, H/2, W/2)
         # (N, 24, H/4, W/4), (N, 40, H/8, W/8), (N, 112, H/16, W/16), (N, 320, H/32, W/32)
         return tuple(maps[place + 1] for place in OUT_STAGES)
-
-
-def round_width(width: float) -> int:
-    """Round channels to the nearest multiple of 8, but not below nine tenths of what was asked.
-
-    Example:
-        >>> round_width(123.2), round_width(17.6)
-        (120, 16)
-    """
-    rounded = max(8, int(width + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * width else rounded + 8

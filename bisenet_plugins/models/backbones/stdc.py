@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import expect
-from ..layers import Part, StagedPart
+from ..layers import Part, StagedPart, strided_stages
 
 
 class ShortTermDenseConcat(Part):
@@ -115,11 +115,8 @@ class STDCBackbone(StagedPart):
         expect(num_blocks >= 2, 'num_blocks', 'at least 2', num_blocks)
         self.stem = nn.Sequential(ConvModule(in_channels, channels[0], 3, stride=2, padding=1, **self.cfgs),
                                   ConvModule(channels[0], channels[1], 3, stride=2, padding=1, **self.cfgs))
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(
-                ShortTermDenseConcat(c_out if i else c_in, c_out, 1 if i else 2, num_blocks, downsample, **self.cfgs)
-                for i in range(depth)))
-            for c_in, c_out, depth in zip(channels[1:], channels[2:], self.arch_depths[arch]))
+        self.stages = strided_stages(ShortTermDenseConcat, channels[1:], self.arch_depths[arch], num_blocks=num_blocks,
+                                     downsample=downsample, **self.cfgs)
         self.out_channels, self.out_strides = tuple(channels[1:]), (4, 8, 16, 32)
 
 

@@ -8,7 +8,7 @@ from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule, build_activation_
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import Part, StagedPart
+from ..layers import Part, StagedPart, strided_stages
 
 EXPANSION = 4
 
@@ -95,8 +95,6 @@ class Xception39(StagedPart):
         self.stem = nn.Sequential(ConvModule(in_channels, stem_channels, 3, stride=2, padding=1, **self.cfgs),
                                   nn.MaxPool2d(3, stride=2, padding=1))
         widths = (stem_channels, *(mid * EXPANSION for mid in mid_channels))
-        self.stages = nn.ModuleList(
-            nn.Sequential(SeparableBlock(width, mid, 2, **self.cfgs),
-                          *(SeparableBlock(mid * EXPANSION, mid, 1, **self.cfgs) for _ in range(depth - 1)))
-            for width, mid, depth in zip(widths, mid_channels, depths))
+        self.stages = strided_stages(lambda before, width, stride: SeparableBlock(
+            before, width // EXPANSION, stride, **self.cfgs), widths, depths)
         self.out_channels, self.out_strides = widths, (4, 8, 16, 32)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers import Part, RepConvModule
+from ..layers import Part, RepConvModule, strided_stages
 
 
 @MODELS.register_module()
@@ -46,16 +47,10 @@ class DetailBranch(Part):
                  num_convs: tuple[int, int, int] = (2, 3, 3), width_mult: float = 1.0, reparam: bool = False,
                  **cfgs: Any) -> None:
         super().__init__(**cfgs)
-        self.stages = nn.Sequential()
-        for width, depth in zip(channels, num_convs):
-            width = round(width * width_mult)
-            layers = nn.Sequential()
-            for stride in (2, *[1] * (depth - 1)):
-                layers.append(RepConvModule(in_channels, width, stride, **self.cfgs) if reparam else
-                              ConvModule(in_channels, width, 3, stride=stride, padding=1, **self.cfgs))
-                in_channels = width
-            self.stages.append(layers)
-        self.out_channels, self.out_strides = (in_channels,), (8,)
+        widths = [in_channels, *(round(width * width_mult) for width in channels)]
+        block: Any = RepConvModule if reparam else partial(ConvModule, kernel_size=3, padding=1)
+        self.stages = nn.Sequential(*strided_stages(block, widths, num_convs, **self.cfgs))
+        self.out_channels, self.out_strides = (widths[-1],), (8,)
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
         """Return the one detail map."""

@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ...errors import expect
-from ..layers import Part, PooledConvModule, StagedPart, norm_pooled
+from ..layers import Part, PooledConvModule, StagedPart, norm_pooled, strided_stages
 
 
 class StemBlock(Part):
@@ -191,10 +191,7 @@ class SemanticBranch(StagedPart):
             double_depthwise=double_depthwise, **self.cfgs,
             depthwise_act=expansion == 'depthwise' if depthwise_act is None else depthwise_act)
         self.stem = StemBlock(in_channels, widths[0], stem_fusion_kernel, **self.cfgs)
-        self.stages = nn.ModuleList(
-            nn.Sequential(GatherExpansionLayer(before, after, 2, **layer),
-                          *(GatherExpansionLayer(after, after, 1, **layer) for _ in range(depth - 1)))
-            for before, after, depth in zip(widths, widths[1:], depths))
+        self.stages = strided_stages(GatherExpansionLayer, widths, depths, **layer)
         self.context = ContextEmbedding(
             widths[-1], expansion == 'depthwise' if context_norm_act is None else context_norm_act, **self.cfgs)
         self.out_channels = (*widths, widths[-1])

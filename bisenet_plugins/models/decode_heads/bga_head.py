@@ -49,10 +49,9 @@ class BGAHead(UpsampledLossHead):
                  in_index: tuple[int, int] = (0, -1), **kwargs: Any) -> None:
         super().__init__(
             in_channels=in_channels, channels=channels, in_index=in_index, input_transform='multiple_select', **kwargs)
-        cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.aggregation = build_part(aggregation, 'aggregation', in_channels=tuple(in_channels),
-                                      channels=aggregation_channels, align_corners=self.align_corners, **cfgs)
-        self.conv = ConvModule(self.aggregation.out_channels, channels, 3, padding=1, **cfgs)
+                                      channels=aggregation_channels, align_corners=self.align_corners, **self.cfgs)
+        self.conv = ConvModule(self.aggregation.out_channels, channels, 3, padding=1, **self.cfgs)
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return the logits."""

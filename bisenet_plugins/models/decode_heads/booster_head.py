@@ -43,9 +43,8 @@ class BoosterHead(UpsampledLossHead):
 
     def __init__(self, in_channels: int, channels: int, num_convs: int = 1, in_index: int = -1, **kwargs: Any) -> None:
         super().__init__(in_channels=in_channels, channels=channels, in_index=in_index, **kwargs)
-        cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        self.convs = nn.Sequential(*(
-            ConvModule(in_channels if i == 0 else channels, channels, 3, padding=1, **cfgs) for i in range(num_convs)))
+        self.convs = nn.Sequential(*(ConvModule(channels if i else in_channels, channels, 3, padding=1, **self.cfgs)
+                                     for i in range(num_convs)))
 
     def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
         """Return the logits."""

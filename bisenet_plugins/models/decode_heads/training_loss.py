@@ -23,6 +23,7 @@ class UpsampledLossHead(BaseDecodeHead):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.cfgs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         wrong, such = ('upsampled', 'CrossEntropyLoss(use_sigmoid=True)') if self.out_channels == 1 else (
             'terms', 'OhemCrossEntropyLoss')  # a loss of several channels; the detail loss, of one border
         wanted = f'a loss of {self.out_channels} channels, such as {such}'

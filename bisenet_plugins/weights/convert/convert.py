@@ -24,11 +24,10 @@ from ...files import write_atomically
 from ...version import __version__
 from ..checkpoint import RefusedCheckpointError, check_tensors, load_checkpoint, plain_weights
 from .projects import SOURCES
-from .sources import NUM_BATCHES, Source, Weights, check_names, check_weights, different_options, refuse
+from .sources import NUM_BATCHES, PATH, Source, Weights, check_names, check_weights, different_options, refuse
 
 OURS = 'bisenet_plugins'
 TARGETS = ('ours', 'mmseg')
-_OUR_MARK = 'backbone.semantic_branch.'
 _AUXILIARY = 'auxiliary_head.'
 
 
@@ -241,7 +240,7 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
     weights, meta = read_weights(src, trust)
     if to == 'mmseg':
         done = to_mmseg(weights)
-    elif _all_occur([_OUR_MARK], weights):
+    elif _all_occur([f'{PATH}.'], weights):
         done = Conversion(OURS, OURS, weights, notes=['the names are ours already; only the weights are kept'])
     else:
         done = to_ours(weights)
@@ -259,23 +258,16 @@ def convert_file(src: str | os.PathLike[str], dst: str | os.PathLike[str], to: s
         if to == 'mmseg':
             refuse("config: expected options whose network computes what mmseg's does, got others", done.differences)
     done.meta = meta
-    if not dry_run:
-        _write(done, dst)
+    if not dry_run:  # plain tensors and text, nothing that needs pickle
+        facts = dict(converted_from=done.source, converted_by=f'{OURS} {__version__}',
+                     options={name: repr(value) for name, value in done.options.items()},
+                     **(dict(dataset_meta=meta) if meta else {}))
+        tensors = {name: value.clone() for name, value in done.weights.items()}
+        torch.save(dict(meta=facts, state_dict=tensors), content := BytesIO())
+        write_atomically(dst, content.getvalue())
     return done
 
 
 def _without_auxiliary(by_name: Mapping[str, Any]) -> dict[str, Any]:
     """Return weights or options but those of auxiliary heads."""
     return {name: value for name, value in by_name.items() if not name.startswith(_AUXILIARY)}
-
-
-def _write(done: Conversion, dst: str | os.PathLike[str]) -> None:
-    """Write plain tensors and text, nothing that needs pickle."""
-    meta: dict[str, Any] = dict(
-        converted_from=done.source, converted_by=f'{OURS} {__version__}',
-        options={name: repr(value) for name, value in done.options.items()})
-    if done.meta:
-        meta['dataset_meta'] = done.meta
-    weights = {name: value.clone() for name, value in done.weights.items()}
-    torch.save(dict(meta=meta, state_dict=weights), content := BytesIO())
-    write_atomically(dst, content.getvalue())

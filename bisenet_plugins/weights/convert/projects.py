@@ -19,8 +19,6 @@ __all__ = ['SOURCES']
 _R18 = 'bisenetv1/bisenetv1_r18_4xb4-80k_cityscapes-1024x1024.py'
 _V2 = 'bisenetv2/bisenetv2_bga-depthwise_4xb4-150k_cityscapes-512x1024.py'
 _BORDER = 'auxiliary_head.2.conv_seg'
-_FUSION_KERNEL = 'auxiliary_head.2.detail_target.fusion_kernel'
-_LAPLACIAN = 'auxiliary_head.2.laplacian_kernel'
 _EPS = 1e-5
 
 MMSEG_V1 = Source(
@@ -82,7 +80,7 @@ def _restore_border(weights: Weights) -> list[str]:
     for part in ('weight', 'bias'):
         border = weights[f'{_BORDER}.{part}']
         weights[f'{_BORDER}.{part}'] = torch.cat((-border, border))
-    weights[_LAPLACIAN] = torch.tensor([-1., -1, -1, -1, 8, -1, -1, -1, -1]).reshape(1, 1, 3, 3)
+    weights['auxiliary_head.2.laplacian_kernel'] = torch.tensor([-1., -1, -1, -1, 8, -1, -1, -1, -1]).view(1, 1, 3, 3)
     return ["the border classifier's channel 'no border' is the negative of 'border'"]
 
 
@@ -149,7 +147,7 @@ def _refine_stdc_seg(weights: Weights) -> list[str]:
     if scales:
         notes.append(f'{len(scales)} in-place batch norms scale by abs(weight) + {_EPS:g}; this is now their weight')
     if 'auxiliary_head.2.conv_seg.weight' in weights:
-        weights[_FUSION_KERNEL] = torch.tensor([0.6, 0.3, 0.1]).reshape(1, 3, 1, 1)
+        weights['auxiliary_head.2.detail_target.fusion_kernel'] = torch.tensor([0.6, 0.3, 0.1]).reshape(1, 3, 1, 1)
         notes.append("the weights of the three border maps are not in such files; they are the release's 0.6, 0.3, 0.1")
     return notes
 
