@@ -53,9 +53,10 @@ def _fields(content: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(content: Any, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[place]
-        value, place, shift = value | (byte & 127) << shift, place + 1, shift + 7
+    value = 0
+    for shift in range(0, 70, 7):
+        byte, place = content[place], place + 1
+        value |= (byte & 127) << shift
         if byte < 128:
             return value, place
+    raise ValueError('a number of more than 64 bits')
