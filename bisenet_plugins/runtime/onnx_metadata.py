@@ -54,9 +54,8 @@ def _fields(content: Any) -> Iterator[tuple[int, Any]]:
 
 def _varint(content: Any, place: int) -> tuple[int, int]:
     value = 0
-    for shift in range(0, 70, 7):
-        byte, place = content[place], place + 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, place
+    for count in range(10):
+        value |= (content[place + count] & 127) << 7 * count
+        if content[place + count] < 128:
+            return value, place + count + 1
     raise ValueError('a number of more than 64 bits')

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bisenet_plugins import load_pretrained, pretrained_names
 from bisenet_plugins.errors import CheckpointError, DeployError, InputError, MissingPackageError
-from bisenet_plugins.runtime import predictor as predictor_module
+from bisenet_plugins.runtime import artifact as artifact_module
 from bisenet_plugins.runtime.backends import BACKENDS, GRAPH_BACKENDS, installed
 from bisenet_plugins.runtime.predictor import Predictor
 from bisenet_plugins.weights import RefusedCheckpointError, store
@@ -235,14 +235,14 @@ def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, writ
     if len(installed(GRAPH_BACKENDS)) < 2:
         pytest.skip('needs two backends')
     write_graph(predictor, tmp_path / 'net.onnx')
-    made = predictor_module.open_backend
+    made = artifact_module.open_backend
 
     def refuses(name, *arguments):
         if name == 'openvino':
             raise DeployError('no')
         return made(name, *arguments)
 
-    monkeypatch.setattr(predictor_module, 'open_backend', refuses)
+    monkeypatch.setattr(artifact_module, 'open_backend', refuses)
     found = Predictor(tmp_path / 'net.onnx')
     assert found(image(32, 48)).shape == (32, 48) and found.backend == 'onnxruntime'
     assert 'no; onnxruntime computes it' in caplog.text

@@ -60,13 +60,13 @@ class ProgramBackend:
 
 def _exported(path: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
     import torch
-    with zipfile.ZipFile(path) as file:
+    # its example inputs are a pickle
+    with zipfile.ZipFile(path) as file, mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'):
         for entry in file.infolist():
             if entry.filename.endswith('.json'):
                 json.loads(file.read(entry), object_pairs_hook=_harmless)
             elif 'aotinductor' in entry.filename:
                 raise DeployError(f'expected a program, got the machine code {entry.filename}')
-    with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD='1'):  # its example inputs are a pickle
         module = torch.export.load(path).module()
     return torch.inference_mode()(lambda inputs: module(torch.from_numpy(inputs)).numpy())
 
