@@ -102,6 +102,8 @@ class Artifact:
                 mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
             if bare:
                 values['file'] = os.path.basename(path)
+                if b'QuantizeLinear' in Path(path).read_bytes():
+                    values['precision'] = 'int8'
             check_arguments(cls, values)
             check_arguments(Preprocess, pre)
             artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)

@@ -9,6 +9,7 @@ import pytest
 from bisenet_plugins.errors import DeployError, InputError
 from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.preprocess import Preprocess
+from bisenet_plugins.weights.store import pretrained_names, shipped_graph
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -134,3 +135,9 @@ def test_the_graph_beside_an_int8_one_has_figures_of_its_own_or_none():
     told = json.loads(plain['bisenet_plugins'])
     assert (told['precision'], told['checks'], told['quantization'], told['file']) == ('fp32', {}, {}, 'end2end.onnx')
     assert json.loads(int8['bisenet_plugins'])['quantization'] == dict(drop=0.1)
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'int8'])
+@pytest.mark.parametrize('name', pretrained_names())
+def test_a_graph_of_the_package_has_the_precision_that_the_index_says(name, precision):
+    assert Artifact.load(str(shipped_graph(name, precision))).precision == precision

@@ -248,6 +248,14 @@ def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, writ
     assert 'no; onnxruntime computes it' in caplog.text
 
 
+def test_a_shipped_int8_graph_goes_to_the_backend_that_computes_it(caplog):
+    pytest.importorskip('onnxruntime')
+    for network in (pretrained_names()[0], store.shipped_graph('bisenetv2-camvid', 'int8')):
+        found = Predictor(network, precision='int8', threads=1)
+        found(image(32, 48))
+        assert (found.backend, found.precision, caplog.text) == ('onnxruntime', 'int8', '')
+
+
 def test_a_fork_before_the_first_image_works(predictor, write_graph, tmp_path):
     write_graph(predictor, tmp_path / 'net.onnx')
     expected = str(zlib.crc32(predictor(image(32, 48)).tobytes()))
