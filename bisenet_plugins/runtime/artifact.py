@@ -183,6 +183,7 @@ class Artifact:
             backend: What runs it; None is the artifact's own.
             at_once: As for :func:`~bisenet_plugins.runtime.backends.open_backend`.
         """
+        self.check()
         return open_backend(backend or self.backend, self.path, threads, at_once)
 
     def prepare(self, image: np.ndarray) -> Prepared:

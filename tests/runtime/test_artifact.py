@@ -137,6 +137,15 @@ def test_the_graph_beside_an_int8_one_has_figures_of_its_own_or_none():
     assert json.loads(int8['bisenet_plugins'])['quantization'] == dict(drop=0.1)
 
 
+def test_a_file_that_is_replaced_before_it_is_opened_is_refused(tmp_path):
+    (tmp_path / 'end2end.onnx').touch()
+    artifact(tmp_path).save()
+    made = Artifact.load(str(tmp_path))
+    (tmp_path / 'end2end.onnx').write_bytes(b'1')
+    with pytest.raises(DeployError, match='end2end.onnx: expected the bytes that "export" wrote, whose checksum '):
+        made.open(threads=1)
+
+
 @pytest.mark.parametrize('precision', ['fp32', 'int8'])
 @pytest.mark.parametrize('name', pretrained_names())
 def test_a_graph_of_the_package_has_the_precision_that_the_index_says(name, precision):
