@@ -111,14 +111,17 @@ class Artifact:
             for key, holds, expected, got in (
                     *((key, getattr(artifact, key) in known, f'one of {known}', getattr(artifact, key))
                       for key, known in CHOICES.items()),
-                    ('classes', not names or max(2, len(names)) == k, f'{k} names, as num_classes says', names),
+                    *((key, Path(name).name == name, 'the name of a file in the folder', name)
+                      for key, name in (('file', artifact.file), ('graph', artifact.graph))),
+                    ('sha256', bare or bool(artifact.sha256.get(artifact.file)), 'that of the file', artifact.sha256),
+                    ('classes', bool(names) and max(2, len(names)) == k, f'{k} names, as num_classes says', names),
                     ('palette', len(colours) <= k and all(len(one) == 3 and 0 <= min(one) and max(one) <= 255
                                                               for one in colours),
                      f'at most {k} colours of three values from 0 to 255', colours),
                     ('preprocess.divisor', made.divisor >= 1, 'at least 1', made.divisor),
                     ('preprocess.scale_factor', made.scale_factor > 0, 'a number above 0', made.scale_factor)):
                 expect(holds, key, expected, got)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):
             raise DeployError(f'{folder} has lost its file {artifact.file}')
@@ -132,7 +135,7 @@ class Artifact:
             DeployError: If one was changed, or is missing.
         """
         for name, digest in (self.digests() if self.sha256 else {}).items():
-            if self.sha256.get(name) != digest:
+            if digest is None or self.sha256.get(name) != digest:
                 raise DeployError(f'{os.path.join(self.folder, name)}: expected the bytes that "export" wrote, whose '
                                   f'checksum {META_FILE} holds, got {"others" if digest else "none"}; export again')
 

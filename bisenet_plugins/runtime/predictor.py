@@ -224,6 +224,9 @@ class Predictor:
         Returns:
             ``(N, K, h, w)`` float32 logits, an array or a tensor; ``(N, 1, H, W)`` or ``(N, H, W)`` classes where a
             deployed graph ends in its own argmax.
+
+        Raises:
+            InputError: If it has other classes than it says.
         """
         compute = self._compute if self._compute is not None and self._pid == os.getpid() else self._open()
         several = [prepared] if isinstance(prepared, Prepared) else list(prepared)
@@ -231,6 +234,9 @@ class Predictor:
         spare = self.artifact.batch - len(inputs) if self.artifact is not None else 0
         filled = np.concatenate([inputs, np.repeat(inputs[-1:], spare, 0)]) if spare > 0 else inputs
         output = compute(filled)[:len(inputs)]
+        ids = isinstance(output, np.ndarray) and output.dtype.kind != 'f'
+        least, found = (self.num_classes, int(output.max()) + 1) if ids else (2, output.shape[1])
+        expect(max(least, found) == self.num_classes, "the network's output", f'{self.num_classes} classes', found)
         return output
 
     def mask(self, logits: Any, prepared: Prepared) -> np.ndarray:
