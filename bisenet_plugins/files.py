@@ -16,12 +16,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .errors import InputError, printable
+from .errors import InputError, expect, printable
 
 __all__ = ['IMAGE_SUFFIXES', 'discard', 'is_running', 'partial_path', 'read_image', 'sweep', 'write_atomically']
 
 # Of the files in a folder that are taken for images.
 IMAGE_SUFFIXES = tuple('.avif .bmp .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp'.split())
+NETPBM = re.compile(rb'P[2356](?:(?:\s|#[^\n]*\n)+\d+){2}(?:\s|#[^\n]*\n)+(\d{1,9})')  # up to its maximum
 PAGED = ('.tif', '.tiff', '.webp')
 PATIENCE = 3600  # seconds after which nobody writes to an unfinished file any more
 BEGIN = time.time()
@@ -41,7 +42,8 @@ def read_image(path: Path) -> np.ndarray:
         OpenCV has darkened the transparent pixels of a TIFF file by then, and does not turn an AVIF file.
 
     Raises:
-        InputError: If the file is missing, empty, truncated or no image.
+        InputError: If the file is missing, empty, truncated or no image, or a PGM or PPM file whose maximum OpenCV
+            leaves out of account, so that the image would be dark.
     """
     try:
         content = np.frombuffer(path.read_bytes(), np.uint8)
@@ -51,6 +53,8 @@ def read_image(path: Path) -> np.ndarray:
         raise InputError(f'{path}: {getattr(error, "strerror", opencv)}') from error
     if image is None:
         raise InputError(f'{path}: expected an image, got bytes that cannot be decoded as one')
+    if (most := NETPBM.match(content[:9999].tobytes())) is not None:
+        expect(int(most[1]) in (255, 65535), str(path), 'a PGM or PPM of maximum 255 or 65535', int(most[1]))
     if path.suffix.lower() in PAGED:
         with contextlib.suppress(cv2.error, UnicodeError):
             if (pages := cv2.imcount(str(path))) > 1:

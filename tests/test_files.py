@@ -117,3 +117,17 @@ def test_an_image_too_large_is_named(tmp_path):
     with pytest.raises(InputError, match=r'bomb\.png: .*') as told:
         read_image(tmp_path / 'bomb.png')
     assert '\n' not in str(told.value) and 'loadsave.cpp' not in str(told.value)
+
+
+@pytest.mark.parametrize('kind', [b'P2', b'P3', b'P5', b'P6'])
+def test_a_pgm_or_ppm_of_another_maximum_is_named(tmp_path, kind):
+    for most in (15, 255, 1023, 4095, 65535):
+        values, sides = [most] * 18, (b' 3\t2\n' if kind in (b'P3', b'P6') else b'# made by\n 9 # wide\n 2\n')
+        plain, size = ' '.join(map(str, values)).encode(), '>u2' if most > 255 else 'u1'
+        content = plain if kind in (b'P2', b'P3') else np.array(values, size).tobytes()
+        (tmp_path / 'a.ppm').write_bytes(kind + b'\n' + sides + b'%d\n' % most + content + b'\n')
+        if most in (255, 65535):
+            assert (read_image(tmp_path / 'a.ppm') == 255).all()
+        else:
+            with pytest.raises(InputError, match=f'a.ppm: expected a PGM or PPM of maximum 255 or 65535, got {most}$'):
+                read_image(tmp_path / 'a.ppm')

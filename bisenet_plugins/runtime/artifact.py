@@ -102,37 +102,48 @@ class Artifact:
                 mapping[key] = tuple(mapping[key]) if mapping.get(key) else None
             if bare:
                 values['file'] = os.path.basename(path)
+                if b'QuantizeLinear' in Path(path).read_bytes():
+                    values['precision'] = 'int8'
             check_arguments(cls, values)
             check_arguments(Preprocess, pre)
             artifact = cls(**values, preprocess=Preprocess(**pre), folder=folder)
-            count, names, colours, made = artifact.num_classes, artifact.classes, artifact.palette, artifact.preprocess
+            k, names, colours, made = artifact.num_classes, artifact.classes, artifact.palette, artifact.preprocess
             for key, holds, expected, got in (
                     *((key, getattr(artifact, key) in known, f'one of {known}', getattr(artifact, key))
                       for key, known in CHOICES.items()),
-                    ('classes', not names or max(2, len(names)) == count, f'{count} names, as num_classes says', names),
-                    ('palette', len(colours) <= count and all(len(one) == 3 and 0 <= min(one) and max(one) <= 255
+                    *((key, Path(name).name == name, 'the name of a file in the folder', name)
+                      for key, name in (('file', artifact.file), ('graph', artifact.graph))),
+                    ('sha256', bare or bool(artifact.sha256.get(artifact.file)), 'that of the file', artifact.sha256),
+                    ('classes', bool(names) and max(2, len(names)) == k, f'{k} names, as num_classes says', names),
+                    ('palette', len(colours) <= k and all(len(one) == 3 and 0 <= min(one) and max(one) <= 255
                                                               for one in colours),
-                     f'at most {count} colours of three values from 0 to 255', colours),
+                     f'at most {k} colours of three values from 0 to 255', colours),
                     ('preprocess.divisor', made.divisor >= 1, 'at least 1', made.divisor),
                     ('preprocess.scale_factor', made.scale_factor > 0, 'a number above 0', made.scale_factor)):
                 expect(holds, key, expected, got)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise DeployError(f'{path}: expected what "export" wrote, got something else ({error})') from error
         if not os.path.isfile(artifact.path):
             raise DeployError(f'{folder} has lost its file {artifact.file}')
-        for name, digest in (() if bare else artifact.digests().items()):
-            if artifact.sha256 and artifact.sha256.get(name) != digest:
-                raise DeployError(f'{os.path.join(folder, name)}: expected the bytes that "export" wrote, whose '
-                                  f'checksum {META_FILE} holds, got {"others" if digest else "none"}; export again')
+        artifact.check()
         return artifact
+
+    def check(self) -> None:
+        """Refuse files that are not those whose checksums the artifact holds; an ONNX file alone has none.
+
+        Raises:
+            DeployError: If one was changed, or is missing.
+        """
+        for name, digest in (self.digests() if self.sha256 else {}).items():
+            if digest is None or self.sha256.get(name) != digest:
+                raise DeployError(f'{os.path.join(self.folder, name)}: expected the bytes that "export" wrote, whose '
+                                  f'checksum {META_FILE} holds, got {"others" if digest else "none"}; export again')
 
     def digests(self) -> dict[str, str | None]:
         """Return the SHA-256 of every file that the backend loads, None of one that is not there."""
-        weights = f'{os.path.splitext(self.file)[0]}.bin'  # beside the graphs of OpenVINO and ncnn
-        names = (self.file, weights) if self.backend in ('openvino', 'ncnn') else (self.file,)
-        paths = {name: Path(self.folder, name) for name in names}
-        return {name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-                for name, path in paths.items()}
+        path = Path(self.path)
+        paths = (path, path.with_suffix('.bin')) if self.backend in ('openvino', 'ncnn') else (path,)
+        return {one.name: hashlib.sha256(one.read_bytes()).hexdigest() if one.is_file() else None for one in paths}
 
     def to_json(self, indent: int | None = None) -> str:
         """Return what :meth:`load` reads.
@@ -140,9 +151,7 @@ class Artifact:
         Args:
             indent: Blanks to indent by; None for one line.
         """
-        values = asdict(self)
-        del values['folder']
-        return json.dumps(values, indent=indent)
+        return json.dumps({key: value for key, value in asdict(self).items() if key != 'folder'}, indent=indent)
 
     def save(self) -> None:
         """Write ``artifact.json`` into the artifact's folder, with checksums."""
@@ -169,13 +178,16 @@ class Artifact:
         """Path of the file that the backend loads."""
         return os.path.join(self.folder, self.file)
 
-    def open(self, threads: int = 0) -> Backend:
-        """Load the artifact's file.
+    def open(self, threads: int = 0, backend: str | None = None, at_once: int = 1) -> Backend:
+        """Load the artifact's file, if it is still the one that the artifact describes.
 
         Args:
             threads: Threads on the CPU; 0 leaves it to the runtime.
+            backend: What runs it; None is the artifact's own.
+            at_once: As for :func:`~bisenet_plugins.runtime.backends.open_backend`.
         """
-        return open_backend(self.backend, self.path, threads)
+        self.check()
+        return open_backend(backend or self.backend, self.path, threads, at_once)
 
     def prepare(self, image: np.ndarray) -> Prepared:
         """Return the input that the artifact's file takes.
@@ -191,9 +203,8 @@ class Artifact:
         if self.channel_order is None:
             return self.preprocess(image)
         inputs, window = self.preprocess.fit(image)
-        if self.channel_order == 'rgb':
-            inputs = inputs[..., ::-1]
-        return Prepared(np.ascontiguousarray(inputs)[None], image.shape[:2], window)
+        turned = inputs[..., ::-1] if self.channel_order == 'rgb' else inputs
+        return Prepared(np.ascontiguousarray(turned)[None], image.shape[:2], window)
 
     def batch_of(self, image: np.ndarray, name: str) -> tuple[np.ndarray, Prepared]:
         """Return the batch that the artifact's file takes, the image repeated to fill it, and the prepared image.

@@ -103,8 +103,7 @@ class Network:
         if not found.get('classes'):
             dataset = (self.cfg.get('test_dataloader') or self.cfg.get('val_dataloader') or {}).get('dataset') or {}
             dataset = member_configs(dataset)[0]
-            kind = dataset.get('type')
-            cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+            cls = DATASETS.get(kind) if isinstance(kind := dataset.get('type'), str) else kind
             found = {**(getattr(cls, 'METAINFO', None) or {}), **(dataset.get('metainfo') or {})}
         names, palette = found.get('classes') or (), found.get('palette') or None
         names = tuple(list_from_file(names) if isinstance(names, str) else names)

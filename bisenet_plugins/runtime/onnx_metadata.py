@@ -53,9 +53,9 @@ def _fields(content: Any) -> Iterator[tuple[int, Any]]:
 
 
 def _varint(content: Any, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = content[place]
-        value, place, shift = value | (byte & 127) << shift, place + 1, shift + 7
-        if byte < 128:
-            return value, place
+    value = 0
+    for count in range(10):
+        value |= (content[place + count] & 127) << 7 * count
+        if content[place + count] < 128:
+            return value, place + count + 1
+    raise ValueError('a number of more than 64 bits')

@@ -25,7 +25,7 @@ from ..timing import cores
 from ..visualize import as_palette
 from ..weights.store import pretrained_names, shipped_graph
 from .artifact import Artifact
-from .backends import BACKENDS, GRAPH_BACKENDS, Backend, installed, open_backend
+from .backends import BACKENDS, GRAPH_BACKENDS, Backend, installed
 from .postprocess import to_mask
 from .preprocess import Prepared
 from .segmentation import segment
@@ -86,8 +86,7 @@ class Predictor:
         on_cpu = self.device.startswith('cpu')
         expect(on_cpu or backend in ('torch', 'auto'), 'device', f"'cpu' with backend={backend!r}", self.device)
         expect(isinstance(threads, int) and threads >= 0, 'threads', 'a whole number of at least 0', threads)
-        self.backend, self._asked, self.threads, self.precision = backend, backend, threads, precision
-        self.at_once = 1
+        self.backend, self._asked, self.threads, self.precision, self.at_once = backend, backend, threads, precision, 1
         self._lock = threading.Lock()
         self._compute: Backend | None = None
         self._pid: int | None = None
@@ -145,9 +144,7 @@ class Predictor:
                f"'cpu' for a graph of {artifact.backend}", self.device)
         expect(self.precision in ('fp32', artifact.precision), 'precision', f'that of {source}, {artifact.precision}',
                self.precision)
-        self.precision = artifact.precision
-        if folder:
-            self.backend = artifact.backend
+        self.precision, self.backend = artifact.precision, artifact.backend if folder else self.backend
         return artifact
 
     @property
@@ -193,8 +190,7 @@ class Predictor:
         Returns:
             How many can, each in a thread of the caller's: more images in the same time, of which one takes longer.
         """
-        graph = self.backend in ('auto', *GRAPH_BACKENDS) and self.device.startswith('cpu')
-        if self._compute is not None or not graph:
+        if self._compute is not None or self.backend not in ('auto', *GRAPH_BACKENDS) or self.device[:3] != 'cpu':
             return 1
         self.threads = self.threads or max(1, cores() // 2)
         self.at_once = min(2, max(1, cores() // self.threads))
@@ -228,14 +224,20 @@ class Predictor:
         Returns:
             ``(N, K, h, w)`` float32 logits, an array or a tensor; ``(N, 1, H, W)`` or ``(N, H, W)`` classes where a
             deployed graph ends in its own argmax.
+
+        Raises:
+            InputError: If it has other classes than it says.
         """
         compute = self._compute if self._compute is not None and self._pid == os.getpid() else self._open()
         several = [prepared] if isinstance(prepared, Prepared) else list(prepared)
         inputs = several[0].inputs if len(several) == 1 else np.concatenate([one.inputs for one in several])
         spare = self.artifact.batch - len(inputs) if self.artifact is not None else 0
-        if spare > 0:
-            return compute(np.concatenate([inputs, np.repeat(inputs[-1:], spare, 0)]))[:len(inputs)]
-        return compute(inputs)
+        filled = np.concatenate([inputs, np.repeat(inputs[-1:], spare, 0)]) if spare > 0 else inputs
+        output = compute(filled)[:len(inputs)]
+        ids = isinstance(output, np.ndarray) and output.dtype.kind != 'f'
+        least, found = (self.num_classes, int(output.max()) + 1) if ids else (2, output.shape[1])
+        expect(max(least, found) == self.num_classes, "the network's output", f'{self.num_classes} classes', found)
+        return output
 
     def mask(self, logits: Any, prepared: Prepared) -> np.ndarray:
         """Return the mask of an image.
@@ -253,8 +255,7 @@ class Predictor:
                 raise RuntimeError(f'Predictor: expected to be used in the process {self._pid}, which has segmented '
                                    f"with it, got its fork {os.getpid()}; start worker processes by 'spawn', or fork "
                                    'before the first image')
-            if self._compute is None:
-                self._compute = self._made()
+            self._compute = self._compute or self._made()
             self._pid = os.getpid()
             return self._compute
 
@@ -262,16 +263,14 @@ class Predictor:
         """Open the backend that was asked for, or for ``'auto'`` the first that works."""
         names = [self.backend]
         if self.backend == 'auto' and self.artifact is not None:
-            int8 = self.artifact.precision == 'int8'  # OpenVINO refuses such a graph
-            names = installed(GRAPH_BACKENDS[1:] if int8 else GRAPH_BACKENDS) or ['onnxruntime']
+            # OpenVINO, the first, refuses an INT8 graph
+            names = installed(GRAPH_BACKENDS[self.artifact.precision == 'int8':]) or ['onnxruntime']
         elif self.backend == 'auto':
             names = [*installed(GRAPH_BACKENDS), 'torch'] if self.device.startswith('cpu') else ['torch']
         for name in names:
             try:
-                if self.artifact is not None:
-                    compute = open_backend(name, self.artifact.path, self.threads, self.at_once)
-                else:
-                    compute = self._network.open(name, self.threads, self.at_once)  # type: ignore[union-attr]
+                source: Any = self.artifact or self._network
+                compute: Backend = source.open(backend=name, threads=self.threads, at_once=self.at_once)
                 self.backend = name
                 break
             except (DeployError, MissingPackageError) as error:

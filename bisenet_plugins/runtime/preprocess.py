@@ -177,8 +177,7 @@ class PipelinePreprocess:
     def __call__(self, image: np.ndarray) -> Prepared:
         """Prepare one image."""
         image = as_channels(image, self.channels)
-        sides = image.shape[:2]
-        packed: Any = dict(img=image, img_path=None, img_shape=sides, ori_shape=sides)
+        packed: Any = dict(img=image, img_path=None, img_shape=image.shape[:2], ori_shape=image.shape[:2])
         for step in self.pipeline.transforms:
             try:
                 packed = step(packed)
@@ -242,8 +241,7 @@ def preprocess_of(cfg: Any, preprocessor: Any = None, channels: int = 1) -> Prep
         return PipelinePreprocess(steps, preprocessor, channels)
     expect('Normalize' not in names, 'test pipeline', 'normalization in data_preprocessor, where an export finds it',
            'a step Normalize')
-    scale = resize.get('scale')
-    scale = (scale, scale) if isinstance(scale, int) else scale
+    scale = (scale, scale) if isinstance(scale := resize.get('scale'), int) else scale
     return Preprocess(
         mean=mean * channels if len(mean) == 1 else mean, std=std * channels if len(std) == 1 else std,
         to_rgb=bool(pre.get('bgr_to_rgb', False) or pre.get('rgb_to_bgr', False)),

@@ -103,9 +103,8 @@ def predict_sources(segment: Callable[..., list[Segmentation]], sources: Sequenc
                tuple(dict.fromkeys(save)), opacity, batch_size, skip_existing, max_frames, listener or Listener(),
                workers)
     run.images([source for source in sources if source.kind not in ('video', 'camera')])
-    for source in sources:
-        if source.kind in ('video', 'camera'):
-            run.moving(source)
+    for source in (source for source in sources if source.kind in ('video', 'camera')):
+        run.moving(source)
     return run.summary
 
 
@@ -177,9 +176,8 @@ class _Run:
             writer = self._writer(source)
             with open_source(source) as frames, writer:
                 writer.fps = frames.fps
-                most = self.max_frames
-                length = frames.length if most is None else min(frames.length or most, most)
-                self._segment_frames(frames, partial(self._finish, writer, length))
+                lengths = [length for length in (frames.length, self.max_frames) if length]
+                self._segment_frames(frames, partial(self._finish, writer, min(lengths, default=None)))
 
     def _segment_frames(self, frames: open_source, finish: Callable[[Frame, Segmentation], None]) -> None:
         """Segment the frames of a video or a camera."""
@@ -245,16 +243,13 @@ class _Writer:
     """Write the results of one source; a video's file gets its name when it is whole."""
 
     def __init__(self, out_dir: Path, source: Source, save: tuple[str, ...], opacity: float) -> None:
-        self.source = source
-        self.opacity = opacity
-        self.fps = 25.0
+        self.source, self.opacity, self.fps, self.count = source, opacity, 25.0, 0
         self.moving = source.kind in ('video', 'camera')
         # maps of frames go to a folder; compressed video would change the ids
         suffixes = dict.fromkeys(SUFFIXES, '') | dict(overlay='.mp4') if self.moving else SUFFIXES
         self.places = {kind: out_dir / kind / f'{source.name}{suffixes[kind]}' for kind in save}
         self.video: cv2.VideoWriter | None = None
         self.unfinished = {kind: partial_path(place, suffixes[kind]) for kind, place in self.places.items()}
-        self.count = 0
 
     def __enter__(self) -> _Writer:
         """Start, without what killed runs have left beside the results."""

@@ -175,9 +175,8 @@ class open_source:
     """
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self.source, self.fps = source, 0.0
         self.length: int | None = 1 if source.kind == 'image' else None
-        self.fps = 0.0
         self._capture: cv2.VideoCapture | None = None
 
     def __enter__(self) -> open_source:

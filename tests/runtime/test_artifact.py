@@ -9,32 +9,34 @@ import pytest
 from bisenet_plugins.errors import DeployError, InputError
 from bisenet_plugins.runtime.artifact import Artifact
 from bisenet_plugins.runtime.preprocess import Preprocess
+from bisenet_plugins.weights.store import pretrained_names, shipped_graph
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
 def artifact(folder='', **settings):
     file = 'end2end.onnx'
-    settings = dict(precision='fp32', **settings) if 'precision' not in settings else settings
+    settings = dict(precision='fp32', classes=[*'abcde']) | settings
     return Artifact(backend='onnxruntime', file=file, graph=file, num_classes=5, folder=str(folder), **settings)
 
 
 def test_what_is_written_is_read(tmp_path):
     made = artifact(tmp_path, shape=(64, 128), network_size=(32, 64), channel_order='bgr', palette=[[1, 2, 3]],
                     preprocess=Preprocess(mean=[1.0] * 3, std=[2.0] * 3, size=(64, 128)))
+    (tmp_path / 'end2end.onnx').write_bytes(b'')
     made.save()
+    (tmp_path / 'end2end.onnx').unlink()
     with pytest.raises(DeployError, match='has lost its file end2end.onnx'):
         Artifact.load(str(tmp_path))
     (tmp_path / 'end2end.onnx').write_bytes(b'')
-    assert Artifact.load(str(tmp_path)) == made
-    made.save()
     assert Artifact.load(str(tmp_path)) == made and list(made.sha256) == ['end2end.onnx']
     (tmp_path / 'end2end.onnx').write_bytes(b'1')
     with pytest.raises(DeployError, match='end2end.onnx: expected the bytes that "export" wrote'):
         Artifact.load(str(tmp_path))
 
 
-@pytest.mark.parametrize('text', ['{}', '[]', '{', '{"preprocess": {}, "color": 1}', '{"preprocess": 1}'])
+@pytest.mark.parametrize('text', ['{}', '[]', '{', '{"preprocess": {}, "color": 1}', '{"preprocess": 1}',
+                                  pytest.param('[' * 100_000, id='deep')])
 def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
     with pytest.raises(DeployError, match='holds no artifact.json'):
         Artifact.load(str(tmp_path))
@@ -51,6 +53,12 @@ def test_anything_else_is_refused_in_one_sentence(tmp_path, text):
     ('preprocess.scale_factor', 0.0, 'preprocess.scale_factor: expected a number above 0, got 0.0'),
     ('palette', [[999, 0, 0]], r'palette: expected at most 5 colours .* 0 to 255, got \[\[999, 0, 0\]'),
     ('palette', [[1, 2]], 'palette: expected at most 5 colours'), ('palette', [[1] * 3] * 6, 'palette: '),
+    ('file', '../a/end2end.onnx', "file: expected the name of a file in the folder, got '../a/end2end.onnx'"),
+    ('file', '/end2end.onnx', "file: expected the name of a file in the folder, got '/end2end.onnx'"),
+    ('graph', 'a/end2end.onnx', 'graph: expected the name of a file in the folder'),
+    ('sha256', {}, 'sha256: expected that of the file, got {}'),
+    ('sha256', {'end2end.onnx': ''}, 'sha256: expected that of the file, got {.end2end.onnx.: ..}'),
+    ('sha256', None, 'Artifact.sha256: expected'), ('classes', [], r'classes: expected 5 names'),
     ('classes', ['a'], r"classes: expected 5 names, as num_classes says, got \['a'\]"),
     ('channel_order', 'gbr', 'channel_order: expected one of'), ('precision', 'fp8', 'precision: expected one of')])
 def test_values_that_no_export_writes_are_refused(tmp_path, key, value, match):
@@ -134,3 +142,18 @@ def test_the_graph_beside_an_int8_one_has_figures_of_its_own_or_none():
     told = json.loads(plain['bisenet_plugins'])
     assert (told['precision'], told['checks'], told['quantization'], told['file']) == ('fp32', {}, {}, 'end2end.onnx')
     assert json.loads(int8['bisenet_plugins'])['quantization'] == dict(drop=0.1)
+
+
+def test_a_file_that_is_replaced_before_it_is_opened_is_refused(tmp_path):
+    (tmp_path / 'end2end.onnx').touch()
+    artifact(tmp_path).save()
+    made = Artifact.load(str(tmp_path))
+    (tmp_path / 'end2end.onnx').write_bytes(b'1')
+    with pytest.raises(DeployError, match='end2end.onnx: expected the bytes that "export" wrote, whose checksum '):
+        made.open(threads=1)
+
+
+@pytest.mark.parametrize('precision', ['fp32', 'int8'])
+@pytest.mark.parametrize('name', pretrained_names())
+def test_a_graph_of_the_package_has_the_precision_that_the_index_says(name, precision):
+    assert Artifact.load(str(shipped_graph(name, precision))).precision == precision

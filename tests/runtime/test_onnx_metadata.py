@@ -38,3 +38,9 @@ def test_something_else_is_refused(path):
     path.write_bytes(b'\x89PNG' * 100)
     with pytest.raises(DeployError, match='m.onnx: expected an ONNX file'):
         read_metadata(path)
+
+
+def test_a_number_without_an_end_is_refused_at_once(path):
+    path.write_bytes(b'\xff' * 10_000_000)
+    with pytest.raises(DeployError, match='m.onnx: expected an ONNX file'):
+        read_metadata(path)

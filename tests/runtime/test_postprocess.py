@@ -44,3 +44,15 @@ def test_classes_of_a_graph_with_argmax_are_cropped_and_resized():
     mask = to_mask(classes, prepared((25, 40), window=(0, 50, 0, 80)))
     np.testing.assert_array_equal(mask, classes[0, 1:50:2, 1:80:2])
     assert mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('classes', [1, 5])
+def test_logits_that_are_no_numbers_are_refused(value, classes):
+    logits = torch.randn(1, classes, 8, 12)
+    logits[0, -1, 3, 4] = value
+    for output in (logits, logits.numpy(), logits.half()):
+        for function in (to_mask, to_scores):
+            with pytest.raises(InputError, match='^the network.s output: expected finite numbers, got NaN or infinity; '
+                                                 'its weights or the input are damaged$'):
+                function(output, prepared((64, 96)))

@@ -21,7 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from bisenet_plugins import load_pretrained, pretrained_names
 from bisenet_plugins.errors import CheckpointError, DeployError, InputError, MissingPackageError
-from bisenet_plugins.runtime import predictor as predictor_module
+from bisenet_plugins.runtime import artifact as artifact_module
 from bisenet_plugins.runtime.backends import BACKENDS, GRAPH_BACKENDS, installed
 from bisenet_plugins.runtime.predictor import Predictor
 from bisenet_plugins.weights import RefusedCheckpointError, store
@@ -235,17 +235,34 @@ def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, writ
     if len(installed(GRAPH_BACKENDS)) < 2:
         pytest.skip('needs two backends')
     write_graph(predictor, tmp_path / 'net.onnx')
-    made = predictor_module.open_backend
+    made = artifact_module.open_backend
 
     def refuses(name, *arguments):
         if name == 'openvino':
             raise DeployError('no')
         return made(name, *arguments)
 
-    monkeypatch.setattr(predictor_module, 'open_backend', refuses)
+    monkeypatch.setattr(artifact_module, 'open_backend', refuses)
     found = Predictor(tmp_path / 'net.onnx')
     assert found(image(32, 48)).shape == (32, 48) and found.backend == 'onnxruntime'
     assert 'no; onnxruntime computes it' in caplog.text
+
+
+@pytest.mark.parametrize(('output', 'found'), [
+    (np.zeros((1, 4, 5, 6), np.float32), 4), (np.zeros((1, 2, 5, 6), np.float32), 2), (torch.zeros(1, 1, 5, 6), 1),
+    (np.full((1, 1, 40, 48), 3, np.uint8), 4), (np.full((1, 40, 48), 9), 10)])
+def test_other_classes_than_the_network_has_are_refused(predictor, monkeypatch, output, found):
+    monkeypatch.setattr(predictor, '_made', lambda: lambda inputs: output)
+    with pytest.raises(InputError, match=f'^the network.s output: expected 3 classes, got {found}$'):
+        predictor(image(20, 24))
+
+
+def test_a_shipped_int8_graph_goes_to_the_backend_that_computes_it(caplog):
+    pytest.importorskip('onnxruntime')
+    for network in (pretrained_names()[0], store.shipped_graph('bisenetv2-camvid', 'int8')):
+        found = Predictor(network, precision='int8', threads=1)
+        found(image(32, 48))
+        assert (found.backend, found.precision, caplog.text) == ('onnxruntime', 'int8', '')
 
 
 def test_a_fork_before_the_first_image_works(predictor, write_graph, tmp_path):

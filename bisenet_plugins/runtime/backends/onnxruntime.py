@@ -31,8 +31,7 @@ class OnnxRuntimeBackend:
 
     def __init__(self, model: str | bytes, threads: int = 0) -> None:
         require('onnxruntime')
-        self.model = model
-        self.threads = threads
+        self.model, self.threads = model, threads
         self.session = self._open(model)
 
     def _open(self, model: str | bytes) -> Any:

@@ -39,8 +39,7 @@ class TensorRTBackend:
         if not has_gpu():
             raise NoGpuError(f'{os.path.basename(path)}: expected an NVIDIA GPU, found none; run the ONNX file beside '
                              'it with ONNX Runtime')
-        trt = importlib.import_module(module)
-        self._trt = trt
+        self._trt = trt = importlib.import_module(module)
         self._engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(Path(path).read_bytes())
         if self._engine is None:
             raise DeployError(f'{path} cannot be loaded by {module} {trt.__version__}; it was built for another '
