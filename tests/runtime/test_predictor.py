@@ -248,23 +248,6 @@ def test_a_graph_that_the_first_backend_refuses_goes_to_the_next(predictor, writ
     assert 'no; onnxruntime computes it' in caplog.text
 
 
-@pytest.mark.parametrize(('output', 'found'), [
-    (np.zeros((1, 4, 5, 6), np.float32), 4), (np.zeros((1, 2, 5, 6), np.float32), 2), (torch.zeros(1, 1, 5, 6), 1),
-    (np.full((1, 1, 40, 48), 3, np.uint8), 4), (np.full((1, 40, 48), 9), 10)])
-def test_other_classes_than_the_network_has_are_refused(predictor, monkeypatch, output, found):
-    monkeypatch.setattr(predictor, '_made', lambda: lambda inputs: output)
-    with pytest.raises(InputError, match=f'^the network.s output: expected 3 classes, got {found}$'):
-        predictor(image(20, 24))
-
-
-def test_a_shipped_int8_graph_goes_to_the_backend_that_computes_it(caplog):
-    pytest.importorskip('onnxruntime')
-    for network in (pretrained_names()[0], store.shipped_graph('bisenetv2-camvid', 'int8')):
-        found = Predictor(network, precision='int8', threads=1)
-        found(image(32, 48))
-        assert (found.backend, found.precision, caplog.text) == ('onnxruntime', 'int8', '')
-
-
 def test_a_fork_before_the_first_image_works(predictor, write_graph, tmp_path):
     write_graph(predictor, tmp_path / 'net.onnx')
     expected = str(zlib.crc32(predictor(image(32, 48)).tobytes()))
