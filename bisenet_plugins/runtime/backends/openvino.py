@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DeployError, raised_as
+from ...errors import DeployError, expect, raised_as
 from . import import_runtime
 
 __all__ = ['OpenVINOBackend', 'openvino_core', 'quick_argmax', 'to_openvino']
@@ -72,7 +72,8 @@ class OpenVINOBackend:
 
     Raises:
         MissingPackageError: If openvino is not installed.
-        DeployError: If the model cannot be loaded, or is an INT8 graph for ONNX Runtime.
+        DeployError: If the model cannot be loaded, has weights of NaN or infinity, or is an INT8 graph for ONNX
+            Runtime.
 
     Note:
         Computes in single precision (INT8 where the model says so), also on a CPU that could do less: what was
@@ -83,6 +84,9 @@ class OpenVINOBackend:
         core = openvino_core()
         with raised_as(DeployError, f'{model} cannot be loaded by OpenVINO'):
             self.model = quick_argmax(core.read_model(model) if isinstance(model, str) else model)
+            # the kernels turn NaN into numbers; a bound alone may be infinite
+            constants = (op.data for op in self.model.get_ops() if op.get_type_name() == 'Constant')
+            expect(all(np.isfinite(one).all() for one in constants if one.ndim > 1), 'weights', 'finite ones', 'others')
         quantized = any(op.get_type_name() == 'FakeQuantize' for op in self.model.get_ops())
         if quantized and str(model).lower().endswith('.onnx'):
             raise DeployError(f'{model}: expected a graph in single precision, got INT8 for ONNX Runtime, which '
@@ -130,8 +134,7 @@ class _Requests:
     """
 
     def __init__(self, model: Any, compile_model: Callable[[Any], Any]) -> None:
-        self.model, self.compile_model = model, compile_model
-        self.lock = threading.Lock()
+        self.model, self.compile_model, self.lock = model, compile_model, threading.Lock()
         pool = compile_model(model), queue.SimpleQueue[Any]()
         self.pools: dict[tuple[int, ...], tuple[Any, queue.SimpleQueue[Any]]] = {(): pool}
 

@@ -144,6 +144,21 @@ def test_the_first_conversion_is_made_before_a_thread_can_make_one(monkeypatch):
     assert calls == [np.float32, 'core']
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_are_refused(value, tmp_path, monkeypatch):
+    """OpenVINO would turn them into numbers, and those into a mask."""
+    conv = nn.Conv2d(3, 2, 3)
+    nn.init.constant_(conv.weight[0, 0, 0], value)
+    with pytest.raises(DeployError, match='the network cannot be converted'):
+        to_openvino(conv, EXAMPLE)
+    with monkeypatch.context() as context:
+        context.setattr(openvino_backend, 'expect', lambda *given: None)
+        model = to_openvino(conv, EXAMPLE).model
+    import_runtime('openvino').save_model(model, tmp_path / 'model.xml', compress_to_fp16=False)
+    with pytest.raises(DeployError, match='model.xml cannot be loaded by OpenVINO: weights: expected finite ones'):
+        OpenVINOBackend(str(tmp_path / 'model.xml'))
+
+
 def test_what_cannot_be_loaded_is_named(tmp_path):
     (tmp_path / 'bad.xml').write_text('no model')
     with pytest.raises(DeployError, match=r'bad\.xml cannot be loaded by OpenVINO: '):
