@@ -19,7 +19,7 @@ __all__ = ['ProgramBackend']
 
 UNREAD = ('custom', 'from_node', 'nn_module_stack', 'source_fn_stack', 'stack_trace', 'torch_fn')
 """What the JSON of a torch.export program says of a node's origin; PyTorch may run every other string in it."""
-SIZE = re.compile(r"\b(?:Float|Symbol)\('[\w.+-]+'|\bL\['\w+'\]\.size\(\)\[\d+\]|\b(?:and|not|or)(?=\s*\()", re.ASCII)
+SIZE = re.compile(r"\b(?:Float|Symbol)\('[\w.+-]+'|L\['\w+'\]\.size\(\)\[\d+\]|\b(?:and|not|or|min|max)(?=\s*\()", re.A)
 OPERATOR = re.compile(r'torch\.ops(?:\.(?:__(?:and|x?or)__|_?[^\W_]+(?:_[^\W_]+)*_?)){2,3}|(?:math\.|torch\.sym_)[a-z]+'
                       r'|_operator\.(?:add|and_|eq|floordiv|[gl][et]|getitem|mod|mul|ne|neg|or_|pow|sub|truediv)')
 # without any call, or without text and with calls that are named like Max(

@@ -60,7 +60,8 @@ def test_a_program_of_free_sides_is_taken(tmp_path, monkeypatch):
 @pytest.mark.parametrize(('key', 'text'), [
     ('expr_str', '__import__("os").mkdir("{}")'), ('expr_str', 'exec(chr(111))'), ('expr_str', '(eval)(1)'),
     ('expr_str', "S('eval' '(1)')"), ('expr_str', 'Max(1, s0).evalf(2)'), ('name', 'x=print()'),
-    ('guards_code', ["L['x'].size()[2] == exec('1')"]), ('target', 'torch.os.mkdir'), ('target', '_operator.call'),
+    ('guards_code', ["L['x'].size()[2] == exec('1')"]), ('guards_code', ['min(2, exec(1))']),
+    ('target', 'torch.os.mkdir'), ('target', '_operator.call'),
     ('target', 'torch.load'), ('target', 'torch.ops.load_library'), ('target', 'torch.ops.aten.__class__.mro'),
     ('in_spec', '[1, {"type": "collections.defaultdict"}]')])
 def test_a_program_that_runs_code_is_refused(tmp_path, key, text):
@@ -72,7 +73,7 @@ def test_a_program_that_runs_code_is_refused(tmp_path, key, text):
 
 
 @pytest.mark.parametrize('text', ["Max(1, s0)", 's77', '2*(s0//4) + 1', 'not (s0 > 2)', 's0 % 2 != 1', 'relu__1',
-                                  "Float('0.5', precision=53)",
+                                  "Float('0.5', precision=53)", "min(192*L['x'].size()[1], max(2, s0)) // 2 >= 2",
                                   "Mul(Integer(3), Symbol('s0', positive=True, integer=True))"])
 def test_arithmetic_is_harmless(text):
     assert programs._harmless([('expr_str', text)]) == dict(expr_str=text)
