@@ -99,9 +99,9 @@ def prepare_training(cfg: Config, resume: bool = False, amp: bool = False, auto_
                           f'and no SeedSample in the pipeline, got {sampler}')
     if loop == 'IterBasedTrainLoop' or cfg.train_cfg.get('by_epoch') is False:
         for path, one in nodes(cfg.get('param_scheduler'), 'param_scheduler'):
-            if isinstance(one, dict) and 'Plateau' not in str(one.get('type', 'Plateau')) and one.get('by_epoch', True):
-                raise ConfigError(f'{path}.by_epoch: expected False where the training counts iterations, got True, '
-                                  'with which nothing changes')
+            if isinstance(one, dict) and 'type' in one and 'Plateau' not in str(one['type']) and one.get(
+                    'by_epoch', True) and not one.get('convert_to_iter_based'):
+                raise ConfigError(f'{path}.by_epoch: expected False where iterations count, got True: no rate changes')
     if amp:
         if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise ConfigError(f'optim_wrapper.type: expected OptimWrapper with --amp, got {wrapper}')

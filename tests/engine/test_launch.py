@@ -60,8 +60,9 @@ def test_a_schedule_by_epochs_is_refused_where_iterations_count(trained, tmp_pat
         cfg.param_scheduler = schedule
         with pytest.raises(ConfigError, match=f'^{path}.by_epoch: expected False'):
             prepare_training(cfg)
-    cfg = load_config(trained[0], tmp_path, {'param_scheduler': [dict(type='ReduceOnPlateauLR', monitor='mIoU')]})
-    assert prepare_training(cfg) is cfg
+    for moves in (dict(type='ReduceOnPlateauLR', monitor='mIoU'), dict(type='PolyLR', convert_to_iter_based=True)):
+        cfg = load_config(trained[0], tmp_path, {'param_scheduler': [moves]})
+        assert prepare_training(cfg) is cfg
 
 
 def test_what_a_resumed_run_keeps_is_said(trained, tmp_path, caplog):
