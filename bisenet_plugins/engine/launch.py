@@ -225,7 +225,7 @@ def _kept_settings(held: Mapping[str, Any], cfg: Config) -> list[str]:
     name = dict(lr='initial_lr')  # before the schedule
     kept = {f'optim_wrapper.optimizer.{key}': (value, [group.get(name.get(key, key)) for group in groups])
             for key, value in (cfg.optim_wrapper.get('optimizer') or {}).items()
-            if key != 'lr' or not cfg.get('auto_scale_lr', {}).get('enable')}
+            if key != 'lr' or not (cfg.get('auto_scale_lr') or {}).get('enable')}
     schedule, states = cfg.get('param_scheduler'), held.get('param_schedulers')
     if isinstance(schedule, list) and isinstance(states, list):
         kept |= {f'param_scheduler.{number}.{key}': (value, [state.get(key)])

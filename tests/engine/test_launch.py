@@ -70,6 +70,7 @@ def test_what_a_resumed_run_keeps_is_said(trained, tmp_path, caplog):
     (tmp_path / 'run' / 'last_checkpoint').unlink()
     given = load_config(trained[0]).optim_wrapper.optimizer.lr
     options = {'train_cfg.max_iters': 5, 'param_scheduler.0.end': 9, 'optim_wrapper.optimizer.lr': 7.5,
+               'auto_scale_lr': None,
                'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
     said = []
     for laid in (options, {**options, 'param_scheduler.0.end': load_config(trained[0]).param_scheduler[0].end,
